@@ -1,0 +1,12 @@
+//! The AWS endpoint: wire protocols in front, one module for each service behind.
+
+pub mod cloudwatch;
+pub mod dynamodb;
+pub mod ec2;
+pub mod efs;
+pub mod error;
+pub mod front;
+pub mod secretsmanager;
+pub mod service;
+pub mod sqs;
+pub mod wire;

@@ -1,0 +1,23 @@
+//! What the AWS endpoint asks of a service: answer one operation, and be kept over a restart.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::error::AwsError;
+
+/// One AWS service of the region. Input and output are the members of the operation's shapes in AWS's JSON form
+/// (names as in AWS's models, timestamps in epoch seconds, blobs in base64); the wire protocol is the front's matter.
+#[async_trait]
+pub trait Service: Send + Sync + 'static {
+    /// The service's name in a SigV4 credential scope, e.g. `transfer`. Also the name of its saved state.
+    fn name(&self) -> &'static str;
+
+    /// Answers one operation.
+    ///
+    /// # Errors
+    /// AWS's own error for what is wrong with the call.
+    async fn call(&self, operation: &str, input: Value) -> Result<Value, AwsError>;
+
+    /// Everything that a restart must find again.
+    fn snapshot(&self) -> Value;
+}

@@ -1,1 +1,14 @@
-//! x
+//! What Wharfinger means and decides. Everything here is plain, synchronous Rust: time, ids and policy come in as
+//! arguments, and each answer carries its reason. The words of this crate are the words of the API, the logs and the
+//! table.
+
+pub mod cidr;
+pub mod directory;
+pub mod duration;
+pub mod ids;
+pub mod key;
+pub mod names;
+pub mod server;
+pub mod site;
+mod text;
+pub mod user;

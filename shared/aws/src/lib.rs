@@ -1,1 +1,12 @@
-//! x
+//! AWS as Wharfinger uses it: one module for each service, with the calls in use, our types in and out, and one error
+//! type that says what a caller can do about it.
+
+pub mod cloudwatch;
+#[cfg(feature = "ec2")]
+pub mod ec2;
+pub mod ecs;
+pub mod efs;
+pub mod error;
+pub mod secrets;
+pub mod sqs;
+pub mod transfer;

@@ -10,5 +10,6 @@ pub mod key;
 pub mod names;
 pub mod server;
 pub mod site;
-mod text;
+pub mod text;
 pub mod user;
+pub mod wake;

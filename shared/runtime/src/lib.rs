@@ -1,1 +1,11 @@
-//! x
+//! How a function starts: configuration read once from the environment, clients built once, logs as JSON lines.
+
+pub mod environment;
+pub mod logs;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+
+/// Loads the SDK's configuration as it finds it: Region, credentials and endpoints from the environment.
+pub async fn sdk_config() -> SdkConfig {
+    aws_config::load_defaults(BehaviorVersion::latest()).await
+}

@@ -1,1 +1,10 @@
-//! x
+//! Wharfinger's table: the source of truth for what is wanted of servers, users and sites, and for what is known of
+//! them. One DynamoDB table; each kind of thing has its module, its partition and its rules for who may write what.
+
+pub mod activity;
+pub mod page;
+pub mod record;
+pub mod servers;
+pub mod sites;
+pub mod table;
+pub mod users;

@@ -1,0 +1,37 @@
+//! When a Transfer Family server was last heard of in an event: partition `ACTIVITY`, one item a server id.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::table::{Condition, Key, StoreError, Table};
+
+#[derive(Serialize, Deserialize)]
+struct Activity {
+    last_event: Timestamp,
+}
+
+fn key(server_id: &str) -> Key {
+    Key::new("ACTIVITY", server_id)
+}
+
+impl Table {
+    /// Notes an event of `server_id` at `at`. An older event than the one known changes nothing.
+    ///
+    /// # Errors
+    /// When DynamoDB fails.
+    pub async fn note_activity(&self, server_id: &str, at: Timestamp) -> Result<(), StoreError> {
+        let newer = Condition::that("attribute_not_exists(pk) OR last_event < :at").value(":at", at)?;
+        match self.update(&key(server_id), "SET last_event = :at", newer).await {
+            Err(StoreError::Conflict) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// When `server_id` was last heard of.
+    ///
+    /// # Errors
+    /// When DynamoDB fails.
+    pub async fn last_activity(&self, server_id: &str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.get::<Activity>(&key(server_id)).await?.map(|activity| activity.last_event))
+    }
+}

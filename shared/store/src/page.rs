@@ -1,0 +1,84 @@
+//! Lists in pages: one partition in the order of its sort keys, with a cursor to go on from.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::de::DeserializeOwned;
+
+use crate::table::{Key, StoreError, Table, table_error};
+
+/// A part of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The items, with their sort keys.
+    pub items: Vec<(String, T)>,
+    /// Where the next page starts; `None`: this was the last.
+    pub next: Option<String>,
+}
+
+/// Which part of a list.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    /// The most items.
+    pub limit: u16,
+    /// The last page's `next`.
+    pub after: Option<String>,
+    /// The greatest sort key first.
+    pub newest_first: bool,
+}
+
+impl PageRequest {
+    /// The first `limit` items.
+    #[must_use]
+    pub fn first(limit: u16) -> Self {
+        Self { limit, after: None, newest_first: false }
+    }
+}
+
+impl Table {
+    /// Reads a page of the partition `pk`, strongly consistent.
+    ///
+    /// # Errors
+    /// When DynamoDB fails or an item has another form.
+    pub async fn page<T: DeserializeOwned>(&self, pk: &str, request: &PageRequest) -> Result<Page<T>, StoreError> {
+        let start = request.after.as_ref().map(|sk| Key::new(pk, sk).attributes());
+        let answer = self
+            .client()
+            .query()
+            .table_name(self.name())
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+            .consistent_read(true)
+            .scan_index_forward(!request.newest_first)
+            .limit(i32::from(request.limit))
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(|error| table_error("list items", error))?;
+        let next = answer.last_evaluated_key.as_ref().and_then(|key| sort_key(key));
+        let items = answer.items.unwrap_or_default().into_iter().map(|item| {
+            let sk = sort_key(&item).unwrap_or_default();
+            Ok((sk, serde_dynamo::from_item(item)?))
+        });
+        Ok(Page { items: items.collect::<Result<_, StoreError>>()?, next })
+    }
+
+    /// Reads the whole partition `pk`.
+    ///
+    /// # Errors
+    /// When DynamoDB fails or an item has another form.
+    pub async fn all<T: DeserializeOwned>(&self, pk: &str) -> Result<Vec<(String, T)>, StoreError> {
+        let mut request = PageRequest::first(500);
+        let mut items = Vec::new();
+        loop {
+            let page = self.page(pk, &request).await?;
+            items.extend(page.items);
+            match page.next {
+                Some(next) => request.after = Some(next),
+                None => return Ok(items),
+            }
+        }
+    }
+}
+
+fn sort_key(item: &crate::table::Attributes) -> Option<String> {
+    item.get("sk").and_then(|value| value.as_s().ok()).cloned()
+}

@@ -1,0 +1,223 @@
+//! The table itself: items by key, read and written as Rust types.
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    types::AttributeValue,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// An item's attributes.
+pub type Attributes = std::collections::HashMap<String, AttributeValue>;
+
+/// Why the table did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The item is not as the caller took it to be: another writer was there first. Read again and decide anew.
+    #[error("the item was changed by another writer")]
+    Conflict,
+    /// DynamoDB did not answer or refused.
+    #[error("DynamoDB could not {what}")]
+    Table {
+        /// What was tried.
+        what: &'static str,
+        /// Its answer.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An item does not have the form that this version writes.
+    #[error("an item of the table can't be read or written")]
+    Form(#[from] serde_dynamo::Error),
+    /// A cursor that this API did not make.
+    #[error("the cursor is not one that this API gave")]
+    Cursor,
+}
+
+/// The table of one deployment.
+#[derive(Clone, Debug)]
+pub struct Table {
+    client: Client,
+    name: String,
+}
+
+/// The primary key of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The partition: a kind of thing, or the things of one owner.
+    pub pk: String,
+    /// The item in it.
+    pub sk: String,
+}
+
+impl Key {
+    /// A key from its two parts.
+    pub fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
+        Self { pk: pk.into(), sk: sk.into() }
+    }
+
+    /// The key as DynamoDB takes it.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes {
+        [("pk", &self.pk), ("sk", &self.sk)]
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.clone())))
+            .collect()
+    }
+}
+
+impl Table {
+    /// The table `name`, reached through `client`.
+    #[must_use]
+    pub fn new(client: Client, name: impl Into<String>) -> Self {
+        Self { client, name: name.into() }
+    }
+
+    /// The client, for calls that a module shapes itself.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads an item, strongly consistent.
+    ///
+    /// # Errors
+    /// When DynamoDB fails or the item has another form.
+    pub async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(key.attributes()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| table_error("read an item", error))?;
+        Ok(answer.item.map(serde_dynamo::from_item).transpose()?)
+    }
+
+    /// Writes a whole item, if `condition` holds of the item that is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it does not hold.
+    pub async fn put<T: Serialize>(&self, key: &Key, item: &T, condition: Condition) -> Result<(), StoreError> {
+        let mut attributes: Attributes = serde_dynamo::to_item(item)?;
+        attributes.extend(key.attributes());
+        self.client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(attributes))
+            .set_condition_expression(condition.expression)
+            .set_expression_attribute_names(condition.names)
+            .set_expression_attribute_values(condition.values)
+            .send()
+            .await
+            .map_err(|error| table_error("write an item", error))?;
+        Ok(())
+    }
+
+    /// Changes attributes of an item, if `condition` holds of it. `change` is an update expression; names and values
+    /// of both stand in `condition`.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it does not hold.
+    pub async fn update(&self, key: &Key, change: &str, condition: Condition) -> Result<(), StoreError> {
+        self.client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key.attributes()))
+            .update_expression(change)
+            .set_condition_expression(condition.expression)
+            .set_expression_attribute_names(condition.names)
+            .set_expression_attribute_values(condition.values)
+            .send()
+            .await
+            .map_err(|error| table_error("change an item", error))?;
+        Ok(())
+    }
+
+    /// Removes an item, if `condition` holds of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it does not hold.
+    pub async fn delete(&self, key: &Key, condition: Condition) -> Result<(), StoreError> {
+        self.client
+            .delete_item()
+            .table_name(&self.name)
+            .set_key(Some(key.attributes()))
+            .set_condition_expression(condition.expression)
+            .set_expression_attribute_names(condition.names)
+            .set_expression_attribute_values(condition.values)
+            .send()
+            .await
+            .map_err(|error| table_error("remove an item", error))?;
+        Ok(())
+    }
+}
+
+/// A condition expression with the names and values that it, and an update expression beside it, use.
+#[derive(Clone, Debug, Default)]
+pub struct Condition {
+    expression: Option<String>,
+    names: Option<std::collections::HashMap<String, String>>,
+    values: Option<Attributes>,
+}
+
+impl Condition {
+    /// No condition.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// The item is not there.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self::that("attribute_not_exists(pk)")
+    }
+
+    /// The item is there.
+    #[must_use]
+    pub fn present() -> Self {
+        Self::that("attribute_exists(pk)")
+    }
+
+    /// A condition expression.
+    pub fn that(expression: impl Into<String>) -> Self {
+        Self { expression: Some(expression.into()), ..Self::default() }
+    }
+
+    /// Gives the placeholder `placeholder` (`#name`) its attribute name.
+    #[must_use]
+    pub fn name(mut self, placeholder: &str, name: &str) -> Self {
+        self.names.get_or_insert_default().insert(placeholder.to_owned(), name.to_owned());
+        self
+    }
+
+    /// Gives the placeholder `placeholder` (`:value`) its value.
+    ///
+    /// # Errors
+    /// When the value has no form in DynamoDB.
+    pub fn value<T: Serialize>(mut self, placeholder: &str, value: T) -> Result<Self, StoreError> {
+        let value: AttributeValue = serde_dynamo::to_attribute_value(value)?;
+        self.values.get_or_insert_default().insert(placeholder.to_owned(), value);
+        Ok(self)
+    }
+}
+
+/// A failed call: a conflict where a condition did not hold, else the cause under what was tried.
+pub fn table_error<E, R>(what: &'static str, error: SdkError<E, R>) -> StoreError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    if error.code() == Some("ConditionalCheckFailedException") {
+        return StoreError::Conflict;
+    }
+    StoreError::Table { what, source: Box::new(error) }
+}

@@ -1,0 +1,23 @@
+//! Users in the table: partition `USERS#{server}`, one item a user.
+
+use wharfinger_decisions::{
+    names::{ServerName, UserName},
+    user::{UserSpec, UserStatus},
+};
+
+use crate::{record::Record, table::Key};
+
+/// A user as the table holds it.
+pub type UserRecord = Record<UserSpec, UserStatus>;
+
+/// The partition of a server's users.
+#[must_use]
+pub fn partition(server: &ServerName) -> String {
+    format!("USERS#{server}")
+}
+
+/// Where a user lies.
+#[must_use]
+pub fn key(server: &ServerName, user: &UserName) -> Key {
+    Key::new(partition(server), user.as_str())
+}

@@ -2,6 +2,7 @@
 //! speak AWS's wire protocols: the same SDKs, the `aws` CLI and `sftp` work against it unchanged.
 
 pub mod aws;
+pub mod client;
 pub mod clock;
 pub mod context;
 pub mod ecs;

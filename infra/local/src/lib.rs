@@ -3,6 +3,7 @@
 
 pub mod aws;
 pub mod client;
+pub mod cli;
 pub mod clock;
 pub mod context;
 pub mod ecs;
@@ -15,4 +16,6 @@ pub mod seed;
 pub mod sftp;
 pub mod state;
 pub mod template;
+pub mod tour;
 pub mod transfer;
+pub mod welcome;

@@ -8,6 +8,7 @@ pub mod efs;
 pub mod error;
 pub mod faults;
 pub mod front;
+pub mod input;
 pub mod secretsmanager;
 pub mod service;
 pub mod sqs;

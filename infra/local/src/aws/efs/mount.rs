@@ -80,6 +80,14 @@ impl Efs {
         })
     }
 
+    /// Makes a directory in a file system, as someone would who has it mounted.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn make_directory(&self, file_system: &str, path: &str) -> io::Result<()> {
+        self.open(file_system, path, true).map(drop)
+    }
+
     fn open(&self, file_system: &str, root: &str, creates: bool) -> io::Result<Dir> {
         let whole = Dir::open_ambient_dir(self.context.file_system(file_system), ambient_authority())?;
         let root = root.trim_matches('/');

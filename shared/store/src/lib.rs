@@ -4,7 +4,10 @@
 pub mod activity;
 pub mod page;
 pub mod record;
+pub mod rollouts;
 pub mod servers;
 pub mod sites;
 pub mod table;
+mod transaction;
 pub mod users;
+pub mod windows;

@@ -3,14 +3,18 @@
 //! table.
 
 pub mod change;
+pub mod account;
 pub mod cidr;
 pub mod directory;
 pub mod duration;
+pub mod idle;
 pub mod ids;
+pub mod ingress;
 pub mod key;
 pub mod memory;
 pub mod names;
 pub mod rollout;
+pub mod power;
 pub mod server;
 pub mod site;
 pub mod text;

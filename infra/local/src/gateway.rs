@@ -7,6 +7,8 @@
 mod answer;
 mod request;
 mod route;
+#[cfg(test)]
+mod tests;
 
 use std::{net::SocketAddr, sync::Arc};
 

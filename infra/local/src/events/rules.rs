@@ -1,6 +1,9 @@
 //! Rules: each event on the bus goes to the targets of every rule whose pattern it matches, and scheduled rules send
 //! events of their own. What can't be delivered goes to the target's dead-letter queue, with AWS's attributes.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -1,6 +1,9 @@
 //! Event source mappings: a queue's messages gathered into batches, handed to a function, and deleted once it has
 //! dealt with them. A batch that failed stays hidden until the queue's visibility time-out is over, as on AWS.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;

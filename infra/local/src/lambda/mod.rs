@@ -10,6 +10,8 @@ pub mod mapping;
 pub mod process;
 mod runtime_api;
 pub mod statistics;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::{sync::Arc, time::Duration};
 

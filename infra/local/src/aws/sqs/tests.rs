@@ -1,25 +1,11 @@
 //! The rules of SQS, on paused time.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 
 use super::*;
-use crate::{context::Pace, events::bus::EventBus};
-
-fn context() -> Context {
-    let clock = Clock::starting_at("2026-03-06T10:00:00Z".parse().unwrap());
-    let (bus, _) = EventBus::new(clock.clone());
-    Context {
-        clock,
-        bus,
-        file_systems: Arc::new(PathBuf::new()),
-        pace: Arc::new(Pace::default()),
-        sftp_port: 0,
-        sftp_host: std::net::Ipv4Addr::LOCALHOST,
-        site: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
-    }
-}
+use crate::lambda::testing::context;
 
 const URL: &str = "http://127.0.0.1:4566/000000000000/work";
 

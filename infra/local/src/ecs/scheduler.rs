@@ -27,10 +27,15 @@ impl Ecs {
             if listens {
                 self.listen_to_all(&shutdown).await;
             }
-            let wait = next.map(|next| Duration::from_secs_f64((next - self.now()).max(0.001)));
+            // A scheduler with nothing due sets no timer, so that a paused runtime doesn't jump to it.
+            let Some(next) = next else {
+                self.changed.notified().await;
+                continue;
+            };
+            let wait = Duration::from_secs_f64((next - self.now()).max(0.001));
             tokio::select! {
                 () = self.changed.notified() => {}
-                () = self.context.clock.sleep(wait.unwrap_or(Duration::MAX)) => {}
+                () = self.context.clock.sleep(wait) => {}
             }
         }
     }

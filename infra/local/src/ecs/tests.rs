@@ -290,6 +290,14 @@ async fn a_restart_in_mid_deployment_goes_on_to_its_end() {
     assert_eq!(again.get("/").await.2, "hello");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_paused_clock_passes_over_a_deployment() {
+    let ground = Ground::new().await;
+    let arn = ground.register("/").await;
+    ground.update(json!({"taskDefinition": arn})).await.unwrap();
+    ground.wait(settled).await;
+}
+
 #[tokio::test]
 async fn a_deleted_service_drains() {
     let ground = Ground::new().await;

@@ -56,7 +56,7 @@ pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result
     let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
 
     if state.is_new() {
-        seed::plant(&context, &built.ec2, &built.efs, &built.ecs).await.context("plant what a region begins with")?;
+        seed::plant(&built.ec2, &built.efs, &built.ecs).await.context("plant what a region begins with")?;
     }
     built.ecs.start(Some(listeners.site), stopping.clone());
     // The AWS endpoint outlives the functions, which may still call it while they finish.

@@ -3,6 +3,7 @@
 //! table.
 
 pub mod account;
+pub mod change;
 pub mod cidr;
 pub mod directory;
 pub mod duration;
@@ -10,10 +11,13 @@ pub mod idle;
 pub mod ids;
 pub mod ingress;
 pub mod key;
+pub mod memory;
 pub mod names;
 pub mod power;
+pub mod rollout;
 pub mod server;
 pub mod site;
 pub mod text;
 pub mod user;
 pub mod wake;
+pub mod window;

@@ -163,9 +163,9 @@ impl Table {
 /// A condition expression with the names and values that it, and an update expression beside it, use.
 #[derive(Clone, Debug, Default)]
 pub struct Condition {
-    expression: Option<String>,
-    names: Option<std::collections::HashMap<String, String>>,
-    values: Option<Attributes>,
+    pub(crate) expression: Option<String>,
+    pub(crate) names: Option<std::collections::HashMap<String, String>>,
+    pub(crate) values: Option<Attributes>,
 }
 
 impl Condition {
@@ -216,7 +216,8 @@ where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
-    if error.code() == Some("ConditionalCheckFailedException") {
+    // An item in the midst of another writer's transaction is as good as changed.
+    if matches!(error.code(), Some("ConditionalCheckFailedException" | "TransactionConflictException")) {
         return StoreError::Conflict;
     }
     StoreError::Table { what, source: Box::new(error) }

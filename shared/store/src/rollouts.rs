@@ -1,0 +1,134 @@
+//! Rollouts in the table: partition `ROLLOUTS#{site}`, one item a rollout, in the order of their ids and so of time.
+//! A rollout begins and ends in one transaction with its site's window, which holds the lock.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use wharfinger_decisions::{names::SiteName, rollout::Rollout};
+
+use crate::{
+    page::{Page, PageRequest},
+    table::{Condition, Key, StoreError, Table},
+    windows::{self, WindowRecord},
+};
+
+/// A rollout as the table holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutRecord {
+    /// The rollout, as the API shows it.
+    pub rollout: Rollout,
+    /// Until then one invocation alone takes its steps. In the past: that one has crashed.
+    #[serde(default)]
+    pub leased_until: Option<Timestamp>,
+    /// When the tick that follows it is due.
+    #[serde(default)]
+    pub armed_until: Option<Timestamp>,
+    /// How often its deployment was looked at.
+    #[serde(default)]
+    pub looks: u32,
+    /// Counts the writes, from 1.
+    pub version: u64,
+}
+
+/// The partition of a site's rollouts.
+#[must_use]
+pub fn partition(site: &SiteName) -> String {
+    format!("ROLLOUTS#{site}")
+}
+
+/// Where a rollout lies.
+#[must_use]
+pub fn key(site: &SiteName, id: &str) -> Key {
+    Key::new(partition(site), id)
+}
+
+impl Table {
+    /// Reads a rollout.
+    ///
+    /// # Errors
+    /// When DynamoDB fails or the item has another form.
+    pub async fn rollout(&self, site: &SiteName, id: &str) -> Result<Option<Rollout>, StoreError> {
+        Ok(self.rollout_record(site, id).await?.map(|record| record.rollout))
+    }
+
+    /// Reads a rollout with what its steps need.
+    ///
+    /// # Errors
+    /// When DynamoDB fails or the item has another form.
+    pub async fn rollout_record(&self, site: &SiteName, id: &str) -> Result<Option<RolloutRecord>, StoreError> {
+        self.get(&key(site, id)).await
+    }
+
+    /// Reads a page of a site's rollouts, the latest first whatever `request` says. The page's keys are their ids.
+    ///
+    /// # Errors
+    /// When DynamoDB fails or an item has another form.
+    pub async fn rollouts(&self, site: &SiteName, request: &PageRequest) -> Result<Page<Rollout>, StoreError> {
+        let request = PageRequest { newest_first: true, ..request.clone() };
+        let page: Page<RolloutRecord> = self.page(&partition(site), &request).await?;
+        let items = page.items.into_iter().map(|(id, record)| (id, record.rollout)).collect();
+        Ok(Page { items, next: page.next })
+    }
+
+    /// Reads the site's rollout that is not over.
+    ///
+    /// # Errors
+    /// When DynamoDB fails or an item has another form.
+    pub async fn rollout_in_flight(&self, site: &SiteName) -> Result<Option<Rollout>, StoreError> {
+        match self.window(site).await?.rollout {
+            Some(id) => self.rollout(site, &id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Starts a rollout and writes its site's window, which was read at `window.version`: both or none. The window is
+    /// given with the rollout's id as its lock.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when another window was written since it was read.
+    pub async fn claim(&self, window: &WindowRecord, rollout: &Rollout) -> Result<(), StoreError> {
+        let record =
+            RolloutRecord { rollout: rollout.clone(), leased_until: None, armed_until: None, looks: 0, version: 1 };
+        let (window, unchanged) = window.next()?;
+        let site = &rollout.site;
+        let window = self.put_in_transaction(&windows::key(site), &window, unchanged)?;
+        let rollout = self.put_in_transaction(&key(site, &rollout.id), &record, Condition::absent())?;
+        self.transact("claim a window", vec![window, rollout]).await
+    }
+
+    /// Writes a rollout that was read at `record.version`. Returns it as it now is.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when another was written since.
+    pub async fn write_rollout(&self, record: &RolloutRecord) -> Result<RolloutRecord, StoreError> {
+        let (next, unchanged) = record.next()?;
+        self.put(&key(&record.rollout.site, &record.rollout.id), &next, unchanged).await?;
+        Ok(next)
+    }
+
+    /// Writes the verdict of a rollout that was read at `record.version`, and frees its site's window for the next:
+    /// both or none.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when either was written since.
+    pub async fn finish_rollout(&self, record: &RolloutRecord) -> Result<(), StoreError> {
+        let site = &record.rollout.site;
+        let (next, unchanged) = record.next()?;
+        let rollout = self.put_in_transaction(&key(site, &record.rollout.id), &next, unchanged)?;
+        let window = self.update_in_transaction(
+            &windows::key(site),
+            "REMOVE #rollout SET version = version + :one",
+            Condition::that("#rollout = :id")
+                .name("#rollout", "rollout")
+                .value(":id", &record.rollout.id)?
+                .value(":one", 1)?,
+        );
+        self.transact("finish a rollout", vec![rollout, window]).await
+    }
+}
+
+impl RolloutRecord {
+    fn next(&self) -> Result<(Self, Condition), StoreError> {
+        let unchanged = Condition::that("version = :seen").value(":seen", self.version)?;
+        Ok((Self { version: self.version + 1, ..self.clone() }, unchanged))
+    }
+}

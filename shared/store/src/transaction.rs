@@ -1,0 +1,67 @@
+//! Several items written together: all or none.
+
+use aws_sdk_dynamodb::{
+    error::SdkError,
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{Put, TransactWriteItem, Update},
+};
+use serde::Serialize;
+
+use crate::table::{Attributes, Condition, Key, StoreError, Table, table_error};
+
+impl Table {
+    /// A whole item to write in a transaction, if `condition` holds of the item that is there.
+    pub(crate) fn put_in_transaction<T: Serialize>(
+        &self,
+        key: &Key,
+        item: &T,
+        condition: Condition,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let mut attributes: Attributes = serde_dynamo::to_item(item)?;
+        attributes.extend(key.attributes());
+        let put = Put::builder()
+            .table_name(self.name())
+            .set_item(Some(attributes))
+            .set_condition_expression(condition.expression)
+            .set_expression_attribute_names(condition.names)
+            .set_expression_attribute_values(condition.values)
+            .build()
+            .expect("table and item are set");
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// A change of attributes to make in a transaction, if `condition` holds of the item.
+    pub(crate) fn update_in_transaction(&self, key: &Key, change: &str, condition: Condition) -> TransactWriteItem {
+        let update = Update::builder()
+            .table_name(self.name())
+            .set_key(Some(key.attributes()))
+            .update_expression(change)
+            .set_condition_expression(condition.expression)
+            .set_expression_attribute_names(condition.names)
+            .set_expression_attribute_values(condition.values)
+            .build()
+            .expect("table, key and change are set");
+        TransactWriteItem::builder().update(update).build()
+    }
+
+    /// Writes `items`, all or none.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the condition of any did not hold, or another writer was at one of them.
+    pub(crate) async fn transact(&self, what: &'static str, items: Vec<TransactWriteItem>) -> Result<(), StoreError> {
+        let answer = self.client().transact_write_items().set_transact_items(Some(items)).send().await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) if is_conflict(&error) => Err(StoreError::Conflict),
+            Err(error) => Err(table_error(what, error)),
+        }
+    }
+}
+
+fn is_conflict<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+        return false;
+    };
+    let codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+    codes.into_iter().any(|code| matches!(code, "ConditionalCheckFailed" | "TransactionConflict"))
+}

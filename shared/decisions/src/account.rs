@@ -6,7 +6,8 @@
 use crate::{
     ids::{FileSystemId, RoleArn},
     key::PublicKey,
-    user::Posix,
+    site::SiteSpec,
+    user::{Posix, UserSpec},
 };
 
 /// What is wanted of an account.
@@ -113,6 +114,26 @@ pub enum RootError {
         /// The server's.
         of_server: FileSystemId,
     },
+}
+
+/// What a user sees as `/`, as Transfer Family names it: the directory of its `site`, or its own. `site` is the one
+/// that the user names, where it exists.
+///
+/// # Errors
+/// When there is none on the server's file system.
+pub fn root(user: &UserSpec, site: Option<&SiteSpec>, file_system: &FileSystemId) -> Result<String, RootError> {
+    let Some(name) = &user.site else {
+        return Ok(user.directory.as_ref().map_or_else(|| format!("/{file_system}"), |directory| directory.on(file_system)));
+    };
+    let site = site.ok_or_else(|| RootError::NoSite(name.to_string()))?;
+    if site.file_system_id != *file_system {
+        return Err(RootError::OtherFileSystem {
+            site: name.to_string(),
+            of_site: site.file_system_id.clone(),
+            of_server: file_system.clone(),
+        });
+    }
+    Ok(site.directory.on(file_system))
 }
 
 #[cfg(test)]

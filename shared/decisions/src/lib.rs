@@ -2,8 +2,8 @@
 //! arguments, and each answer carries its reason. The words of this crate are the words of the API, the logs and the
 //! table.
 
-pub mod change;
 pub mod account;
+pub mod change;
 pub mod cidr;
 pub mod directory;
 pub mod duration;
@@ -13,8 +13,8 @@ pub mod ingress;
 pub mod key;
 pub mod memory;
 pub mod names;
-pub mod rollout;
 pub mod power;
+pub mod rollout;
 pub mod server;
 pub mod site;
 pub mod text;

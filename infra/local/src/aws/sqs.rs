@@ -200,6 +200,12 @@ impl Sqs {
         self.with(queue, |queue| Ok(queue.counts(now_ms)))
     }
 
+    /// The bodies of all messages in a queue, visible or not; none if there is no such queue.
+    #[must_use]
+    pub fn bodies(&self, queue: &str) -> Vec<String> {
+        self.lock().get(queue_name(queue)).map(Queue::bodies).unwrap_or_default()
+    }
+
     fn url(&self, name: &str) -> String {
         format!("{}/{ACCOUNT}/{name}", self.endpoint)
     }

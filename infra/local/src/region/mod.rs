@@ -13,13 +13,13 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     aws::{calls::Calls, error::AwsError, faults::Faults, front::Services, sqs::Sqs},
     lambda::Lambda,
     options::Options,
-    state::Keeper,
     template::plan::Plan,
 };
 
@@ -46,7 +46,9 @@ pub struct Region {
     sqs: Arc<Sqs>,
     lambda: Lambda,
     plan: Plan,
-    keeper: Keeper,
+    /// Writes down what changes, until `writing` ends it, and once more then.
+    keeper: JoinHandle<()>,
+    writing: CancellationToken,
     data: Option<PathBuf>,
     /// Ends what lets work in: listeners, rules, pollers.
     stopping: CancellationToken,
@@ -145,6 +147,9 @@ impl Region {
         if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
             tracing::debug!("some connections were still open");
         }
-        self.keeper.stop().await;
+        self.writing.cancel();
+        if let Err(error) = self.keeper.await {
+            tracing::error!(%error, "the region's state may not be written");
+        }
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     lambda::{Lambda, Runner, logs::Logs, mapping, process::Processes},
     options::Options,
     seed,
-    state::State,
+    state::Store,
     template::plan::Plan,
     transfer::Transfer,
 };
@@ -45,18 +45,20 @@ struct Listeners {
 }
 
 pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result<Region> {
-    let state = State::open(options.data.as_deref())?;
+    let store = Store::open(options.data.as_deref())?;
     let listeners = bind(&options).await?;
     let addresses = listeners.addresses;
     let endpoint = format!("http://{}", addresses.aws);
     let plan = read_plan(&options, addresses, &endpoint)?;
-    let (bus, events) = EventBus::new(Clock::system());
-    let context = context(&options, &plan, addresses, bus, &state)?;
-    let built = build(&context, &plan, &state, &endpoint)?;
+    let clock = Clock::system();
+    let (bus, events) = EventBus::new(clock.clone());
+    let context = context(&options, &plan, addresses, (clock, bus), &store)?;
+    let built = build(&context, &plan, &store, &endpoint)?;
     let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
 
-    if state.is_new() {
+    if store.is_new() {
         seed::plant(&built.ec2, &built.efs, &built.ecs).await.context("plant what a region begins with")?;
+        store.settle(built.services.iter())?;
     }
     built.ecs.start(Some(listeners.site), stopping.clone());
     // The AWS endpoint outlives the functions, which may still call it while they finish.
@@ -74,7 +76,12 @@ pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result
         gateway::serve(listeners.api, &functions, api_lambda, clock, open).await
     }));
 
-    let keeper = state.keep(&built.services);
+    let kept: Vec<_> = built.services.iter().cloned().collect();
+    let writing = CancellationToken::new();
+    let keeper = tokio::spawn({
+        let writing = writing.clone();
+        async move { store.keep(kept, writing).await }
+    });
     Ok(Region {
         addresses,
         services: built.services,
@@ -82,6 +89,7 @@ pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result
         lambda,
         plan,
         keeper,
+        writing,
         data: options.data,
         stopping,
         endpoint_open,
@@ -121,16 +129,16 @@ fn context(
     options: &Options,
     plan: &Plan,
     addresses: Addresses,
-    bus: EventBus,
-    state: &State,
+    (clock, bus): (Clock, EventBus),
+    store: &Store,
 ) -> anyhow::Result<Context> {
     let seconds = plan.parameters.get("MetricPeriodSeconds").context("the template has no MetricPeriodSeconds")?;
     let metric_period = Duration::from_secs(seconds.parse().context("MetricPeriodSeconds is not a whole number")?);
     let IpAddr::V4(sftp_host) = addresses.sftp.ip() else { anyhow::bail!("--sftp takes an IPv4 address") };
     Ok(Context {
-        clock: Clock::system(),
+        clock,
         bus,
-        file_systems: Arc::new(state.file_systems()),
+        file_systems: Arc::new(store.file_systems()),
         pace: Arc::new(Pace { metric_period, ..options.pace.clone() }),
         sftp_port: addresses.sftp.port(),
         sftp_host,
@@ -146,18 +154,18 @@ struct Built {
     sqs: Arc<Sqs>,
 }
 
-fn build(context: &Context, plan: &Plan, state: &State, endpoint: &str) -> anyhow::Result<Built> {
-    let ec2 = Ec2::new(context.clone(), state.saved("ec2")?);
-    let efs = Efs::new(context.clone(), state.saved("elasticfilesystem")?, Arc::clone(&ec2));
-    let ecs = Ecs::new(context.clone(), state.saved("ecs")?, Arc::clone(&efs));
-    let sqs = Sqs::new(context, state.saved("sqs")?, endpoint);
+fn build(context: &Context, plan: &Plan, store: &Store, endpoint: &str) -> anyhow::Result<Built> {
+    let ec2 = Ec2::new(context.clone(), store.saved("ec2")?);
+    let efs = Efs::new(context.clone(), store.saved("elasticfilesystem")?, Arc::clone(&ec2));
+    let ecs = Ecs::new(context.clone(), store.saved("ecs")?, Arc::clone(&efs));
+    let sqs = Sqs::new(context, store.saved("sqs")?, endpoint);
     sqs.declare(&plan.queues);
     let metrics = Metrics::default();
     let tables: Vec<_> = plan.tables.iter().map(|table| table.create.clone()).collect();
-    let dynamodb = Dynamodb::new(state.database().as_deref(), &tables)?;
-    let cloudwatch = CloudWatch::new(context.clone(), state.saved("monitoring")?, metrics.clone());
-    let secrets = SecretsManager::new(context.clone(), state.saved("secretsmanager")?);
-    let transfer = Transfer::new(context.clone(), state.saved("transfer")?, Arc::clone(&ec2) as _, metrics);
+    let dynamodb = Dynamodb::new(store.database().as_deref(), &tables)?;
+    let cloudwatch = CloudWatch::new(context.clone(), store.saved("monitoring")?, metrics.clone());
+    let secrets = SecretsManager::new(context.clone(), store.saved("secretsmanager")?);
+    let transfer = Transfer::new(context.clone(), store.saved("transfer")?, Arc::clone(&ec2) as _, metrics);
     let all: [Arc<dyn Service>; 8] =
         [ec2.clone(), efs.clone(), ecs.clone(), sqs.clone(), dynamodb, cloudwatch, secrets, transfer];
     Ok(Built { services: Services::new(all), ec2, efs, ecs, sqs })

@@ -200,6 +200,12 @@ impl Queue {
         self.messages.clear();
     }
 
+    /// The bodies of all messages, in the order they came.
+    #[must_use]
+    pub fn bodies(&self) -> Vec<String> {
+        self.messages.values().map(|message| message.body.clone()).collect()
+    }
+
     /// How many messages there are.
     #[must_use]
     pub fn counts(&self, now_ms: i64) -> Counts {

@@ -1,8 +1,20 @@
 //! Protocols, errors and faults of the endpoint itself.
 
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
 use aws_config::retry::RetryConfig;
+use aws_sdk_cloudwatch::{primitives::DateTime, types::Dimension};
 use aws_sdk_ec2::error::ProvideErrorMetadata;
-use wharfinger_local::aws::{error::AwsError, faults::Fault};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use wharfinger_local::aws::{
+    error::AwsError,
+    faults::Fault,
+    front::{self, Services},
+    service::Service,
+};
 
 use crate::ground::Ground;
 
@@ -79,4 +91,59 @@ async fn an_injected_error_is_answered_in_the_callers_protocol() {
     assert_eq!(ec2.into_service_error().code(), Some("RequestLimitExceeded"));
     let efs = aws_sdk_efs::Client::new(&config).describe_file_systems().send().await.unwrap_err();
     assert_eq!(efs.into_service_error().code(), Some("RequestLimitExceeded"));
+}
+
+/// A CloudWatch that remembers what it was asked, and knows one datapoint.
+struct Monitoring(Mutex<Value>);
+
+#[async_trait]
+impl Service for Monitoring {
+    fn name(&self) -> &'static str {
+        "monitoring"
+    }
+
+    async fn call(&self, operation: &str, input: Value) -> Result<Value, AwsError> {
+        *self.0.lock().unwrap() = input;
+        match operation {
+            "GetMetricStatistics" => Ok(json!({"Datapoints": [{"Timestamp": 1_700_000_000.5, "Sum": 3.0}]})),
+            _ => Err(AwsError::client("InvalidParameterValueException", "The period is wrong.")),
+        }
+    }
+
+    fn snapshot(&self) -> Value {
+        Value::Null
+    }
+}
+
+#[tokio::test]
+async fn cloudwatch_is_spoken_to_in_cbor() {
+    let ground = Ground::new().await;
+    let monitoring = Arc::new(Monitoring(Mutex::default()));
+    let services = Services::new([Arc::clone(&monitoring) as Arc<dyn Service>]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let shutdown = CancellationToken::new();
+    tokio::spawn(front::serve(listener, services, shutdown.clone()));
+    let config = ground.config().await.into_builder().endpoint_url(url).build();
+    let cloudwatch = aws_sdk_cloudwatch::Client::new(&config);
+    let answer = cloudwatch
+        .get_metric_statistics()
+        .namespace("AWS/Transfer")
+        .metric_name("BytesIn")
+        .dimensions(Dimension::builder().name("ServerId").value("s-1").build())
+        .start_time(DateTime::from_secs(1_700_000_000))
+        .end_time(DateTime::from_secs(1_700_000_300))
+        .period(300)
+        .statistics("Sum".into())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.datapoints()[0].sum(), Some(3.0));
+    assert_eq!(answer.datapoints()[0].timestamp(), Some(&DateTime::from_secs_f64(1_700_000_000.5)));
+    let asked = monitoring.0.lock().unwrap().clone();
+    assert_eq!(asked["StartTime"].as_f64(), Some(1_700_000_000.0));
+    assert_eq!(asked["Dimensions"], json!([{"Name": "ServerId", "Value": "s-1"}]));
+    let error = cloudwatch.list_metrics().send().await.unwrap_err().into_service_error();
+    assert!(error.is_invalid_parameter_value_exception(), "{error:?}");
+    shutdown.cancel();
 }

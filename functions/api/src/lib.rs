@@ -12,6 +12,10 @@ mod query;
 mod resource;
 mod routes;
 mod status;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -38,12 +38,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When CloudWatch fails or has only a part of the answer.
-    pub async fn traffic(
-        &self,
-        server_id: &str,
-        window: SignedDuration,
-        now: Timestamp,
-    ) -> Result<Traffic, AwsError> {
+    pub async fn traffic(&self, server_id: &str, window: SignedDuration, now: Timestamp) -> Result<Traffic, AwsError> {
         let action = || format!("read the metrics of server {server_id}");
         let period = query_period(self.period, window);
         // A datapoint bears the start of its period: one that began before the window may reach into it.
@@ -142,7 +137,11 @@ mod tests {
             assert_eq!(query_period(SignedDuration::from_secs(emitted), hour), period, "{emitted}");
         }
         for (hours, period) in [(4, 60), (24 * 20, 300), (24 * 100, 3600)] {
-            assert_eq!(query_period(SignedDuration::from_secs(5), SignedDuration::from_hours(hours)), period, "{hours}");
+            assert_eq!(
+                query_period(SignedDuration::from_secs(5), SignedDuration::from_hours(hours)),
+                period,
+                "{hours}"
+            );
         }
         assert_eq!(query_period(SignedDuration::from_secs(300), SignedDuration::from_hours(24 * 100)), 3600);
     }

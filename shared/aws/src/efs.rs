@@ -43,11 +43,7 @@ impl FileSystems {
         self.missing_mount_target(file_system, vpc).await
     }
 
-    async fn missing_mount_target(
-        &self,
-        file_system: &FileSystemId,
-        vpc: &VpcId,
-    ) -> Result<Option<String>, AwsError> {
+    async fn missing_mount_target(&self, file_system: &FileSystemId, vpc: &VpcId) -> Result<Option<String>, AwsError> {
         let mut pages =
             self.client.describe_mount_targets().file_system_id(file_system.as_str()).into_paginator().items().send();
         let mut others = Vec::new();

@@ -7,16 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_transfer::{
     Client,
     config::{Config, retry::RetryConfig},
-    types::{
-        DescribedServer, Domain, EndpointDetails, EndpointType, IdentityProviderType, Protocol, State, Tag,
-    },
+    types::{DescribedServer, Domain, EndpointDetails, EndpointType, IdentityProviderType, Protocol, State, Tag},
 };
 use wharfinger_decisions::{
     ids::{AllocationId, SecurityGroupId, SubnetId, VpcId},
     power::AwsState,
 };
 
-use crate::{error::{AwsError, Kind}, secrets::Secret};
+use crate::{
+    error::{AwsError, Kind},
+    secrets::Secret,
+};
 
 /// The security policy of new servers.
 /// <https://docs.aws.amazon.com/transfer/latest/userguide/security-policies.html>

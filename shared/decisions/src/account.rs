@@ -123,7 +123,10 @@ pub enum RootError {
 /// When there is none on the server's file system.
 pub fn root(user: &UserSpec, site: Option<&SiteSpec>, file_system: &FileSystemId) -> Result<String, RootError> {
     let Some(name) = &user.site else {
-        return Ok(user.directory.as_ref().map_or_else(|| format!("/{file_system}"), |directory| directory.on(file_system)));
+        return Ok(user
+            .directory
+            .as_ref()
+            .map_or_else(|| format!("/{file_system}"), |directory| directory.on(file_system)));
     };
     let site = site.ok_or_else(|| RootError::NoSite(name.to_string()))?;
     if site.file_system_id != *file_system {

@@ -49,10 +49,14 @@ impl Transfer {
                 role: user.role().unwrap_or_default().to_owned(),
                 root,
                 posix: user.posix_profile().and_then(posix),
-                keys: user.ssh_public_keys().iter().map(|key| AccountKey {
-                    id: key.ssh_public_key_id().to_owned(),
-                    body: key.ssh_public_key_body().to_owned(),
-                }).collect(),
+                keys: user
+                    .ssh_public_keys()
+                    .iter()
+                    .map(|key| AccountKey {
+                        id: key.ssh_public_key_id().to_owned(),
+                        body: key.ssh_public_key_body().to_owned(),
+                    })
+                    .collect(),
                 tagged: user.tags().iter().find(|there| there.key() == tag).map(|there| there.value().to_owned()),
             }
         }))
@@ -145,7 +149,8 @@ fn mapping(root: &str) -> HomeDirectoryMapEntry {
 }
 
 fn profile(posix: &Posix) -> PosixProfile {
-    let groups = (!posix.secondary_gids.is_empty()).then(|| posix.secondary_gids.iter().copied().map(i64::from).collect());
+    let groups =
+        (!posix.secondary_gids.is_empty()).then(|| posix.secondary_gids.iter().copied().map(i64::from).collect());
     PosixProfile::builder()
         .uid(posix.uid.into())
         .gid(posix.gid.into())

@@ -191,3 +191,122 @@ fn put_named(list: &mut Vec<Value>, key: &str, entry: Value) {
         None => list.push(entry),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn site() -> (SiteName, SiteSpec) {
+        let spec = json!({"file_system_id": "fs-0a1b2c3d4e5f60718", "directory": "/sites/blog", "cluster": "local",
+            "service": "web", "container": "web", "mount_path": "/usr/local/apache2/htdocs"});
+        (SiteName::parse("blog").unwrap(), serde_json::from_value(spec).unwrap())
+    }
+
+    fn described() -> Value {
+        serde_json::from_str(include_str!("../fixtures/task-definition.json")).unwrap()
+    }
+
+    fn make_from(described: &Value) -> Result<Value, Refusal> {
+        let (name, spec) = site();
+        make(described, &name, &spec, "rollout-1")
+    }
+
+    #[test]
+    fn a_whole_task_definition_gets_the_site_and_loses_nothing() {
+        let expected: Value = serde_json::from_str(include_str!("../fixtures/next-revision.json")).unwrap();
+        let made = make_from(&described()).unwrap();
+        assert_eq!(made, expected, "{made:#}");
+    }
+
+    #[test]
+    fn an_access_point_leaves_no_root_directory() {
+        let (name, mut spec) = site();
+        spec.access_point_id = Some(crate::ids::AccessPointId::parse("fsap-0a1b2c3d4e5f60718").unwrap());
+        let made = make(&described(), &name, &spec, "rollout-1").unwrap();
+        let volumes = made["volumes"].as_array().unwrap();
+        let efs = &volumes.iter().find(|volume| volume["name"] == "wharfinger-blog").unwrap()["efsVolumeConfiguration"];
+        assert_eq!(efs["authorizationConfig"]["accessPointId"], "fsap-0a1b2c3d4e5f60718");
+        assert!(efs.get("rootDirectory").is_none() && efs["transitEncryption"] == "ENABLED");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_help() {
+        let mut other = described();
+        other["taskDefinition"]["containerDefinitions"][0]["name"] = json!("nginx");
+        assert!(make_from(&other).unwrap_err().to_string().contains("has no container web"));
+        let mut taken = described();
+        taken["taskDefinition"]["containerDefinitions"][0]["mountPoints"] =
+            json!([{"sourceVolume": "scratch", "containerPath": "/usr/local/apache2/htdocs"}]);
+        assert!(make_from(&taken).unwrap_err().to_string().contains("taken by the volume scratch"));
+        let mut windows = described();
+        windows["taskDefinition"]["runtimePlatform"] = json!({"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"});
+        assert_eq!(make_from(&windows).unwrap_err(), Refusal::Windows);
+        assert_eq!(make_from(&json!({})).unwrap_err(), Refusal::Form("taskDefinition"));
+    }
+
+    #[test]
+    fn a_directory_mounted_by_hand_is_left_as_it_is() {
+        let mut described = described();
+        let volume = json!({"name": "by-hand", "efsVolumeConfiguration":
+            {"fileSystemId": "fs-0a1b2c3d4e5f60718", "rootDirectory": "/sites/blog/"}});
+        described["taskDefinition"]["volumes"] = json!([volume]);
+        described["taskDefinition"]["containerDefinitions"][0]["mountPoints"] =
+            json!([{"sourceVolume": "by-hand", "containerPath": "/usr/local/apache2/htdocs"}]);
+        let made = make_from(&described).unwrap();
+        assert_eq!(made["volumes"], json!([volume]));
+        assert!(is_of_rollout(&json!({"taskDefinition": made}), "rollout-1"));
+    }
+
+    #[test]
+    fn a_moved_mount_path_leaves_no_old_mount() {
+        let (name, mut spec) = site();
+        let first = make_from(&described()).unwrap();
+        spec.mount_path = crate::directory::MountPath::parse("/srv").unwrap();
+        let moved = json!({"taskDefinition": first, "tags": first["tags"]});
+        let moved = make(&moved, &name, &spec, "rollout-2").unwrap();
+        let points = moved["containerDefinitions"][0]["mountPoints"].as_array().unwrap().clone();
+        let ours: Vec<&Value> = points.iter().filter(|point| point["sourceVolume"] == "wharfinger-blog").collect();
+        assert_eq!(ours, [&json!({"sourceVolume": "wharfinger-blog", "containerPath": "/srv", "readOnly": false})]);
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".*".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a-z]{1,8}", inner, 0..4)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn fields_that_nobody_knows_survive_and_a_second_time_changes_nothing(
+            unknown in prop::collection::btree_map("x[A-Za-z]{1,8}", any_json(), 0..5),
+            of_container in prop::collection::btree_map("x[A-Za-z]{1,8}", any_json(), 0..5),
+        ) {
+            let mut given = described();
+            given["taskDefinition"].as_object_mut().unwrap().extend(unknown.clone());
+            given["taskDefinition"]["containerDefinitions"][0].as_object_mut().unwrap().extend(of_container.clone());
+            let made = make_from(&given).unwrap();
+            for (field, value) in &unknown {
+                prop_assert_eq!(&made[field], value);
+            }
+            for (field, value) in &of_container {
+                prop_assert_eq!(&made["containerDefinitions"][0][field], value);
+            }
+            let lost: Vec<&String> = given["taskDefinition"].as_object().unwrap().keys()
+                .filter(|field| made.get(field).is_none()).collect();
+            prop_assert!(lost.iter().all(|field| READ_ONLY.contains(&field.as_str())), "{:?}", lost);
+            let again = make_from(&json!({"taskDefinition": made, "tags": made["tags"]})).unwrap();
+            prop_assert_eq!(again, made);
+        }
+    }
+}

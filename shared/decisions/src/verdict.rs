@@ -173,3 +173,115 @@ fn judge_replaced(rollout: &Rollout, ours: Option<&Deployment>, primary: &Deploy
         format!("deployment {} of {} took the service over", primary.id, primary.task_definition),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{names::SiteName, rollout::Revisions, window::Window};
+
+    const OURS: &str = "ecs-svc/1";
+
+    fn rollout() -> Rollout {
+        Rollout {
+            id: "id".into(),
+            site: SiteName::parse("blog").unwrap(),
+            state: State::Deploying,
+            reason: String::new(),
+            cause: Window::default().cause(String::new()),
+            task_definition: Revisions { before: Some("web:1".into()), after: Some("web:2".into()) },
+            deployment_id: Some(OURS.into()),
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: None,
+        }
+    }
+
+    fn deployment(id: &str, status: &str, revision: &str, state: &str) -> Deployment {
+        Deployment {
+            id: id.into(),
+            status: status.into(),
+            task_definition: revision.into(),
+            rollout_state: (!state.is_empty()).then(|| state.into()),
+            ..Deployment::default()
+        }
+    }
+
+    fn judge(deployments: Vec<Deployment>, seconds: i64) -> State {
+        let service = Service { status: "ACTIVE".into(), deployments, ..Service::default() };
+        decide(&rollout(), Some(&service), Timestamp::from_second(seconds).unwrap()).state
+    }
+
+    #[test]
+    fn only_our_completed_primary_deployment_is_success() {
+        assert_eq!(judge(vec![deployment(OURS, "PRIMARY", "web:2", "COMPLETED")], 60), State::Succeeded);
+        assert_eq!(judge(vec![deployment(OURS, "PRIMARY", "web:2", "IN_PROGRESS")], 60), State::Deploying);
+        assert_eq!(judge(vec![deployment(OURS, "PRIMARY", "web:2", "FAILED")], 60), State::Failed);
+    }
+
+    #[test]
+    fn a_completed_rollback_is_no_success() {
+        let back = deployment("ecs-svc/2", "PRIMARY", "web:1", "COMPLETED");
+        assert_eq!(judge(vec![back.clone()], 60), State::RolledBack);
+        assert_eq!(judge(vec![back, deployment(OURS, "ACTIVE", "web:2", "FAILED")], 60), State::RolledBack);
+    }
+
+    #[test]
+    fn another_deployment_supersedes_ours() {
+        let other = deployment("ecs-svc/2", "PRIMARY", "web:9", "IN_PROGRESS");
+        assert_eq!(judge(vec![other.clone()], 60), State::Superseded);
+        assert_eq!(judge(vec![other, deployment(OURS, "ACTIVE", "web:2", "IN_PROGRESS")], 60), State::Superseded);
+    }
+
+    #[test]
+    fn a_deployment_that_is_not_listed_yet_is_waited_for() {
+        let old = vec![deployment("ecs-svc/0", "PRIMARY", "web:1", "COMPLETED")];
+        assert_eq!(judge(old, 5), State::Deploying);
+    }
+
+    #[test]
+    fn a_deployment_without_end_is_given_up_with_advice() {
+        let service = Service {
+            status: "ACTIVE".into(),
+            deployments: vec![deployment(OURS, "PRIMARY", "web:2", "IN_PROGRESS")],
+            ..Service::default()
+        };
+        let verdict = decide(&rollout(), Some(&service), Timestamp::from_second(3_601).unwrap());
+        assert_eq!(verdict.state, State::Failed);
+        assert!(verdict.reason.contains("circuit breaker"), "{}", verdict.reason);
+    }
+
+    #[test]
+    fn a_service_that_went_away_ends_the_rollout() {
+        let now = Timestamp::from_second(60).unwrap();
+        assert_eq!(decide(&rollout(), None, now).state, State::Failed);
+        let draining = Service { status: "DRAINING".into(), ..Service::default() };
+        assert_eq!(decide(&rollout(), Some(&draining), now).state, State::Failed);
+    }
+
+    fn any_deployment() -> impl Strategy<Value = Deployment> {
+        let id = prop::sample::select(vec![OURS, "ecs-svc/2", "ecs-svc/3"]);
+        let status = prop::sample::select(vec!["PRIMARY", "ACTIVE", "INACTIVE", ""]);
+        let revision = prop::sample::select(vec!["web:1", "web:2", "web:3"]);
+        let state = prop::sample::select(vec!["", "IN_PROGRESS", "COMPLETED", "FAILED"]);
+        (id, status, revision, state).prop_map(|(id, status, revision, state)| deployment(id, status, revision, state))
+    }
+
+    proptest! {
+        #[test]
+        fn success_is_never_told_of_anything_else(
+            deployments in prop::collection::vec(any_deployment(), 0..4),
+            active: bool, rolls_back: bool, seconds in 0..10_000_i64,
+        ) {
+            let status = if active { "ACTIVE" } else { "INACTIVE" }.into();
+            let service = Service { status, rolls_back, deployments, ..Service::default() };
+            let verdict = decide(&rollout(), Some(&service), Timestamp::from_second(seconds).unwrap());
+            let ours = service.primary().is_some_and(|primary| {
+                primary.id == OURS && primary.is("COMPLETED") && primary.task_definition == "web:2"
+            });
+            prop_assert_eq!(verdict.state == State::Succeeded, active && ours);
+            prop_assert!(!verdict.reason.is_empty());
+            prop_assert!(verdict.state.is_final() || (verdict.state == State::Deploying && seconds <= 3_600));
+        }
+    }
+}

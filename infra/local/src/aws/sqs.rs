@@ -136,14 +136,17 @@ impl Sqs {
         let now_ms = self.now_ms();
         let mut queues = self.lock();
         let name = queue_name(name);
+        let redrive = queues.get(name).ok_or_else(no_queue)?.redrive.clone();
+        // A message stays where it is for as long as its dead-letter queue is missing.
+        let redrive = redrive.filter(|redrive| queues.contains_key(queue_name(&redrive.target_arn)));
+        let receive_limit = redrive.as_ref().map_or(u32::MAX, |redrive| redrive.max_receive_count);
         let queue = queues.get_mut(name).ok_or_else(no_queue)?;
         let visibility_seconds = receive.visibility_seconds.unwrap_or(queue.visibility_seconds);
-        let take = Take { most: receive.most, most_bytes: receive.most_bytes, visibility_seconds };
+        let take = Take { most: receive.most, most_bytes: receive.most_bytes, visibility_seconds, receive_limit };
         let (messages, dead) = queue.take(take, now_ms);
         let next_visible_ms = queue.next_visible_ms();
-        let target = queue.redrive.as_ref().map(|redrive| redrive.target_arn.clone());
         let buried = !dead.is_empty();
-        if let Some(letters) = target.and_then(|arn| queues.get_mut(queue_name(&arn))) {
+        if let Some(letters) = redrive.and_then(|redrive| queues.get_mut(queue_name(&redrive.target_arn))) {
             let source_arn = queue_arn(name);
             for message in dead {
                 tracing::warn!(

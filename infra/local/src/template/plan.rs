@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     TemplateError, document,
-    intrinsic::Scope,
+    intrinsic::{Scope, plain_text},
     parameter,
     resource::{self, Fields},
 };
@@ -69,8 +69,14 @@ pub struct Redrive {
     #[serde(rename = "deadLetterTargetArn")]
     pub target_arn: String,
     /// After how many receives a message is moved.
-    #[serde(rename = "maxReceiveCount")]
+    #[serde(rename = "maxReceiveCount", deserialize_with = "number_or_text")]
     pub max_receive_count: u32,
+}
+
+/// SQS takes the count as a number and as a text.
+fn number_or_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let value: Value = serde::Deserialize::deserialize(deserializer)?;
+    plain_text(&value).parse().map_err(serde::de::Error::custom)
 }
 
 /// A Lambda function.

@@ -71,6 +71,8 @@ pub struct Take {
     pub most_bytes: usize,
     /// For how long they are hidden, in seconds.
     pub visibility_seconds: u64,
+    /// Messages that were received so often are given up instead.
+    pub receive_limit: u32,
 }
 
 /// What came of naming a message by its receipt handle.
@@ -137,10 +139,9 @@ impl Queue {
     pub fn take(&mut self, take: Take, now_ms: i64) -> (Vec<Message>, Vec<Message>) {
         let oldest_ms = now_ms - milliseconds(self.retention_seconds);
         self.messages.retain(|_, message| message.sent_ms >= oldest_ms);
-        let limit = self.redrive.as_ref().map_or(u32::MAX, |redrive| redrive.max_receive_count);
         let (mut taken, mut dead, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (number, message) in self.messages.iter_mut().filter(|(_, message)| message.visible_ms <= now_ms) {
-            if message.receive_count >= limit {
+            if message.receive_count >= take.receive_limit {
                 dead.push(*number);
                 continue;
             }

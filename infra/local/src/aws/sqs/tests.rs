@@ -99,7 +99,7 @@ async fn visibility_can_be_ended_and_stretched() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_received_too_often_becomes_a_dead_letter() {
-    let policy = json!({ "deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:dead", "maxReceiveCount": 2 });
+    let policy = json!({ "deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:dead", "maxReceiveCount": "2" });
     let sqs = with_queue(json!({ "VisibilityTimeout": "1", "RedrivePolicy": policy.to_string() })).await;
     sqs.call("CreateQueue", json!({ "QueueName": "dead" })).await.unwrap();
     send(&sqs, "poison", 0).await.unwrap();

@@ -172,7 +172,8 @@ async fn no_more_batches_than_allowed_are_in_work() {
 fn answers_are_read_as_lambda_reads_them() {
     let mut queue = crate::aws::sqs::queue::Queue::new(0);
     let id = queue.push("x".to_owned(), serde_json::Map::new(), 0, 0);
-    let take = crate::aws::sqs::queue::Take { most: 1, most_bytes: usize::MAX, visibility_seconds: 30 };
+    let take =
+        crate::aws::sqs::queue::Take { most: 1, most_bytes: usize::MAX, visibility_seconds: 30, receive_limit: 5 };
     let (batch, _) = queue.take(take, 0);
     for success in ["", "null", "{}", r#"{"batchItemFailures":[]}"#, r#"{"batchItemFailures":null}"#] {
         assert_eq!(read_failures(&batch, success.as_bytes()), Ok(HashSet::new()), "{success}");

@@ -2,6 +2,8 @@
 //! `PROGRAM function NAME`, the test runner takes `function` as a filter and so runs [`function_process`] alone, which
 //! then is the function NAME. (No other test may have "function" in its name.)
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as tests do")]
+
 use std::{net::Ipv4Addr, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! Attributes of files: shown, and set as far as a user who owns them may.
 
-use cap_std::fs::{Dir, OpenOptions, Permissions, PermissionsExt as _};
+use cap_std::fs::{OpenOptions, Permissions, PermissionsExt as _};
 use russh_sftp::protocol::{Attrs, ExtendedReply, FileAttributes, Packet};
 
 use super::{
@@ -98,17 +98,11 @@ fn set(place: &Place, attrs: &FileAttributes) -> Result<(), Refusal> {
         directory.open_with(&place.path, OpenOptions::new().write(true))?.set_len(size)?;
     }
     if let Some(times) = file_times(attrs) {
-        open_any(&directory, place, metadata.is_dir())?.set_times(times)?;
+        // Opened for reading, which does for directories too: `Dir` holds a mere path handle, that takes no times.
+        directory.open(&place.path)?.into_std().set_times(times)?;
     }
     if let Some(mode) = attrs.permissions {
         directory.set_permissions(&place.path, Permissions::from_mode(mode & 0o777))?;
     }
     Ok(())
-}
-
-fn open_any(directory: &Dir, place: &Place, is_directory: bool) -> std::io::Result<std::fs::File> {
-    if is_directory {
-        return Ok(directory.open_dir(&place.path)?.into_std_file());
-    }
-    Ok(directory.open(&place.path)?.into_std())
 }

@@ -16,13 +16,13 @@ use wharfinger_local::{
     seed,
 };
 
-pub struct Ground {
-    pub ecs: Arc<Ecs>,
-    pub ec2: Arc<Ec2>,
-    pub services: Services,
-    pub url: String,
-    pub site: String,
-    pub directory: tempfile::TempDir,
+pub(crate) struct Ground {
+    pub(crate) ecs: Arc<Ecs>,
+    pub(crate) ec2: Arc<Ec2>,
+    pub(crate) services: Services,
+    pub(crate) url: String,
+    pub(crate) site: String,
+    pub(crate) directory: tempfile::TempDir,
     shutdown: CancellationToken,
 }
 
@@ -33,7 +33,7 @@ impl Drop for Ground {
 }
 
 impl Ground {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::system();
         let (bus, _) = EventBus::new(clock.clone());
@@ -73,7 +73,7 @@ impl Ground {
     }
 
     /// The configuration of a client of this region that tries each call once.
-    pub async fn config(&self) -> SdkConfig {
+    pub(crate) async fn config(&self) -> SdkConfig {
         aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .endpoint_url(&self.url)
@@ -85,7 +85,7 @@ impl Ground {
 }
 
 /// Waits until `holds` answers with something.
-pub async fn until<T, F: Future<Output = Option<T>>>(holds: impl Fn() -> F) -> T {
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(holds: impl Fn() -> F) -> T {
     let reached = async {
         loop {
             if let Some(value) = holds().await {

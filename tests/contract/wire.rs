@@ -46,6 +46,10 @@ async fn what_is_no_aws_request_gets_an_answer_that_helps() {
     let (status, body) = post(&ground, &[], "hello").await;
     assert_eq!(status, 403);
     assert!(body.contains("MissingAuthenticationToken") && body.contains("--endpoint-url"), "{body}");
+    let s3 = "AWS4-HMAC-SHA256 Credential=AK/20260801/us-east-1/s3/aws4_request, Signature=0";
+    let (status, body) = post(&ground, &[("authorization", s3)], "").await;
+    assert_eq!(status, 404);
+    assert!(body.contains("no service"), "{body}");
     let (status, body) = post(&ground, &[("x-amz-target", "Lambda.Invoke")], "{}").await;
     assert_eq!(status, 404);
     assert!(body.contains("no service") && body.contains("dynamodb"), "{body}");

@@ -71,7 +71,8 @@ async fn wrong_input_is_refused_with_help_and_no_aws_call_is_made() {
         let made = wharf.region.calls().sum(|call| call.service == service);
         assert_eq!(made, 0, "{made} calls of {service} were made");
     }
-    let writes = wharf.region.calls().sum(|call| ["PutItem", "UpdateItem", "DeleteItem"].contains(&call.operation.as_str()));
+    let writes =
+        wharf.region.calls().sum(|call| ["PutItem", "UpdateItem", "DeleteItem"].contains(&call.operation.as_str()));
     assert_eq!(writes, 0, "something was stored");
     wharf.close().await;
 }

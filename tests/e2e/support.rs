@@ -105,11 +105,7 @@ impl Wharf {
             let site = self.api.get("/v1/sites/blog").await?.taken("site")?;
             let rollouts = self.rollouts().await?;
             let newest = rollouts.first().map(|rollout| rollout["state"].clone());
-            ensure!(
-                newest != Some(json!("failed")) || state == "failed",
-                "the rollout failed: {}",
-                rollouts[0]
-            );
+            ensure!(newest != Some(json!("failed")) || state == "failed", "the rollout failed: {}", rollouts[0]);
             let quiet = matches!(site["status"]["window"]["state"].as_str(), None | Some("empty" | "closed"));
             Ok((quiet && newest == Some(json!(state))).then_some(rollouts))
         })

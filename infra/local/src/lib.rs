@@ -2,8 +2,8 @@
 //! speak AWS's wire protocols: the same SDKs, the `aws` CLI and `sftp` work against it unchanged.
 
 pub mod aws;
-pub mod client;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod context;
 pub mod ecs;

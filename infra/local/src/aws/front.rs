@@ -61,6 +61,10 @@ impl Services {
             let message = format!("This region has no service {:?}; it has {}.", call.service, known.join(", "));
             return Err(AwsError::client("UnknownService", message).with_status(404));
         };
+        if call.operation.is_empty() {
+            let message = format!("The request to {} names no operation.", call.service);
+            return Err(AwsError::client("MissingAction", message));
+        }
         self.calls.record(&call.caller, &call.service, &call.operation);
         match self.faults.take(&call.service, &call.operation) {
             None => service.call(&call.operation, call.input).await,

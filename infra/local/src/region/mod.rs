@@ -132,7 +132,10 @@ impl Region {
     #[must_use]
     pub fn dead_letters(&self) -> Vec<String> {
         let dead = |queue: &&crate::template::plan::Queue| {
-            self.plan.queues.iter().any(|other| other.redrive.as_ref().is_some_and(|redrive| redrive.target_arn == queue.arn))
+            self.plan
+                .queues
+                .iter()
+                .any(|other| other.redrive.as_ref().is_some_and(|redrive| redrive.target_arn == queue.arn))
         };
         let queues = self.plan.queues.iter().filter(dead);
         queues.flat_map(|queue| self.sqs.bodies(&queue.name)).collect()

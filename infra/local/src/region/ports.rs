@@ -41,5 +41,7 @@ impl std::fmt::Debug for Reservation {
 }
 
 fn taken(option: &str, address: SocketAddr) -> String {
-    format!("can't listen on {address}: another program may use it; choose another with {option} 127.0.0.1:PORT (port 0 takes a free one)")
+    format!(
+        "can't listen on {address}: another program may use it; choose another with {option} 127.0.0.1:PORT (port 0 takes a free one)"
+    )
 }

@@ -68,13 +68,15 @@ pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result
     let processes = Processes { program, endpoint, logs: Logs::Region };
     let lambda = Lambda::start(&context, plan.functions.clone(), Runner::Processes(processes));
     mapping::start(&plan.functions, &built.sqs, &lambda, &stopping, &tasks);
-    let delivery = rules::Delivery { sqs: Arc::clone(&built.sqs), lambda: lambda.clone(), clock: context.clock.clone() };
+    let delivery =
+        rules::Delivery { sqs: Arc::clone(&built.sqs), lambda: lambda.clone(), clock: context.clock.clone() };
     rules::start(plan.rules.clone(), events, &delivery, &stopping, &tasks);
     let (functions, api_lambda, clock, open) =
         (plan.functions.clone(), lambda.clone(), context.clock.clone(), stopping.clone());
-    tasks.spawn(report("HTTP API", async move {
-        gateway::serve(listeners.api, &functions, api_lambda, clock, open).await
-    }));
+    tasks.spawn(report(
+        "HTTP API",
+        async move { gateway::serve(listeners.api, &functions, api_lambda, clock, open).await },
+    ));
 
     let kept: Vec<_> = built.services.iter().cloned().collect();
     let writing = CancellationToken::new();

@@ -80,7 +80,10 @@ impl Teller<'_> {
         .await?;
         let fingerprint = text(&server, "/status/host_key_fingerprints/0");
         let endpoint = &server["status"]["endpoint"];
-        Ok((fingerprint.clone(), format!("sftp -P {} alice@{}\nhost key {fingerprint}", endpoint["port"], text(endpoint, "/host"))))
+        Ok((
+            fingerprint.clone(),
+            format!("sftp -P {} alice@{}\nhost key {fingerprint}", endpoint["port"], text(endpoint, "/host")),
+        ))
     }
 
     async fn log_in(&self, host_key: &str) -> anyhow::Result<(Visitor, String)> {
@@ -106,7 +109,10 @@ impl Teller<'_> {
         })
         .await?;
         let took = uploaded.elapsed().as_secs_f64();
-        Ok(((), format!("{revision}\n{took:.2} s from the end of the upload to the service update (quiet_period is 1s)")))
+        Ok((
+            (),
+            format!("{revision}\n{took:.2} s from the end of the upload to the service update (quiet_period is 1s)"),
+        ))
     }
 
     async fn wait_rollout(&self) -> anyhow::Result<((), String)> {
@@ -142,7 +148,13 @@ impl Teller<'_> {
             Visitor::log_in(self.region.addresses().sftp, "alice", &self.key).await.is_err(),
             "a stopped server let somebody in"
         );
-        Ok(((), format!("{}\nthe door is shut; AWS bills a stopped server as before", text(&server, "/status/wanted/reason"))))
+        Ok((
+            (),
+            format!(
+                "{}\nthe door is shut; AWS bills a stopped server as before",
+                text(&server, "/status/wanted/reason")
+            ),
+        ))
     }
 
     async fn start_again(&self, host_key: &str) -> anyhow::Result<((), String)> {

@@ -28,10 +28,11 @@ pub(super) fn decode(
     };
     let mut pairs = pairs(uri_query.unwrap_or_default().as_bytes());
     pairs.extend(self::pairs(body));
-    let Some(at) = pairs.iter().position(|(key, _)| key == "Action") else {
-        return Err(AwsError::client("MissingAction", format!("The request to {service} names no Action.")));
+    // Without an Action the operation is empty: the front then knows whether at least the service is one of ours.
+    let operation = match pairs.iter().position(|(key, _)| key == "Action") {
+        Some(at) => pairs.swap_remove(at).1,
+        None => String::new(),
     };
-    let (_, operation) = pairs.swap_remove(at);
     let mut root = Node::default();
     for (key, text) in pairs {
         if key != "Version" && !key.starts_with("X-Amz-") {

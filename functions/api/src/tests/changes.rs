@@ -19,7 +19,10 @@ async fn a_put_makes_a_server_and_wakes_reconcile() {
     let stage = Stage::new();
     let made = stage.ask("PUT /v1/servers/main", &server()).await.expect(201);
     assert_eq!((made.header("location"), made.header("etag")), ("/v1/servers/main", "\"1\""));
-    assert_eq!((&made.body["name"], &made.body["spec"], &made.body["etag"]), (&json!("main"), &server(), &json!("\"1\"")));
+    assert_eq!(
+        (&made.body["name"], &made.body["spec"], &made.body["etag"]),
+        (&json!("main"), &server(), &json!("\"1\""))
+    );
     assert_eq!(made.body["status"]["power"], "creating");
     assert_eq!(made.body["status"]["settled"], false);
     assert_eq!(made.body["status"]["wanted"]["reason"], "created by anonymous");
@@ -59,7 +62,8 @@ async fn a_dry_run_answers_what_would_be_and_does_nothing() {
         assert_eq!(answer.body["would"], would, "{line}");
         assert_eq!(answer.header("etag"), "", "{line}");
     }
-    let writes: Vec<String> = stage.calls().into_iter().filter(|call| !call.ends_with("GetItem") && !call.ends_with("Query")).collect();
+    let writes: Vec<String> =
+        stage.calls().into_iter().filter(|call| !call.ends_with("GetItem") && !call.ends_with("Query")).collect();
     assert_eq!(writes, Vec::<String>::new());
 }
 

@@ -1,2 +1,147 @@
-//! x
+//! The sweep: decides for each server whether it stays online, says why, and repairs wake-ups that were lost.
+//!
+//! It only changes what is wanted; `reconcile` asks once more before it shuts the door.
+
+mod repair;
 pub mod sites;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use sites::SiteActivity;
+use wharfinger_aws::{cloudwatch::Metrics, sqs::Queue};
+use wharfinger_decisions::{
+    idle::{self, Action, Decision, Signs, SiteSign, Traffic},
+    ids::FileSystemId,
+    names::ServerName,
+    server::{Asker, Power, ServerIntent, ServerPhase, WantedPower},
+    wake::ServerWake,
+};
+use wharfinger_runtime::{environment::required, logs, sdk_config};
+use wharfinger_store::{
+    servers::{self, ServerItem, ServerRecord},
+    table::{StoreError, Table},
+};
+
+struct Sweep {
+    table: Table,
+    servers: Queue,
+    ticks: Queue,
+    metrics: Metrics,
+}
+
+/// What the sites are at, or why it is not known.
+type Sites = Result<Vec<SiteActivity>, String>;
+
+/// Runs the function until the runtime ends it.
+///
+/// # Errors
+/// When its environment is not as the template makes it.
+pub async fn run() -> anyhow::Result<()> {
+    logs::start();
+    let sdk = sdk_config().await;
+    let sqs = aws_sdk_sqs::Client::new(&sdk);
+    let period = SignedDuration::from_secs(required::<u32>("METRIC_PERIOD_SECONDS")?.into());
+    let sweep = Sweep {
+        table: Table::new(aws_sdk_dynamodb::Client::new(&sdk), required::<String>("TABLE_NAME")?),
+        servers: Queue::new(sqs.clone(), required::<String>("SERVERS_QUEUE_URL")?),
+        ticks: Queue::new(sqs, required::<String>("TICKS_QUEUE_URL")?),
+        metrics: Metrics::new(aws_sdk_cloudwatch::Client::new(&sdk), period),
+    };
+    let sweep = &sweep;
+    lambda_runtime::run(service_fn(move |_: LambdaEvent<serde_json::Value>| async move {
+        sweep.all().await.map_err(|error| Error::from(format!("{error:#}")))
+    }))
+    .await
+    .map_err(|error| anyhow::anyhow!("serve the runtime: {error}"))
+}
+
+impl Sweep {
+    /// Looks at everything once. One server's failure holds up no other.
+    async fn all(&self) -> anyhow::Result<()> {
+        let sites = sites::sweep(&self.table, &self.ticks, Timestamp::now()).await;
+        let sites = sites.map_err(|error| format!("{error:#}"));
+        if let Err(error) = &sites {
+            tracing::error!(error, "the sites could not be looked at");
+        }
+        for (name, item) in self.table.all::<ServerItem>(servers::PARTITION).await.context("list the servers")? {
+            let server = ServerName::parse(name).context("read a server's name")?;
+            if let Err(error) = self.one(&server, &item, &sites).await {
+                tracing::error!(%server, error = format!("{error:#}"), "the server could not be looked at");
+            }
+        }
+        Ok(())
+    }
+
+    async fn one(&self, server: &ServerName, item: &ServerItem, sites: &Sites) -> anyhow::Result<()> {
+        let now = Timestamp::now();
+        if let Some(reason) = repair::reason(item, now) {
+            tracing::info!(%server, reason, "waking the server");
+            self.wake(server).await?;
+        }
+        let record = &item.record;
+        if record.deleting {
+            return Ok(());
+        }
+        let signs = self.signs(record, sites, now).await;
+        let decision = idle::decide(record.intent.spec.idle.as_ref(), self.metrics.period(), &signs, now);
+        tracing::info!(%server, %decision, "decided");
+        self.table.note_decision(server, &decision).await.context("note the decision")?;
+        if decision.action == Action::Stop && record.intent.power.power == Power::Online {
+            self.stop(server, record, &decision).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks only what can matter: a server that is not online, or has no policy, stays as it is.
+    async fn signs(&self, record: &ServerRecord, sites: &Sites, now: Timestamp) -> Signs {
+        let unasked = || Err("nobody asked".to_owned());
+        let (mut traffic, mut last_event): (Result<Traffic, String>, Result<_, String>) = (unasked(), unasked());
+        if let (Some(policy), Some(id), ServerPhase::Online) =
+            (&record.intent.spec.idle, &record.status.server_id, record.status.power)
+        {
+            let window = idle::window(policy, self.metrics.period());
+            let answers = tokio::join!(self.metrics.traffic(id, window, now), self.table.last_activity(id));
+            traffic = answers.0.map_err(|error| error.to_string());
+            last_event = answers.1.map_err(|error| error.to_string());
+        }
+        let sites = sites.as_ref().map(|sites| of_file_system(sites, &record.intent.spec.file_system_id));
+        Signs::new(&record.intent, &record.status, traffic, last_event, sites.map_err(String::clone))
+    }
+
+    /// Asks for the server to be stopped, unless somebody asked for something else meanwhile.
+    async fn stop(&self, server: &ServerName, record: &ServerRecord, decision: &Decision) -> anyhow::Result<()> {
+        let power = WantedPower {
+            power: Power::Stopped,
+            by: Asker::Autostop,
+            reason: decision.reason.clone(),
+            at: decision.at,
+        };
+        let intent = ServerIntent { power, ..record.intent.clone() };
+        match self.table.replace_intent(&servers::key(server), &intent, record.version, decision.at).await {
+            Ok(_) => self.wake(server).await,
+            Err(StoreError::Conflict) => {
+                tracing::info!(%server, "it was changed meanwhile: it is not stopped");
+                Ok(())
+            }
+            Err(error) => Err(error).context("ask for the stop"),
+        }
+    }
+
+    async fn wake(&self, server: &ServerName) -> anyhow::Result<()> {
+        let wake = ServerWake { server: server.clone() };
+        self.servers.send(&wake, Duration::ZERO).await.with_context(|| format!("wake server {server}"))
+    }
+}
+
+fn of_file_system(sites: &[SiteActivity], file_system: &FileSystemId) -> Vec<SiteSign> {
+    let sign = |site: &SiteActivity| SiteSign {
+        site: site.site.clone(),
+        last_change: site.last_change,
+        window_open: site.window_open,
+        rollout_in_flight: site.rollout_in_flight,
+    };
+    sites.iter().filter(|site| site.file_system_id == *file_system).map(sign).collect()
+}

@@ -1,0 +1,84 @@
+//! Which servers need a wake-up because theirs was lost, or because nobody has looked for long.
+
+use jiff::{SignedDuration, Timestamp};
+use wharfinger_decisions::server::ServerPhase;
+use wharfinger_store::servers::ServerItem;
+
+/// How late an armed wake-up may be before it is taken as lost.
+const GRACE: SignedDuration = SignedDuration::from_secs(30);
+
+/// How long a server is taken to be as it was seen: AWS may have changed behind our back.
+const TRUSTED_FOR: SignedDuration = SignedDuration::from_mins(10);
+
+/// Why the server is to be woken; `None`: it need not be.
+pub(crate) fn reason(item: &ServerItem, now: Timestamp) -> Option<&'static str> {
+    if item.armed.is_pending(now, GRACE) {
+        return None;
+    }
+    let (record, status) = (&item.record, &item.record.status);
+    if record.deleting {
+        return Some("it is not yet deleted");
+    }
+    if status.settled_version < record.version {
+        return Some("it is not yet as wanted");
+    }
+    let in_transition = matches!(
+        status.power,
+        ServerPhase::Creating | ServerPhase::Starting | ServerPhase::Stopping | ServerPhase::Deleting
+    );
+    if in_transition {
+        return Some("it is in transition");
+    }
+    let trusted = status.observed_at.is_some_and(|at| now.duration_since(at) < TRUSTED_FOR);
+    (!trusted).then_some("nobody has looked for ten minutes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// Online as wanted, seen at second 0.
+    fn settled() -> ServerItem {
+        serde_json::from_value(serde_json::json!({
+            "intent": {
+                "spec": {
+                    "file_system_id": "fs-0a1b2c3d",
+                    "network": {"vpc_id": "vpc-0a1b2c3d", "subnet_ids": ["subnet-0a1b2c3d"], "security_group_ids": ["sg-0a1b2c3d"]},
+                },
+                "power": {"power": "online", "by": {"person": "alice"}, "reason": "asked", "at": at(0)},
+            },
+            "status": {"power": "online", "reason": "asked", "settled_version": 3, "observed_at": at(0)},
+            "version": 3, "created_at": at(0), "updated_at": at(0),
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_settled_server_is_looked_at_every_ten_minutes() {
+        assert_eq!(reason(&settled(), at(599)), None);
+        assert!(reason(&settled(), at(600)).is_some());
+    }
+
+    #[test]
+    fn a_lost_wake_up_is_repaired() {
+        let mut behind = settled();
+        behind.record.version = 4;
+        assert!(reason(&behind, at(1)).is_some());
+        let mut starting = settled();
+        starting.record.status.power = ServerPhase::Starting;
+        assert!(reason(&starting, at(1)).is_some());
+    }
+
+    #[test]
+    fn a_wake_up_on_its_way_is_enough() {
+        let mut behind = settled();
+        behind.record.version = 4;
+        behind.armed.at = Some(at(100));
+        assert_eq!(reason(&behind, at(129)), None);
+        assert!(reason(&behind, at(131)).is_some());
+    }
+}

@@ -1,0 +1,47 @@
+//! The private host key of a server: ours from the start, because one that AWS makes can't be taken out again, and a
+//! server that is rebuilt must show its clients the same key.
+
+use ssh_key::{Algorithm, LineEnding, PrivateKey, getrandom::SysRng, rand_core::UnwrapErr};
+use wharfinger_aws::secrets::Secret;
+use wharfinger_decisions::names::ServerName;
+
+use crate::{setup::Reconciler, trouble::Trouble};
+
+/// The key of `server`: the one that is kept, or a new one, which is kept before it is used.
+pub(crate) async fn obtain(reconciler: &Reconciler, server: &ServerName) -> Result<Secret, Trouble> {
+    let name = reconciler.host_key_name(server);
+    if let Some(kept) = reconciler.secrets.get(&name).await? {
+        return Ok(kept);
+    }
+    let made = generate(server)?;
+    let description = format!("SSH host key of Wharfinger's server {server}");
+    match reconciler.secrets.create(&name, &description, &made).await {
+        Ok(()) => Ok(made),
+        Err(error) if error.is_exists() => match reconciler.secrets.get(&name).await? {
+            Some(kept) => Ok(kept),
+            None => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn generate(server: &ServerName) -> Result<Secret, ssh_key::Error> {
+    let mut key = PrivateKey::random(&mut UnwrapErr(SysRng), Algorithm::Ed25519)?;
+    key.set_comment(server.as_str());
+    Ok(Secret::new(key.to_openssh(LineEnding::LF)?.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_key_is_in_the_form_that_transfer_family_takes() {
+        let server = ServerName::parse("main").unwrap();
+        let (one, other) = (generate(&server).unwrap(), generate(&server).unwrap());
+        assert_ne!(one, other);
+        let key = PrivateKey::from_openssh(one.reveal()).unwrap();
+        assert_eq!(key.algorithm(), Algorithm::Ed25519);
+        assert!(one.reveal().starts_with("-----BEGIN OPENSSH PRIVATE KEY-----") && one.reveal().len() <= 4096);
+    }
+}

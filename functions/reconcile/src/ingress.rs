@@ -1,0 +1,35 @@
+//! Keeps the rules that let trusted addresses in: added to the first security group before the server opens, taken
+//! back wherever they are no longer wanted, also from groups that are about to leave the endpoint.
+
+use std::collections::BTreeSet;
+
+use wharfinger_decisions::{ids::SecurityGroupId, ingress, names::ServerName};
+use wharfinger_store::servers::ServerRecord;
+
+use crate::{setup::Reconciler, sight::Sight, trouble::Trouble};
+
+/// Brings the rules of `server` to what is wanted.
+pub(crate) async fn sync(
+    reconciler: &Reconciler,
+    server: &ServerName,
+    record: &ServerRecord,
+    sight: &Sight,
+) -> Result<(), Trouble> {
+    let network = &record.intent.spec.network;
+    let attached = sight.endpoint.iter().flat_map(|endpoint| &endpoint.groups);
+    let groups: BTreeSet<SecurityGroupId> = network.security_group_ids.iter().chain(attached).cloned().collect();
+    let Some(first) = network.security_group_ids.first() else { return Ok(()) };
+    let cidrs = if record.deleting { &[][..] } else { &network.allowed_cidrs[..] };
+    let rules = reconciler.ec2.rules(&groups).await?;
+    let changes = ingress::changes(server, first, reconciler.sftp_port, cidrs, &rules);
+    for cidr in &changes.authorize {
+        tracing::info!(%server, group = %first, %cidr, "letting an address block in");
+        let description = ingress::description(server);
+        reconciler.ec2.authorize(first, cidr, reconciler.sftp_port, &description).await?;
+    }
+    for (group, rule) in &changes.revoke {
+        tracing::info!(%server, %group, rule, "taking a rule back");
+        reconciler.ec2.revoke(group, rule).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! One look at a server: its rules, its steps, its users, and what is then known of it.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use wharfinger_decisions::{
+    names::ServerName,
+    power::{self, AwsState, Plan, Step, Wanted},
+    server::{ServerPhase, ServerStatus},
+};
+use wharfinger_store::{
+    servers::{self, ServerRecord},
+    table::StoreError,
+};
+
+use crate::{
+    accounts, farewell, ingress,
+    pace::Outcome,
+    setup::Reconciler,
+    sight::{self, Sight},
+    steps::{self, Done},
+    trouble::Trouble,
+};
+
+/// More than the longest run of steps between two waits.
+const MOST_STEPS: usize = 8;
+
+/// Half of the time the function may run: users that are left over come with the next look.
+const TIME_FOR_USERS: Duration = Duration::from_secs(15);
+
+/// Where the steps came to.
+struct Reached {
+    sight: Sight,
+    end: End,
+}
+
+enum End {
+    /// The plan says to wait, or that all is done.
+    Plan(Plan),
+    /// The idle sweep's stop was taken back.
+    Kept(String),
+    /// A step was not done.
+    Trouble(Trouble),
+}
+
+/// Looks after `server` once.
+pub(crate) async fn run(reconciler: &Reconciler, server: &ServerName) -> anyhow::Result<Outcome> {
+    let until = Instant::now() + TIME_FOR_USERS;
+    let key = servers::key(server);
+    let Some(record) = reconciler.table.record(&key).await? else { return Ok(Outcome::Done) };
+    let record: ServerRecord = record;
+    let mut status = record.status.clone();
+    let Reached { sight, end } = proceed(reconciler, server, &record, &mut status).await?;
+    if let End::Plan(Plan { step: Step::Forget, .. }) = end {
+        return Ok(farewell::say(reconciler, server, &record).await?);
+    }
+    describe(reconciler, &record, &sight, &end, &mut status).await;
+    let users = match &sight.server {
+        Some(seen) if !record.deleting => accounts::sync(reconciler, server, &record, &seen.id, until).await?,
+        _ => accounts::Report::default(),
+    };
+    status.reason.push_str(&users.remark());
+    let outcome = outcome(&end, &users);
+    if matches!(&end, End::Plan(Plan { step: Step::Settled, .. })) {
+        status.settled_version = record.version;
+    }
+    status.observed_at = Some(Timestamp::now());
+    write(reconciler, server, &status).await?;
+    Ok(outcome)
+}
+
+/// Takes steps until AWS has to be waited for.
+async fn proceed(
+    reconciler: &Reconciler,
+    server: &ServerName,
+    record: &ServerRecord,
+    status: &mut ServerStatus,
+) -> Result<Reached, StoreError> {
+    let wanted = Wanted::of(&record.intent, record.deleting);
+    let mut last = Sight::default();
+    for _ in 0..MOST_STEPS {
+        match step(reconciler, server, record, &wanted, status, &mut last).await {
+            Ok(None) => {}
+            Ok(Some(end)) => return Ok(Reached { sight: last, end }),
+            Err(Trouble::Store(error)) => return Err(error),
+            Err(trouble) => return Ok(Reached { sight: last, end: End::Trouble(trouble) }),
+        }
+    }
+    let plan = power::next(&wanted, last.observed().as_ref());
+    Ok(Reached { sight: last, end: End::Plan(Plan { step: Step::Wait, ..plan }) })
+}
+
+/// One step; `None`: there may be another one.
+async fn step(
+    reconciler: &Reconciler,
+    server: &ServerName,
+    record: &ServerRecord,
+    wanted: &Wanted,
+    status: &mut ServerStatus,
+    last: &mut Sight,
+) -> Result<Option<End>, Trouble> {
+    *last = sight::look(reconciler, server, record, status.server_id.as_deref()).await?;
+    status.server_id = last.server.as_ref().map(|seen| seen.id.clone());
+    ingress::sync(reconciler, server, record, last).await?;
+    let plan = power::next(wanted, last.observed().as_ref());
+    if matches!(plan.step, Step::Wait | Step::Settled | Step::Forget) {
+        return Ok(Some(End::Plan(plan)));
+    }
+    tracing::info!(%server, step = ?plan.step, reason = plan.reason, "taking a step");
+    match steps::act(reconciler, server, record, last, &plan.step).await? {
+        Done::Asked => Ok(None),
+        Done::Kept(reason) => Ok(Some(End::Kept(reason))),
+        Done::Made(id) => {
+            tracing::info!(%server, id, "a server was made");
+            status.server_id = Some(id);
+            (status.power, status.reason) = (plan.phase, plan.reason);
+            write(reconciler, server, status).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// Writes down what was seen.
+async fn describe(reconciler: &Reconciler, record: &ServerRecord, sight: &Sight, end: &End, status: &mut ServerStatus) {
+    match end {
+        End::Plan(plan) => (status.power, status.reason) = (plan.phase, plan.reason.clone()),
+        End::Kept(reason) => (status.power, status.reason) = (ServerPhase::Online, reason.clone()),
+        End::Trouble(trouble) => {
+            tracing::warn!(error = %trouble, "a step was not done");
+            if !trouble.is_temporary() {
+                status.power = ServerPhase::Failed;
+            }
+            status.reason = trouble.sentence();
+        }
+    }
+    for double in &sight.doubles {
+        let text = format!("; AWS has another server with our tags, {double}, which is billed too: delete it");
+        status.reason.push_str(&text);
+    }
+    let Some(server) = &sight.server else { return };
+    status.host_key_fingerprints = server.host_key_fingerprint.iter().cloned().collect();
+    match sight.endpoint_for_clients(reconciler, &record.intent.spec.network).await {
+        Ok(endpoint) => status.endpoint = endpoint,
+        Err(error) => tracing::warn!(%error, "the addresses could not be read"),
+    }
+    status.online_since = match (server.state, status.power) {
+        (AwsState::Online, ServerPhase::Online) => status.online_since.or_else(|| Some(Timestamp::now())),
+        (AwsState::Online, _) => status.online_since,
+        _ => None,
+    };
+}
+
+fn outcome(end: &End, users: &accounts::Report) -> Outcome {
+    let again = |step: String, slowly| Outcome::Again { step, slowly };
+    match end {
+        End::Plan(plan) if plan.step == Step::Settled => match users {
+            accounts::Report { left_over: true, .. } => again("users".into(), false),
+            accounts::Report { waiting: 1.., .. } => again("users wait for AWS".into(), false),
+            accounts::Report { failed: 1.., .. } => again("users fail".into(), true),
+            _ => Outcome::Done,
+        },
+        End::Plan(plan) => again(plan.reason.clone(), false),
+        End::Kept(_) => again("kept".into(), false),
+        End::Trouble(trouble) => again(trouble.sentence(), !trouble.is_temporary()),
+    }
+}
+
+async fn write(reconciler: &Reconciler, server: &ServerName, status: &ServerStatus) -> Result<(), StoreError> {
+    match reconciler.table.write_status(&servers::key(server), status).await {
+        // Forgotten meanwhile.
+        Err(StoreError::Conflict) => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,30 @@
+//! Asks once more whether anybody is there, just before the idle sweep's stop is carried out.
+
+use jiff::Timestamp;
+use wharfinger_decisions::{
+    idle::{self, Decision, Signs},
+    server::ServerPhase,
+};
+use wharfinger_store::servers::ServerRecord;
+
+use crate::setup::Reconciler;
+
+/// The idle decision for the server `id`, which is online, as things are now.
+pub(crate) async fn decide(reconciler: &Reconciler, record: &ServerRecord, id: &str, now: Timestamp) -> Decision {
+    let spec = &record.intent.spec;
+    let period = reconciler.metrics.period();
+    let window = spec.idle.as_ref().map_or(period, |policy| idle::window(policy, period));
+    let (traffic, last_event, sites) = tokio::join!(
+        reconciler.metrics.traffic(id, window, now),
+        reconciler.table.last_activity(id),
+        reconciler.table.site_signs(&spec.file_system_id),
+    );
+    let signs = Signs::new(
+        &record.intent,
+        &record.status,
+        traffic.map_err(|error| error.to_string()),
+        last_event.map_err(|error| error.to_string()),
+        sites.map_err(|error| error.to_string()),
+    );
+    idle::decide(spec.idle.as_ref(), period, &Signs { phase: ServerPhase::Online, ..signs }, now)
+}

@@ -1,0 +1,54 @@
+//! What the function needs: its configuration, and clients built once.
+
+use anyhow::Context as _;
+use jiff::SignedDuration;
+use wharfinger_aws::{
+    cloudwatch::Metrics, ec2::Ec2, efs::FileSystems, secrets::Secrets, sqs::Queue, transfer::Transfer,
+};
+use wharfinger_decisions::{ids::RoleArn, names::ServerName};
+use wharfinger_runtime::{environment::required, sdk_config};
+use wharfinger_store::table::Table;
+
+/// The function's clients and configuration.
+#[derive(Debug)]
+pub(crate) struct Reconciler {
+    pub(crate) table: Table,
+    pub(crate) queue: Queue,
+    pub(crate) transfer: Transfer,
+    pub(crate) ec2: Ec2,
+    pub(crate) file_systems: FileSystems,
+    pub(crate) secrets: Secrets,
+    pub(crate) metrics: Metrics,
+    /// The port that clients use.
+    pub(crate) sftp_port: u16,
+    /// The role of users whose server names none.
+    pub(crate) user_role: RoleArn,
+    /// What the names of secrets begin with. It also tells deployments in one account apart.
+    pub(crate) secret_prefix: String,
+}
+
+impl Reconciler {
+    pub(crate) async fn from_environment() -> anyhow::Result<Self> {
+        let role: String = required("TRANSFER_USER_ROLE_ARN")?;
+        let user_role = RoleArn::parse(role).context("read TRANSFER_USER_ROLE_ARN")?;
+        let sdk = sdk_config().await;
+        let period = SignedDuration::from_secs(required::<u32>("METRIC_PERIOD_SECONDS")?.into());
+        Ok(Self {
+            table: Table::new(aws_sdk_dynamodb::Client::new(&sdk), required::<String>("TABLE_NAME")?),
+            queue: Queue::new(aws_sdk_sqs::Client::new(&sdk), required::<String>("SERVERS_QUEUE_URL")?),
+            transfer: Transfer::new(aws_sdk_transfer::Client::new(&sdk)),
+            ec2: Ec2::new(aws_sdk_ec2::Client::new(&sdk)),
+            file_systems: FileSystems::new(aws_sdk_efs::Client::new(&sdk)),
+            secrets: Secrets::new(aws_sdk_secretsmanager::Client::new(&sdk)),
+            metrics: Metrics::new(aws_sdk_cloudwatch::Client::new(&sdk), period),
+            sftp_port: required("SFTP_PORT")?,
+            user_role,
+            secret_prefix: required("SECRET_PREFIX")?,
+        })
+    }
+
+    /// The name of the secret that holds the host key of `server`.
+    pub(crate) fn host_key_name(&self, server: &ServerName) -> String {
+        format!("{}servers/{server}/host-key", self.secret_prefix)
+    }
+}

@@ -147,7 +147,7 @@ async fn a_user_shows_fingerprints_and_needs_a_server_and_a_site() {
     stage.ask("PUT /v1/sites/far", &with(elsewhere, "/mount_path", json!("/far"))).await.expect(201);
     let answer = stage.ask("PUT /v1/servers/main/users/bob", &with(user(), "/site", json!("far"))).await.expect(422);
     assert!(answer.body["detail"].as_str().unwrap().contains("fs-1a1b2c3d4e5f60718"), "{}", answer.body);
-    let renamed = with(user(), "/public_keys/0", json!(KEY.replace("laptop", "desk")));
+    let renamed = with(user(), "/public_keys", json!([KEY.replace("laptop", "desk")]));
     let answer = stage.ask("PUT /v1/servers/main/users/alice", &renamed).await.expect(200);
     assert_eq!(answer.body["spec"], renamed, "a changed comment is kept");
     stage.get("DELETE /v1/servers/main/users/alice").await.expect(202);

@@ -57,9 +57,8 @@ fn syntax(body: &Bytes) -> Result<Value, Refused> {
     }
     let text = std::str::from_utf8(body)
         .map_err(|error| malformed(format!("the body is not UTF-8 from byte {} on", error.valid_up_to())))?;
-    serde_json::from_str(text).map_err(|error| {
-        malformed(format!("line {}, column {}: {}", error.line(), error.column(), plain(&error)))
-    })
+    serde_json::from_str(text)
+        .map_err(|error| malformed(format!("line {}, column {}: {}", error.line(), error.column(), plain(&error))))
 }
 
 /// The message without the place that `serde_json` puts behind it.
@@ -155,10 +154,12 @@ fn given_words(given: &str) -> &'static str {
 /// Refuses what `serde` takes beside JSON's own form of a type: lists for objects, objects for strings.
 fn check_shape(given: &Value, taken: &Value, pointer: &str) -> Result<(), Refused> {
     match (given, taken) {
-        (Value::Object(given), Value::Object(taken)) => given.iter().try_for_each(|(key, value)| match taken.get(key) {
-            Some(taken) => check_shape(value, taken, &format!("{pointer}/{}", escape(key))),
-            None => Ok(()),
-        }),
+        (Value::Object(given), Value::Object(taken)) => {
+            given.iter().try_for_each(|(key, value)| match taken.get(key) {
+                Some(taken) => check_shape(value, taken, &format!("{pointer}/{}", escape(key))),
+                None => Ok(()),
+            })
+        }
         (Value::Array(given), Value::Array(taken)) => (given.iter().zip(taken).enumerate())
             .try_for_each(|(index, (given, taken))| check_shape(given, taken, &format!("{pointer}/{index}"))),
         (Value::Array(_) | Value::Object(_), _) => {
@@ -245,7 +246,11 @@ mod tests {
     #[test]
     fn an_unknown_field_is_refused_with_the_known_ones() {
         refused::<ServerSpec>(&server(r#","sise":1"#), "/sise", "known are file_system_id, network, idle");
-        refused::<ServerSpec>(&server(r#","idle":{"after":"1m","action":"stop","x`y":1}"#), "/idle/x`y", "after, action");
+        refused::<ServerSpec>(
+            &server(r#","idle":{"after":"1m","action":"stop","x`y":1}"#),
+            "/idle/x`y",
+            "after, action",
+        );
         let Err(problem) = spec::<ServerSpec>(&server(r#","a/b":1"#)) else { panic!("taken") };
         assert_eq!(problem.field.as_deref(), Some("/a~1b"));
         assert_eq!(problem.allowed, ["file_system_id", "network", "idle", "user_role_arn"]);

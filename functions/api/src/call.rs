@@ -14,8 +14,7 @@ use wharfinger_decisions::{
 };
 
 use crate::{
-    Api,
-    body,
+    Api, body,
     precondition::Preconditions,
     problem::{Kind, Problem, Refused},
     query::Query,
@@ -50,9 +49,9 @@ impl FromRequest<Api> for Call {
         let path = RawPathParams::from_request_parts(&mut parts, api)
             .await
             .map_err(|_| Problem::new(Kind::InvalidName, "the path is not UTF-8"))?;
-        let body = to_bytes(body, body::LARGEST).await.map_err(|_| {
-            Problem::new(Kind::TooLarge, format!("a body has at most {} KiB", body::LARGEST / 1024))
-        })?;
+        let body = to_bytes(body, body::LARGEST)
+            .await
+            .map_err(|_| Problem::new(Kind::TooLarge, format!("a body has at most {} KiB", body::LARGEST / 1024)))?;
         let now = Timestamp::now().as_millisecond();
         Ok(Self {
             now: Timestamp::from_millisecond(now).expect("a timestamp without its last digits is in range"),

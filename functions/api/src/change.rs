@@ -50,8 +50,7 @@ pub(crate) fn next_record<I, S: Clone + Default>(
     intent: I,
     now: Timestamp,
 ) -> Record<I, S> {
-    let (created_at, status) =
-        current.map_or((now, S::default()), |record| (record.created_at, record.status.clone()));
+    let (created_at, status) = current.map_or((now, S::default()), |record| (record.created_at, record.status.clone()));
     let updated_at = current.filter(|_| change == Change::Keep).map_or(now, |record| record.updated_at);
     let seen = current.map_or(0, |record| record.version);
     let version = if change == Change::Keep { seen } else { seen + 1 };

@@ -67,7 +67,12 @@ impl Api {
 fn log_lost_wake(kind: &str, name: &str, sent: Result<(), AwsError>) {
     if let Err(error) = sent {
         let error = anyhow::Error::new(error);
-        tracing::warn!(kind, name, error = format!("{error:#}"), "a wake-up was not sent; the next sweep makes up for it");
+        tracing::warn!(
+            kind,
+            name,
+            error = format!("{error:#}"),
+            "a wake-up was not sent; the next sweep makes up for it"
+        );
     }
 }
 

@@ -56,11 +56,9 @@ impl Query {
     pub(crate) fn page(&self, newest_first: bool) -> Result<PageRequest, Refused> {
         let limit = match self.get("limit") {
             None => DEFAULT_LIMIT,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|limit| (1..=LARGEST_LIMIT).contains(limit))
-                .ok_or_else(|| Problem::new(Kind::InvalidQuery, format!("limit is a number from 1 to {LARGEST_LIMIT}")))?,
+            Some(text) => text.parse().ok().filter(|limit| (1..=LARGEST_LIMIT).contains(limit)).ok_or_else(|| {
+                Problem::new(Kind::InvalidQuery, format!("limit is a number from 1 to {LARGEST_LIMIT}"))
+            })?,
         };
         let after = self.get("after").map(read_cursor).transpose()?;
         Ok(PageRequest { limit, after, newest_first })
@@ -75,7 +73,10 @@ pub(crate) fn write_cursor(key: &str) -> String {
 fn read_cursor(cursor: &str) -> Result<String, Refused> {
     let key = (1..=LONGEST_CURSOR).contains(&cursor.len()).then(|| URL_SAFE_NO_PAD.decode(cursor).ok()).flatten();
     key.and_then(|key| String::from_utf8(key).ok()).ok_or_else(|| {
-        Problem::new(Kind::InvalidQuery, "after is not a cursor of this API: give the `next` of the page before, unchanged")
+        Problem::new(
+            Kind::InvalidQuery,
+            "after is not a cursor of this API: give the `next` of the page before, unchanged",
+        )
     })
 }
 
@@ -90,7 +91,11 @@ mod tests {
         assert!(Query::read(None, &[]).is_ok());
         let unknown = Query::read(Some("dry-run=true"), &["dry_run"]).unwrap_err();
         assert_eq!(unknown.kind, Kind::InvalidQuery);
-        assert!(unknown.detail.contains("\"dry-run\"") && unknown.detail.ends_with("takes dry_run"), "{}", unknown.detail);
+        assert!(
+            unknown.detail.contains("\"dry-run\"") && unknown.detail.ends_with("takes dry_run"),
+            "{}",
+            unknown.detail
+        );
         assert!(Query::read(Some("dry_run=true&dry_run=false"), &["dry_run"]).is_err());
     }
 

@@ -45,12 +45,7 @@ pub(crate) async fn put(State(api): State<Api>, call: Call) -> Result<Response, 
     settle(|| replace(&api, &call, &name, &wanted)).await
 }
 
-async fn replace(
-    api: &Api,
-    call: &Call,
-    name: &ServerName,
-    wanted: &Wanted<ServerSpec>,
-) -> Result<Response, Refused> {
+async fn replace(api: &Api, call: &Call, name: &ServerName, wanted: &Wanted<ServerSpec>) -> Result<Response, Refused> {
     let all: Vec<(String, ServerItem)> = api.table.all(PARTITION).await?;
     let current = all.iter().find(|(other, _)| other == name.as_str()).map(|(_, item)| item);
 

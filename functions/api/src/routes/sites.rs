@@ -33,7 +33,8 @@ use crate::{
 pub(crate) async fn list(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
     let request = call.query(&["limit", "after"])?.page(false)?;
     let page: Page<SiteRecord> = api.table.page(PARTITION, &request).await?;
-    let names = page.items.iter().map(|(name, _)| SiteName::parse(name.as_str()).expect("the table holds checked names"));
+    let names =
+        page.items.iter().map(|(name, _)| SiteName::parse(name.as_str()).expect("the table holds checked names"));
     let names: Vec<SiteName> = names.collect();
     let views = names.iter().zip(&page.items).map(|(name, (_, record))| view(&api, &call, name, &record.intent));
     let views = try_join_all(views).await?;
@@ -68,7 +69,10 @@ async fn replace(api: &Api, call: &Call, name: &SiteName, wanted: &Wanted<SiteSp
     let change = change::decide(&what(name), current, same, &wanted.preconditions)?;
     check_neighbours(name, &wanted.spec, &all)?;
     if moved.is_some_and(|record| record.intent.file_system_id != wanted.spec.file_system_id) && !users.is_empty() {
-        let sentence = format!("users see this site ({}): it can't move to another file system before they are gone", user_names(&users));
+        let sentence = format!(
+            "users see this site ({}): it can't move to another file system before they are gone",
+            user_names(&users)
+        );
         return Err(Problem::at(Kind::InUse, "/file_system_id", sentence));
     }
     let next = change::next_record(change, current, wanted.spec.clone(), call.now);

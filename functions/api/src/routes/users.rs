@@ -59,11 +59,9 @@ async fn replace(
     wanted: &Wanted<UserSpec>,
 ) -> Result<Response, Refused> {
     let key = users::key(server, user);
-    let (server_record, site, current) = tokio::try_join!(
-        server_of(api, server),
-        site_of(api, &wanted.spec),
-        async { Ok(api.table.get::<UserRecord>(&key).await?) },
-    )?;
+    let (server_record, site, current) = tokio::try_join!(server_of(api, server), site_of(api, &wanted.spec), async {
+        Ok(api.table.get::<UserRecord>(&key).await?)
+    },)?;
 
     let same = |spec: &UserSpec| is_same(spec, &wanted.spec);
     let change = change::decide(&what(server, user), current.as_ref(), same, &wanted.preconditions)?;

@@ -76,9 +76,11 @@ async fn bad_names_queries_headers_and_paths_are_refused_without_an_aws_call() {
 #[tokio::test]
 async fn a_wrong_method_is_told_the_right_ones() {
     let stage = Stage::new();
-    for (line, allow) in
-        [("POST /v1/servers/main", "GET,HEAD,PUT,DELETE"), ("GET /v1/servers/main/start", "POST"), ("PUT /v1/sites", "GET,HEAD")]
-    {
+    for (line, allow) in [
+        ("POST /v1/servers/main", "GET,HEAD,PUT,DELETE"),
+        ("GET /v1/servers/main/start", "POST"),
+        ("PUT /v1/sites", "GET,HEAD"),
+    ] {
         let answer = stage.get(line).await.expect(405);
         assert_eq!((answer.problem(), answer.header("allow")), ("method-not-allowed", allow), "{line}");
     }

@@ -1,1 +1,181 @@
-//! Stub.
+//! ECS: services, and task definitions as the JSON that AWS sends, since a typed copy would lose the fields that the
+//! SDK does not know yet.
+
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_ecs::{
+    Client, config, config::retry::RetryConfig, types::SortOrder, types::TaskDefinitionField,
+    types::TaskDefinitionStatus,
+};
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        interceptors::{Intercept, context::AfterDeserializationInterceptorContextRef},
+        orchestrator::HttpRequest,
+        runtime_components::RuntimeComponents,
+    },
+};
+use aws_smithy_types::{body::SdkBody, config_bag::ConfigBag};
+use serde_json::Value;
+use wharfinger_decisions::verdict::{Deployment, Service};
+
+use crate::error::{AwsError, Kind};
+
+/// ECS in one Region.
+#[derive(Clone, Debug)]
+pub struct Ecs {
+    client: Client,
+}
+
+impl Ecs {
+    /// ECS, reached through `client`.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Reads a service; `None`: ECS does not know it.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when the cluster is not there.
+    pub async fn service(&self, cluster: &str, service: &str) -> Result<Option<Service>, AwsError> {
+        let answer = self.client.describe_services().cluster(cluster).services(service).send().await;
+        let answer = answer.map_err(|error| AwsError::sort(format!("describe service {cluster}/{service}"), error))?;
+        Ok(answer.services().first().map(service_of))
+    }
+
+    /// Brings the revision `task_definition` to a service. Where the service is to run it already, nothing starts.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when service or cluster are not there.
+    pub async fn update_service(
+        &self,
+        cluster: &str,
+        service: &str,
+        task_definition: &str,
+    ) -> Result<Service, AwsError> {
+        let call = self.client.update_service().cluster(cluster).service(service).task_definition(task_definition);
+        let action = || format!("update service {cluster}/{service} to {task_definition}");
+        let answer = call.send().await.map_err(|error| AwsError::sort(action(), error))?;
+        answer.service().map(service_of).ok_or_else(|| unusable(action(), "it has no service"))
+    }
+
+    /// Reads a task definition with its tags, as AWS's JSON: `taskDefinition` and `tags`.
+    ///
+    /// # Errors
+    /// When there is none, or ECS fails.
+    pub async fn task_definition(&self, arn: &str) -> Result<Value, AwsError> {
+        let answer = Answer::default();
+        let call = self.client.describe_task_definition().task_definition(arn).include(TaskDefinitionField::Tags);
+        let sent = call.customize().interceptor(answer.clone()).send().await;
+        sent.map_err(|error| AwsError::sort(format!("describe task definition {arn}"), error))?;
+        answer.json().ok_or_else(|| unusable(format!("describe task definition {arn}"), "it is no JSON"))
+    }
+
+    /// Registers a task definition given as RegisterTaskDefinition's JSON. Returns the new revision's ARN.
+    ///
+    /// It is sent once: an answer that was lost must not lead to a second revision. After [`Kind::Unanswered`], look
+    /// whether it is there.
+    ///
+    /// # Errors
+    /// When ECS refuses it or does not answer.
+    pub async fn register(&self, input: &Value) -> Result<String, AwsError> {
+        let family = input["family"].as_str().unwrap_or_default();
+        let body = input.to_string();
+        let once = config::Builder::new().retry_config(RetryConfig::disabled());
+        let call = self.client.register_task_definition().family(family).customize().config_override(once);
+        let sent = call.mutate_request(move |request| replace_body(request, &body)).send().await;
+        let action = || format!("register a revision of {family}");
+        let answer = sent.map_err(|error| AwsError::sort(action(), error))?;
+        let arn = answer.task_definition().and_then(|definition| definition.task_definition_arn());
+        arn.map(ToOwned::to_owned).ok_or_else(|| unusable(action(), "it has no ARN"))
+    }
+
+    /// The active revisions of a family, the newest first: at most 100.
+    ///
+    /// # Errors
+    /// When ECS fails.
+    pub async fn revisions(&self, family: &str) -> Result<Vec<String>, AwsError> {
+        let call = self.client.list_task_definitions().family_prefix(family).sort(SortOrder::Desc);
+        let answer = call.status(TaskDefinitionStatus::Active).send().await;
+        let answer = answer.map_err(|error| AwsError::sort(format!("list revisions of {family}"), error))?;
+        Ok(answer.task_definition_arns().to_vec())
+    }
+
+    /// Takes a revision out of use. Tasks that run it go on.
+    ///
+    /// # Errors
+    /// When ECS fails.
+    pub async fn deregister(&self, arn: &str) -> Result<(), AwsError> {
+        let answer = self.client.deregister_task_definition().task_definition(arn).send().await;
+        answer.map(drop).map_err(|error| AwsError::sort(format!("deregister {arn}"), error))
+    }
+}
+
+/// Family and revision of a task definition's ARN: `…:task-definition/web:7`.
+#[must_use]
+pub fn family_and_revision(arn: &str) -> Option<(&str, u64)> {
+    let (family, revision) = arn.rsplit('/').next()?.rsplit_once(':')?;
+    Some((family, revision.parse().ok()?))
+}
+
+fn service_of(service: &aws_sdk_ecs::types::Service) -> Service {
+    let breaker = service.deployment_configuration().and_then(|it| it.deployment_circuit_breaker());
+    Service {
+        arn: service.service_arn().unwrap_or_default().to_owned(),
+        status: service.status().unwrap_or_default().to_owned(),
+        task_definition: service.task_definition().map(ToOwned::to_owned),
+        controller: service.deployment_controller().map(|controller| controller.r#type().as_str().to_owned()),
+        rolls_back: breaker.is_some_and(|breaker| breaker.enable() && breaker.rollback()),
+        deployments: service.deployments().iter().map(deployment_of).collect(),
+    }
+}
+
+fn deployment_of(deployment: &aws_sdk_ecs::types::Deployment) -> Deployment {
+    Deployment {
+        id: deployment.id().unwrap_or_default().to_owned(),
+        status: deployment.status().unwrap_or_default().to_owned(),
+        task_definition: deployment.task_definition().unwrap_or_default().to_owned(),
+        rollout_state: deployment.rollout_state().map(|state| state.as_str().to_owned()),
+        rollout_reason: deployment.rollout_state_reason().map(ToOwned::to_owned),
+        desired: deployment.desired_count(),
+        running: deployment.running_count(),
+        failed: deployment.failed_tasks(),
+    }
+}
+
+fn unusable(action: String, why: &str) -> AwsError {
+    AwsError { action, kind: Kind::Unanswered(why.to_owned()), source: None }
+}
+
+fn replace_body(request: &mut HttpRequest, body: &str) {
+    *request.body_mut() = SdkBody::from(body);
+    request.headers_mut().insert("content-length", body.len().to_string());
+}
+
+/// Keeps the body of an answer as it came.
+#[derive(Clone, Debug, Default)]
+struct Answer(Arc<Mutex<Option<Value>>>);
+
+impl Answer {
+    fn json(&self) -> Option<Value> {
+        self.0.lock().expect("nobody panics while holding it").take()
+    }
+}
+
+impl Intercept for Answer {
+    fn name(&self) -> &'static str {
+        "Answer"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response().body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok());
+        *self.0.lock().expect("nobody panics while holding it") = body;
+        Ok(())
+    }
+}

@@ -89,6 +89,8 @@ fn sort_code(code: &str, message: &str) -> Kind {
         "InvalidRequestException" if message.contains("Unable to delete VPC endpoint") => {
             Kind::Busy(sentence.to_owned())
         }
+        // Two revisions of one family registered at the same moment.
+        "ClientException" if message.contains("concurrent") => Kind::Busy(sentence.to_owned()),
         "ConflictException"
         | "UpdateInProgressException"
         | "InternalServiceError"

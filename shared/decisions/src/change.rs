@@ -152,3 +152,102 @@ fn shortened(text: &str, longest: usize) -> String {
 pub(crate) fn digest(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const FS: &str = "fs-0a1b2c3d4e5f60718";
+
+    fn sites() -> Vec<(SiteName, SiteSpec)> {
+        [("root", "/"), ("blog", "/sites/blog"), ("shop", "/sites/shop")]
+            .map(|(name, directory)| {
+                let spec = json!({"file_system_id": FS, "directory": directory, "cluster": "local", "service": "web",
+                    "container": "web", "mount_path": "/srv", "finish": {"marker": ".deploy"}});
+                (SiteName::parse(name).unwrap(), serde_json::from_value(spec).unwrap())
+            })
+            .into()
+    }
+
+    fn changes(kind: &str, detail: Value) -> Vec<(String, String, Effect)> {
+        let event = json!({"id": "1", "source": "aws.transfer", "detail-type": format!("SFTP Server {kind}"),
+            "time": "2026-01-29T17:20:27Z", "detail": detail});
+        let event = read(&event, Timestamp::MAX).unwrap();
+        let sites = sites();
+        let changes = event.changes(&sites);
+        changes.into_iter().map(|(site, change)| (site.to_string(), change.file, change.effect)).collect()
+    }
+
+    fn file(path: &str) -> String {
+        format!("/{FS}{path}")
+    }
+
+    #[test]
+    fn the_deepest_directory_owns_a_path() {
+        let upload = |path| changes("File Upload Completed", json!({"file-path": file(path)}));
+        assert_eq!(upload("/sites/blog/a/b"), [("blog".into(), "a/b".into(), Effect::Whole)]);
+        assert_eq!(upload("/sites/blog2/a"), [("root".into(), "sites/blog2/a".into(), Effect::Whole)]);
+        let elsewhere = json!({"file-path": "/fs-11111111/sites/blog/a"});
+        assert!(changes("File Upload Completed", elsewhere).is_empty());
+    }
+
+    #[test]
+    fn a_rename_can_touch_two_sites() {
+        let detail = json!({"original-file-path": file("/sites/blog/a"), "renamed-file-path": file("/sites/shop/b")});
+        let expected = [("blog".into(), "a".into(), Effect::Gone), ("shop".into(), "b".into(), Effect::Whole)];
+        assert_eq!(changes("File Rename Completed", detail), expected);
+    }
+
+    #[test]
+    fn a_failed_upload_is_partial_only_where_the_event_says_so() {
+        let failed = |code| changes("File Upload Failed", json!({"file-path": file("/x"), "failure-code": code}))[0].2;
+        assert_eq!(failed("PARTIAL_UPLOAD"), Effect::Partial);
+        assert_eq!(failed("UNKNOWN_ERROR"), Effect::Other);
+    }
+
+    #[test]
+    fn what_changes_nothing_is_nothing() {
+        for kind in ["File Download Completed", "File Delete Failed", "Directory Create Failed", "Something New"] {
+            assert!(changes(kind, json!({"file-path": file("/x"), "directory-path": file("/x")})).is_empty(), "{kind}");
+        }
+        assert!(changes("File Upload Completed", json!({})).is_empty());
+        assert!(read(&json!({"source": "aws.s3"}), Timestamp::MAX).is_none());
+        assert!(read(&json!(null), Timestamp::MAX).is_none());
+    }
+
+    #[test]
+    fn an_event_is_never_later_than_it_was_heard_of() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let event = |time: &str| {
+            read(
+                &json!({"source": "aws.transfer", "time": "2025-01-01T00:00:00Z", "detail": {"end-timestamp": time}}),
+                now,
+            )
+        };
+        assert_eq!(event("2027-01-01T00:00:00.123456789Z").unwrap().at, now);
+        assert_eq!(event("2025-06-01T00:00:00.5Z").unwrap().at, "2025-06-01T00:00:00.5Z".parse().unwrap());
+        assert_eq!(event("yesterday").unwrap().at, "2025-01-01T00:00:00Z".parse().unwrap());
+    }
+
+    #[test]
+    fn a_marker_is_an_uploaded_file_of_that_name_in_any_directory() {
+        let sites = sites();
+        let marker = |kind: &str, path: &str| {
+            let detail = json!({"file-path": file(path)});
+            let event = json!({"source": "aws.transfer", "detail-type": kind, "detail": detail});
+            read(&event, Timestamp::MAX).unwrap().changes(&sites)[0].1.marker
+        };
+        assert!(marker("SFTP Server File Upload Completed", "/sites/blog/.deploy"));
+        assert!(!marker("SFTP Server File Upload Completed", "/sites/blog/x.deploy"));
+        assert!(!marker("SFTP Server File Delete Completed", "/sites/blog/.deploy"));
+    }
+
+    #[test]
+    fn a_long_name_is_shortened_and_stays_distinct() {
+        let (one, two) = (format!("{}ü1", "ä".repeat(600)), format!("{}ü2", "ä".repeat(600)));
+        let (short, other) = (shortened(&one, LONGEST_NAME), shortened(&two, LONGEST_NAME));
+        assert!(short.len() <= LONGEST_NAME && short != other);
+    }
+}

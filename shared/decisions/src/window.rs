@@ -287,3 +287,174 @@ fn latest_first(names: &BTreeMap<String, Timestamp>) -> Vec<String> {
     order.sort_by_key(|(name, at)| (std::cmp::Reverse(**at), *name));
     order.into_iter().map(|(name, _)| name.clone()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: i64 = 1_800_000_000;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(START + seconds).unwrap()
+    }
+
+    fn change(event: u64, seconds: i64, file: &str, effect: Effect) -> Change {
+        Change {
+            event,
+            at: at(seconds),
+            file: file.into(),
+            effect,
+            bytes: 10,
+            user: Some("alice".into()),
+            marker: false,
+        }
+    }
+
+    fn window_of(changes: &[Change]) -> (Window, Memory) {
+        let (mut window, mut memory) = (Window::default(), Memory::default());
+        window.absorb(&mut memory, changes);
+        (window, memory)
+    }
+
+    fn some_changes() -> impl Strategy<Value = Vec<Change>> {
+        let effect = prop_oneof![Just(Effect::Whole), Just(Effect::Partial), Just(Effect::Gone), Just(Effect::Other)];
+        let one = (0..1_200_i64, 0..30_u32, effect, 0..15_u32, prop::bool::weighted(0.02));
+        prop::collection::vec(one, 1..60).prop_map(|rows| {
+            let numbered = (0_u64..).zip(rows);
+            let changes = numbered.map(|(event, (seconds, file, effect, user, marker))| Change {
+                user: Some(format!("user{user}")),
+                marker: marker && effect == Effect::Whole,
+                ..change(event, seconds, &format!("file{file}"), effect)
+            });
+            changes.collect()
+        })
+    }
+
+    fn shuffled_and_doubled() -> impl Strategy<Value = (Vec<Change>, Vec<Change>)> {
+        some_changes().prop_flat_map(|changes| {
+            let doubled: Vec<Change> = changes.iter().chain(changes.iter().step_by(3)).cloned().collect();
+            (Just(changes), Just(doubled).prop_shuffle())
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn order_and_repeats_change_nothing((changes, disorder) in shuffled_and_doubled(), cut in 0..60_usize) {
+            let (mut window, mut memory) = (Window::default(), Memory::default());
+            let (early, late) = disorder.split_at(cut.min(disorder.len()));
+            window.absorb(&mut memory, early);
+            window.absorb(&mut memory, late);
+            let (expected, remembered) = window_of(&changes);
+            // At most MOST_HOLDS are kept, which of them depends on when the others were mended.
+            prop_assume!(changes.iter().filter(|it| it.effect == Effect::Partial).count() <= MOST_HOLDS);
+            prop_assert_eq!(&window, &expected);
+            prop_assert_eq!(&memory, &remembered);
+            prop_assert_eq!(window.changes(), changes.len() as u64);
+            let again = window.absorb(&mut memory, &changes);
+            prop_assert_eq!(again, Absorbed { new: 0, repeated: changes.len() as u64 });
+            prop_assert_eq!(window, expected);
+        }
+
+        #[test]
+        fn a_claimed_window_opens_only_for_new_changes((changes, disorder) in shuffled_and_doubled()) {
+            let finish = Finish::default();
+            let (window, mut memory) = window_of(&changes);
+            let now = at(100_000);
+            let claims = matches!(decide(&window, &finish, now), Decision::Claim { .. });
+            prop_assert!(claims);
+            let mut next = window.claimed(&finish, now);
+            next.absorb(&mut memory, &disorder);
+            prop_assert_eq!(decide(&next, &finish, now), Decision::Nothing);
+            prop_assert_eq!(window.cause(String::new()).to_seq, next.claimed_seq);
+        }
+
+        #[test]
+        fn every_wait_ends_and_a_claim_stays_due(changes in some_changes(), look in 0..6_000_i64, later in 0..10_000_i64) {
+            let finish = Finish::default();
+            let (window, _) = window_of(&changes);
+            let bound = window.holds.values().map(|since| hold_end(*since, &finish)).max()
+                .max(window.first_change.map(|first| later_than(first, &finish))).unwrap();
+            match decide(&window, &finish, at(look)) {
+                Decision::Nothing => prop_assert!(false, "there are changes"),
+                Decision::Wait { until, .. } => prop_assert!(until > at(look) && until <= bound),
+                Decision::Claim { .. } => {
+                    let still = matches!(decide(&window, &finish, at(look + later)), Decision::Claim { .. });
+                    prop_assert!(still);
+                }
+            }
+        }
+
+        #[test]
+        fn a_memory_reads_back_as_it_was_written(changes in some_changes()) {
+            let (window, memory) = window_of(&changes);
+            let text = serde_json::to_string(&(&window, &memory)).unwrap();
+            let (read, remembered): (Window, Memory) = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!((read, remembered), (window, memory));
+        }
+    }
+
+    fn later_than(first: Timestamp, finish: &Finish) -> Timestamp {
+        later(first, finish.max_wait.get())
+    }
+
+    #[test]
+    fn five_hundred_uploads_are_one_window_of_bounded_size() {
+        let changes: Vec<Change> = (0..5_000)
+            .map(|number| {
+                let file = format!("{number:0500}");
+                Change { user: Some(format!("user{number}")), ..change(number, 1, &file, Effect::Partial) }
+            })
+            .collect();
+        let (window, memory) = window_of(&changes[..500]);
+        assert_eq!((window.changes(), window.files.len(), window.users.len()), (500, MOST_FILES, MOST_USERS));
+        assert_eq!(window.bytes, 5_000);
+        assert!(matches!(decide(&window, &Finish::default(), at(2)), Decision::Wait { held: true, .. }), "{memory:?}");
+        let all = window_of(&changes);
+        assert!(serde_json::to_string(&all).unwrap().len() < 100_000);
+    }
+
+    #[test]
+    fn quiet_ends_a_window_and_max_wait_ends_a_restless_one() {
+        let finish = Finish::default();
+        let (window, _) = window_of(&[change(1, 0, "a", Effect::Whole), change(2, 30, "b", Effect::Gone)]);
+        let Decision::Wait { until, held: false, .. } = decide(&window, &finish, at(89)) else { panic!() };
+        assert_eq!(until, at(90));
+        assert_eq!(decide(&window, &finish, at(90)), Decision::Claim { reason: "nothing has changed for 1m".into() });
+        let restless: Vec<Change> = (0..31).map(|n| change(n, n as i64 * 30, "a", Effect::Whole)).collect();
+        let (window, _) = window_of(&restless);
+        assert_eq!(decide(&window, &finish, at(900)), Decision::Claim { reason: "the first change is 15m old".into() });
+    }
+
+    #[test]
+    fn a_partial_upload_holds_until_it_is_mended_or_given_up() {
+        let finish = Finish::default();
+        let partial = change(1, 0, "big.iso", Effect::Partial);
+        let (held, _) = window_of(std::slice::from_ref(&partial));
+        let Decision::Wait { until, held: true, reason } = decide(&held, &finish, at(1_000)) else { panic!() };
+        assert_eq!(until - at(0), SignedDuration::from_mins(30).try_into().unwrap());
+        assert!(reason.contains("big.iso"), "{reason}");
+        assert!(matches!(decide(&held, &finish, at(1_800)), Decision::Claim { .. }));
+        for mended in [Effect::Whole, Effect::Gone] {
+            let (window, _) = window_of(&[partial.clone(), change(2, 10, "big.iso", mended)]);
+            assert!(matches!(decide(&window, &finish, at(70)), Decision::Claim { .. }));
+            let (window, _) = window_of(&[change(2, 10, "big.iso", mended), partial.clone()]);
+            assert!(window.holds.is_empty(), "its completion came first, its break later");
+        }
+        let view = held.show(&finish, false, at(10));
+        assert_eq!((view.state, view.holds.len()), ("held", 1));
+    }
+
+    #[test]
+    fn a_marker_ends_the_window_at_once_and_a_hold_outlives_it() {
+        let finish = Finish::default();
+        let marker = Change { marker: true, ..change(2, 5, ".deploy", Effect::Whole) };
+        let (window, _) = window_of(&[change(1, 0, "big.iso", Effect::Partial), marker]);
+        assert!(matches!(decide(&window, &finish, at(5)), Decision::Claim { .. }));
+        assert_eq!(window.show(&finish, true, at(5)).state, "queued");
+        let next = window.claimed(&finish, at(5));
+        assert_eq!((next.holds.len(), decide(&next, &finish, at(5))), (1, Decision::Nothing));
+    }
+}

@@ -1,0 +1,212 @@
+//! The API over an embedded DynamoDB, reached by the real SDK through an HTTP client that ends in this process. It
+//! keeps what was sent to the queues, and counts the calls, so that a test can show that there was none.
+
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+        orchestrator::{HttpRequest, HttpResponse},
+        runtime_components::RuntimeComponents,
+    },
+    http::StatusCode as Status,
+};
+use aws_smithy_types::body::SdkBody;
+use axum::{Router, body::Body, response::Response};
+use dynoxide::Database;
+use http::{HeaderMap, Request, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use wharfinger_aws::sqs::Queue;
+use wharfinger_store::table::Table;
+
+use crate::{Api, router};
+
+/// AWS in this process.
+#[derive(Clone)]
+pub(crate) struct Cloud {
+    database: Arc<Database>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    calls: Vec<String>,
+    messages: Vec<Value>,
+    refuse_with: Option<(&'static str, &'static str)>,
+}
+
+impl std::fmt::Debug for Cloud {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Cloud")
+    }
+}
+
+impl HttpConnector for Cloud {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").expect("the services speak awsJson").to_owned();
+        let input = serde_json::from_slice(request.body().bytes().expect("a body in memory")).expect("JSON");
+        let (status, answer) = self.answer(&target, input);
+        let status = Status::try_from(status).expect("a status");
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(answer.to_string()))))
+    }
+}
+
+impl HttpClient for Cloud {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl Cloud {
+    fn answer(&self, target: &str, input: Value) -> (u16, Value) {
+        let mut state = self.state.lock().unwrap();
+        state.calls.push(target.to_owned());
+        if let Some((service, code)) = state.refuse_with
+            && target.starts_with(service)
+        {
+            return (400, json!({ "__type": code, "message": "as the test wants it" }));
+        }
+        if target == "AmazonSQS.SendMessage" {
+            let body = input["MessageBody"].as_str().expect("a message has a body");
+            state.messages.push(serde_json::from_str(body).expect("our messages are JSON"));
+            return (200, json!({ "MessageId": "m", "MD5OfMessageBody": "0" }));
+        }
+        let database = &self.database;
+        match target.rsplit('.').next().expect("a target has an operation") {
+            "GetItem" => run(input, |input| database.get_item(input)),
+            "PutItem" => run(input, |input| database.put_item(input)),
+            "UpdateItem" => run(input, |input| database.update_item(input)),
+            "DeleteItem" => run(input, |input| database.delete_item(input)),
+            "Query" => run(input, |input| database.query(input)),
+            "TransactWriteItems" => run(input, |input| database.transact_write_items(input)),
+            other => panic!("the API does not call {other}"),
+        }
+    }
+}
+
+fn run<I: DeserializeOwned, O: Serialize>(
+    input: Value,
+    call: impl FnOnce(I) -> Result<O, dynoxide::DynoxideError>,
+) -> (u16, Value) {
+    match call(serde_json::from_value(input).expect("the SDK's request has DynamoDB's form")) {
+        Ok(output) => (200, serde_json::to_value(output).expect("DynamoDB's answers are JSON")),
+        Err(error) => (400, serde_json::from_str(&error.to_json()).expect("DynamoDB's errors are JSON")),
+    }
+}
+
+/// The API and what stands behind it.
+pub(crate) struct Stage {
+    router: Router,
+    cloud: Cloud,
+    pub(crate) table: Table,
+}
+
+/// What the API answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The last part of a problem's type.
+    pub(crate) fn problem(&self) -> &str {
+        self.body["type"].as_str().and_then(|kind| kind.rsplit(':').next()).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{:#}", self.body);
+        self
+    }
+
+    /// The header `name`.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+}
+
+impl Stage {
+    /// An API with an empty table.
+    pub(crate) fn new() -> Self {
+        let database = Database::memory().unwrap();
+        let table = json!({
+            "TableName": "wharfinger",
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            "AttributeDefinitions": [
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            "BillingMode": "PAY_PER_REQUEST",
+        });
+        database.create_table(serde_json::from_value(table).unwrap()).unwrap();
+        let cloud = Cloud { database: Arc::new(database), state: Arc::default() };
+        let credentials = Credentials::new("a", "b", None, None, "test");
+        let dynamodb = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(credentials.clone())
+            .retry_config(aws_sdk_dynamodb::config::retry::RetryConfig::disabled())
+            .http_client(cloud.clone());
+        let sqs = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(credentials)
+            .retry_config(aws_sdk_sqs::config::retry::RetryConfig::disabled())
+            .http_client(cloud.clone());
+        let table = Table::new(aws_sdk_dynamodb::Client::from_conf(dynamodb.build()), "wharfinger");
+        let queues = aws_sdk_sqs::Client::from_conf(sqs.build());
+        let queue = |name: &str| Queue::new(queues.clone(), format!("https://sqs.us-east-1.amazonaws.com/0/{name}"));
+        let api = Api::new(table.clone(), queue("servers"), queue("ticks"));
+        Self { router: router(api), cloud, table }
+    }
+
+    /// Sends a request.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response: Response = self.router.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+        Answer { status, headers, body }
+    }
+
+    /// Sends `method path`, such as `PUT /v1/sites/blog`, with the JSON `body`.
+    pub(crate) async fn ask(&self, line: &str, body: &Value) -> Answer {
+        self.ask_if(line, body, &[]).await
+    }
+
+    /// The same, with further headers.
+    pub(crate) async fn ask_if(&self, line: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        let (method, path) = line.split_once(' ').unwrap();
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = if body.is_null() { Body::empty() } else { body.to_string().into() };
+        self.send(request.body(body).unwrap()).await
+    }
+
+    /// Sends `method path` without a body.
+    pub(crate) async fn get(&self, line: &str) -> Answer {
+        self.ask(line, &Value::Null).await
+    }
+
+    /// What was sent to the queues since the last look.
+    pub(crate) fn messages(&self) -> Vec<Value> {
+        std::mem::take(&mut self.cloud.state.lock().unwrap().messages)
+    }
+
+    /// The AWS calls since the last look.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.cloud.state.lock().unwrap().calls)
+    }
+
+    /// From now on `service` (`DynamoDB`, `AmazonSQS`) refuses every call with `code`.
+    pub(crate) fn refuse_with(&self, service: &'static str, code: &'static str) {
+        self.cloud.state.lock().unwrap().refuse_with = Some((service, code));
+    }
+}

@@ -1,0 +1,191 @@
+//! Servers and users: changes, conditions, power, lists.
+
+use serde_json::{Value, json};
+use wharfinger_decisions::names::ServerName;
+use wharfinger_store::{
+    servers,
+    table::{Condition, Key},
+};
+
+use super::{KEY, furnished, server, user, with};
+use crate::testing::Stage;
+
+fn wake() -> Vec<Value> {
+    vec![json!({"server": "main"})]
+}
+
+#[tokio::test]
+async fn a_put_makes_a_server_and_wakes_reconcile() {
+    let stage = Stage::new();
+    let made = stage.ask("PUT /v1/servers/main", &server()).await.expect(201);
+    assert_eq!((made.header("location"), made.header("etag")), ("/v1/servers/main", "\"1\""));
+    assert_eq!((&made.body["name"], &made.body["spec"], &made.body["etag"]), (&json!("main"), &server(), &json!("\"1\"")));
+    assert_eq!(made.body["status"]["power"], "creating");
+    assert_eq!(made.body["status"]["settled"], false);
+    assert_eq!(made.body["status"]["wanted"]["reason"], "created by anonymous");
+    assert_eq!(stage.messages(), wake());
+    let read = stage.get("GET /v1/servers/main").await.expect(200);
+    assert_eq!(read.body, made.body);
+}
+
+#[tokio::test]
+async fn an_equal_put_changes_nothing_but_still_wakes() {
+    let stage = furnished().await;
+    let before = stage.get("GET /v1/servers/main").await.body;
+    assert_eq!(stage.ask("PUT /v1/servers/main", &server()).await.expect(200).body, before);
+    assert_eq!(stage.messages(), wake());
+    let changed = with(server(), "/idle", Value::Null);
+    let after = stage.ask("PUT /v1/servers/main", &changed).await.expect(200);
+    assert_eq!(after.header("etag"), "\"2\"");
+    assert!(after.body["spec"].get("idle").is_none());
+    assert_eq!(after.body, stage.get("GET /v1/servers/main").await.body);
+}
+
+#[tokio::test]
+async fn a_dry_run_answers_what_would_be_and_does_nothing() {
+    let stage = furnished().await;
+    let bob = json!({"public_keys": [KEY], "directory": "/home/bob"});
+    for (line, body, would) in [
+        ("PUT /v1/servers/second?dry_run=true", with(server(), "/network/address_allocation_ids", json!([])), "create"),
+        ("PUT /v1/servers/main?dry_run=true", with(server(), "/idle", Value::Null), "change"),
+        ("PUT /v1/servers/main?dry_run=true", server(), "keep"),
+        ("POST /v1/servers/main/stop?dry_run=true", Value::Null, "change"),
+        ("DELETE /v1/servers/main?dry_run=true&with_users=true", Value::Null, "delete"),
+        ("PUT /v1/servers/main/users/bob?dry_run=true", bob, "create"),
+        ("DELETE /v1/servers/main/users/alice?dry_run=true", Value::Null, "delete"),
+        ("PUT /v1/sites/blog?dry_run=true", with(super::site(), "/keep_revisions", json!(5)), "change"),
+    ] {
+        let answer = stage.ask(line, &body).await.expect(200);
+        assert_eq!(answer.body["would"], would, "{line}");
+        assert_eq!(answer.header("etag"), "", "{line}");
+    }
+    let writes: Vec<String> = stage.calls().into_iter().filter(|call| !call.ends_with("GetItem") && !call.ends_with("Query")).collect();
+    assert_eq!(writes, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn conditions_guard_a_change() {
+    let stage = furnished().await;
+    let changed = with(server(), "/idle", Value::Null);
+    for (line, header) in [
+        ("PUT /v1/servers/main", ("if-match", "\"7\"")),
+        ("PUT /v1/servers/main", ("if-none-match", "*")),
+        ("PUT /v1/servers/other", ("if-match", "*")),
+        ("DELETE /v1/servers/main?with_users=true", ("if-match", "\"7\"")),
+        ("POST /v1/servers/main/stop", ("if-match", "\"7\"")),
+    ] {
+        let body = if line.starts_with("PUT") { &changed } else { &Value::Null };
+        let answer = stage.ask_if(line, body, &[header]).await.expect(412);
+        assert_eq!(answer.problem(), "precondition-failed", "{line}");
+    }
+    assert!(stage.messages().is_empty());
+    stage.ask_if("PUT /v1/servers/main", &changed, &[("if-match", "\"1\"")]).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_aws_cannot_change_is_refused() {
+    let stage = furnished().await;
+    let moved = with(server(), "/file_system_id", json!("fs-1a1b2c3d4e5f60718"));
+    let answer = stage.ask("PUT /v1/servers/main", &moved).await.expect(422);
+    assert_eq!(answer.body["field"], "/file_system_id");
+    let answer = stage.ask("PUT /v1/servers/second", &server()).await.expect(409);
+    assert_eq!((answer.problem(), &answer.body["field"]), ("taken", &json!("/network/address_allocation_ids/0")));
+}
+
+#[tokio::test]
+async fn stop_is_asked_for_once_and_start_is_a_sign_of_use_each_time() {
+    let stage = furnished().await;
+    let stopped = stage.get("POST /v1/servers/main/stop").await.expect(202);
+    assert_eq!(stopped.body["status"]["wanted"]["power"], "stopped");
+    assert_eq!(stopped.body["status"]["wanted"]["reason"], "stopped by anonymous");
+    let again = stage.get("POST /v1/servers/main/stop").await.expect(202);
+    assert_eq!(again.body, stopped.body);
+    let changed = stage.ask("PUT /v1/servers/main", &with(server(), "/idle", Value::Null)).await.expect(200);
+    assert_eq!(changed.body["status"]["wanted"], stopped.body["status"]["wanted"]);
+    let started = stage.get("POST /v1/servers/main/start").await.expect(202);
+    assert_eq!(started.body["status"]["wanted"]["power"], "online");
+    let renewed = stage.get("POST /v1/servers/main/start").await.expect(202);
+    assert_ne!(renewed.body["etag"], started.body["etag"]);
+    assert_eq!(stage.get("POST /v1/servers/none/start").await.expect(404).problem(), "not-found");
+}
+
+#[tokio::test]
+async fn a_server_with_users_is_deleted_only_when_they_are_meant() {
+    let stage = furnished().await;
+    let answer = stage.get("DELETE /v1/servers/main").await.expect(409);
+    assert!(answer.body["detail"].as_str().unwrap().contains("alice"), "{}", answer.body);
+    let gone = stage.get("DELETE /v1/servers/main?with_users=true").await.expect(202);
+    assert_eq!(gone.body["status"]["power"], "deleting");
+    assert_eq!(stage.messages(), wake());
+    let alice = stage.get("GET /v1/servers/main/users/alice").await.expect(200);
+    assert_eq!(alice.body["status"]["state"], "deleting");
+    stage.get("DELETE /v1/servers/main").await.expect(202);
+    for (line, body) in [
+        ("PUT /v1/servers/main", server()),
+        ("PUT /v1/servers/main/users/bob", user()),
+        ("POST /v1/servers/main/start", Value::Null),
+    ] {
+        let answer = stage.ask(line, &body).await.expect(409);
+        assert_eq!((answer.problem(), answer.header("retry-after")), ("being-deleted", "10"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_shows_fingerprints_and_needs_a_server_and_a_site() {
+    let stage = furnished().await;
+    let alice = stage.get("GET /v1/servers/main/users/alice").await.expect(200).body;
+    assert_eq!((&alice["server"], &alice["status"]["state"]), (&json!("main"), &json!("pending")));
+    assert!(alice["status"]["key_fingerprints"][0].as_str().unwrap().starts_with("SHA256:"));
+    assert_eq!(stage.ask("PUT /v1/servers/none/users/alice", &user()).await.expect(404).problem(), "not-found");
+    let answer = stage.ask("PUT /v1/servers/main/users/bob", &with(user(), "/site", json!("none"))).await.expect(422);
+    assert_eq!(answer.body["field"], "/site");
+    let elsewhere = with(super::site(), "/file_system_id", json!("fs-1a1b2c3d4e5f60718"));
+    stage.ask("PUT /v1/sites/far", &with(elsewhere, "/mount_path", json!("/far"))).await.expect(201);
+    let answer = stage.ask("PUT /v1/servers/main/users/bob", &with(user(), "/site", json!("far"))).await.expect(422);
+    assert!(answer.body["detail"].as_str().unwrap().contains("fs-1a1b2c3d4e5f60718"), "{}", answer.body);
+    let renamed = with(user(), "/public_keys/0", json!(KEY.replace("laptop", "desk")));
+    let answer = stage.ask("PUT /v1/servers/main/users/alice", &renamed).await.expect(200);
+    assert_eq!(answer.body["spec"], renamed, "a changed comment is kept");
+    stage.get("DELETE /v1/servers/main/users/alice").await.expect(202);
+    stage.get("DELETE /v1/servers/main/users/alice").await.expect(202);
+    assert_eq!(stage.ask("PUT /v1/servers/main/users/alice", &user()).await.expect(409).problem(), "being-deleted");
+}
+
+#[tokio::test]
+async fn a_lost_wake_up_does_not_fail_the_request() {
+    let stage = Stage::new();
+    stage.refuse_with("AmazonSQS", "AccessDenied");
+    stage.ask("PUT /v1/servers/main", &server()).await.expect(201);
+    stage.get("GET /v1/servers/main").await.expect(200);
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_and_the_last_one_says_so() {
+    let stage = furnished().await;
+    for name in ["bob", "carol"] {
+        stage.ask(&format!("PUT /v1/servers/main/users/{name}"), &user()).await.expect(201);
+    }
+    let names = |page: &Value| -> Vec<String> {
+        page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = stage.get("GET /v1/servers/main/users?limit=3").await.expect(200).body;
+    assert_eq!((names(&all), &all["next"]), (vec!["alice".into(), "bob".into(), "carol".into()], &Value::Null));
+    let first = stage.get("GET /v1/servers/main/users?limit=2").await.expect(200).body;
+    assert_eq!(names(&first), ["alice", "bob"]);
+    let next = first["next"].as_str().unwrap();
+    let last = stage.get(&format!("GET /v1/servers/main/users?limit=2&after={next}")).await.expect(200).body;
+    assert_eq!((names(&last), &last["next"]), (vec!["carol".into()], &Value::Null));
+    stage.get("GET /v1/servers/none/users").await.expect(404);
+    assert_eq!(names(&stage.get("GET /v1/servers").await.expect(200).body), ["main"]);
+}
+
+#[tokio::test]
+async fn the_idle_decision_is_shown() {
+    let stage = furnished().await;
+    let key: Key = servers::key(&ServerName::parse("main").unwrap());
+    let decision = json!({"action": "keep", "reason": "a session is open", "at": "2026-01-01T00:00:00Z"});
+    let condition = Condition::none().value(":decision", &decision).unwrap();
+    stage.table.update(&key, "SET decision = :decision", condition).await.unwrap();
+    assert_eq!(stage.get("GET /v1/servers/main").await.expect(200).body["status"]["idle"], decision);
+    assert_eq!(stage.get("GET /v1/servers").await.expect(200).body["items"][0]["status"]["idle"], decision);
+}

@@ -1,0 +1,91 @@
+//! Sites and rollouts.
+
+use serde_json::{Value, json};
+use wharfinger_decisions::{
+    names::SiteName,
+    rollout::{Rollout, State},
+    window::Window,
+};
+use wharfinger_store::windows::WindowRecord;
+
+use super::{furnished, site, with};
+use crate::testing::Stage;
+
+async fn roll_out(stage: &Stage, id: &str) {
+    let site = SiteName::parse("blog").unwrap();
+    let window = stage.table.window(&site).await.unwrap();
+    let at = "2026-01-01T00:00:00Z".parse().unwrap();
+    let rollout = Rollout {
+        id: id.into(),
+        site,
+        state: State::Claimed,
+        reason: "the window is over".into(),
+        cause: Window::default().cause("nothing has changed for 1m".into()),
+        task_definition: Default::default(),
+        deployment_id: None,
+        started_at: at,
+        finished_at: None,
+    };
+    stage.table.claim(&WindowRecord { rollout: Some(id.into()), ..window }, &rollout).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_site_shows_defaults_window_and_rollout() {
+    let stage = furnished().await;
+    let blog = stage.get("GET /v1/sites/blog").await.expect(200).body;
+    assert_eq!(blog["spec"]["finish"]["quiet_period"], "1m");
+    assert_eq!(blog["spec"]["keep_revisions"], 10);
+    assert_eq!((&blog["status"]["window"]["state"], &blog["status"]["rollout"]), (&json!("empty"), &Value::Null));
+    assert_eq!(stage.get("GET /v1/sites").await.expect(200).body["items"][0], blog);
+}
+
+#[tokio::test]
+async fn a_directory_and_a_mount_belong_to_one_site() {
+    let stage = furnished().await;
+    let second = with(site(), "/mount_path", json!("/second"));
+    let answer = stage.ask("PUT /v1/sites/second", &second).await.expect(409);
+    assert_eq!((answer.problem(), &answer.body["field"]), ("taken", &json!("/directory")));
+    let second = with(site(), "/directory", json!("/sites/second"));
+    let answer = stage.ask("PUT /v1/sites/second", &second).await.expect(409);
+    assert_eq!(answer.body["field"], "/mount_path");
+    stage.ask("PUT /v1/sites/second", &with(second, "/container", json!("side"))).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_site_that_users_see_stays_and_its_move_wakes_their_server() {
+    let stage = furnished().await;
+    let answer = stage.get("DELETE /v1/sites/blog").await.expect(409);
+    assert!(answer.body["detail"].as_str().unwrap().contains("alice on main"), "{}", answer.body);
+    let elsewhere = with(site(), "/file_system_id", json!("fs-1a1b2c3d4e5f60718"));
+    assert_eq!(stage.ask("PUT /v1/sites/blog", &elsewhere).await.expect(409).problem(), "in-use");
+    assert!(stage.messages().is_empty());
+    stage.ask("PUT /v1/sites/blog", &with(site(), "/directory", json!("/sites/new"))).await.expect(200);
+    assert_eq!(stage.messages(), [json!({"site": "blog"}), json!({"server": "main"})]);
+    stage.get("DELETE /v1/servers/main/users/alice").await.expect(202);
+    stage.get("DELETE /v1/sites/blog").await.expect(204);
+    stage.get("GET /v1/sites/blog").await.expect(404);
+    stage.get("DELETE /v1/sites/blog").await.expect(404);
+}
+
+#[tokio::test]
+async fn rollouts_come_latest_first_and_hold_their_site() {
+    let stage = furnished().await;
+    let blog = "GET /v1/sites/blog/rollouts";
+    assert_eq!(stage.get(blog).await.expect(200).body, json!({"items": [], "next": null}));
+    let ids = ["01890000-0000-7000-8000-000000000001", "01890000-0000-7000-8000-000000000002"];
+    for id in ids {
+        roll_out(&stage, id).await;
+    }
+    let first = stage.get(&format!("{blog}?limit=1")).await.expect(200).body;
+    assert_eq!(first["items"][0]["id"], ids[1]);
+    let last = stage.get(&format!("{blog}?limit=1&after={}", first["next"].as_str().unwrap())).await.expect(200).body;
+    assert_eq!((&last["items"][0]["id"], &last["next"]), (&json!(ids[0]), &Value::Null));
+    assert_eq!(stage.get(&format!("{blog}/{}", ids[0])).await.expect(200).body["state"], "claimed");
+    assert_eq!(stage.get("GET /v1/sites/blog").await.expect(200).body["status"]["rollout"]["id"], ids[1]);
+    for missing in [format!("{blog}/{}", "x".repeat(3000)), format!("{blog}/x"), "GET /v1/sites/none/rollouts".into()] {
+        stage.get(&missing).await.expect(404);
+    }
+    stage.get("DELETE /v1/servers/main/users/alice").await.expect(202);
+    let answer = stage.get("DELETE /v1/sites/blog").await.expect(409);
+    assert!(answer.body["detail"].as_str().unwrap().contains(ids[1]), "{}", answer.body);
+}

@@ -1,0 +1,251 @@
+//! The steps of a rollout: register a revision, update the service, follow the deployment. Each is recorded before the
+//! next, so that another invocation takes it up wherever one died: no second revision, no second deployment.
+
+use anyhow::Context as _;
+use jiff::{SignedDuration, Timestamp};
+use wharfinger_aws::{
+    ecs::family_and_revision,
+    error::{AwsError, Kind},
+};
+use wharfinger_decisions::{
+    names::SiteName,
+    revision,
+    rollout::{Revisions, State},
+    site::SiteSpec,
+    verdict::{self, LONGEST_DEPLOYMENT, Service, Verdict},
+};
+use wharfinger_store::{rollouts::RolloutRecord, table::StoreError};
+
+use crate::{App, Moment, changes::send_tick, retirement};
+
+/// How long after its deadline an invocation is surely dead.
+const LEASE_GRACE: SignedDuration = SignedDuration::from_secs(2);
+
+/// What a step led to.
+enum Step {
+    /// The next step can be taken now.
+    On(RolloutRecord),
+    /// Look again later: ECS is busy, or at work.
+    Later(RolloutRecord, String),
+    /// The verdict.
+    Over(RolloutRecord, Verdict),
+}
+
+/// Why a step could not be taken.
+enum Stop {
+    /// ECS did not do it.
+    Aws(AwsError),
+    /// The table did not. [`StoreError::Conflict`]: another invocation takes the steps.
+    Store(StoreError),
+}
+
+impl From<AwsError> for Stop {
+    fn from(error: AwsError) -> Self {
+        Self::Aws(error)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Takes the rollout `id` as far as it can go now. Returns whether it is over.
+///
+/// # Errors
+/// When the table or the queue fails.
+pub async fn advance(app: &App, site: &SiteName, spec: &SiteSpec, id: &str, moment: Moment) -> anyhow::Result<bool> {
+    let record = app.table.rollout_record(site, id).await.context("read the rollout")?;
+    let mut record = record.with_context(|| format!("the rollout {id} is locked, but it is not in the table"))?;
+    if record.rollout.state != State::Deploying {
+        if let Some(until) = record.leased_until.filter(|until| *until > moment.now) {
+            send_tick(app, site, until, moment.now).await?;
+            return Ok(false);
+        }
+        record.leased_until = Some(moment.deadline + LEASE_GRACE);
+        record = match app.table.write_rollout(&record).await {
+            Err(StoreError::Conflict) => return Ok(false),
+            written => written.context("take the rollout on")?,
+        };
+    }
+    loop {
+        let before = record.clone();
+        match step(app, spec, record, moment).await {
+            Ok(Step::On(next)) => record = next,
+            Ok(Step::Later(record, reason)) => return later(app, record, reason, moment.now).await,
+            Ok(Step::Over(record, verdict)) => return finish(app, spec, record, verdict, moment.now).await,
+            Err(Stop::Store(StoreError::Conflict)) => return Ok(false),
+            Err(Stop::Store(error)) => return Err(error).context("record a step of the rollout"),
+            Err(Stop::Aws(error)) => return failed(app, spec, before, &error, moment.now).await,
+        }
+    }
+}
+
+async fn step(app: &App, spec: &SiteSpec, record: RolloutRecord, moment: Moment) -> Result<Step, Stop> {
+    let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await?;
+    if record.rollout.state == State::Deploying {
+        let verdict = verdict::decide(&record.rollout, service.as_ref(), moment.now);
+        return Ok(match verdict.state {
+            State::Deploying => Step::Later(record, verdict.reason),
+            _ => Step::Over(record, verdict),
+        });
+    }
+    let obstacle = service.as_ref().map_or_else(|| Some(missing(spec)), Service::obstacle);
+    let (Some(service), None) = (service, &obstacle) else {
+        return Ok(over(record, obstacle.unwrap_or_default()));
+    };
+    match record.rollout.state {
+        State::Registered => deploy(app, spec, record, service).await,
+        _ => register(app, spec, record, service).await,
+    }
+}
+
+fn missing(spec: &SiteSpec) -> String {
+    format!("the cluster {} has no service {}: create it, or correct the site", spec.cluster, spec.service)
+}
+
+fn over(record: RolloutRecord, reason: String) -> Step {
+    Step::Over(record, Verdict { state: State::Failed, reason })
+}
+
+/// Makes the rollout's revision of what the service runs, or finds the one that an invocation made before it died.
+async fn register(app: &App, spec: &SiteSpec, mut record: RolloutRecord, service: Service) -> Result<Step, Stop> {
+    let base = service.task_definition.expect("a service without one was an obstacle");
+    let id = record.rollout.id.clone();
+    let mut found = None;
+    if record.rollout.state == State::Registering && record.rollout.task_definition.before.as_ref() == Some(&base) {
+        found = find_revision(app, &base, &id).await?;
+    } else {
+        record.rollout.state = State::Registering;
+        record.rollout.reason = format!("registering the next revision of {base}");
+        record.rollout.task_definition = Revisions { before: Some(base.clone()), after: None };
+        record = app.table.write_rollout(&record).await?;
+    }
+    let arn = match found {
+        Some(arn) => arn,
+        None => {
+            let described = app.ecs.task_definition(&base).await?;
+            match revision::make(&described, &record.rollout.site, spec, &id) {
+                Ok(input) => app.ecs.register(&input).await?,
+                Err(refusal) => return Ok(over(record, refusal.to_string())),
+            }
+        }
+    };
+    tracing::info!(site = %record.rollout.site, rollout = id, revision = arn, "the revision is registered");
+    record.rollout.state = State::Registered;
+    record.rollout.reason = "the revision is registered, the service is updated next".into();
+    record.rollout.task_definition.after = Some(arn);
+    Ok(Step::On(app.table.write_rollout(&record).await?))
+}
+
+/// Looks among the revisions newer than `base` for that of the rollout `id`.
+async fn find_revision(app: &App, base: &str, id: &str) -> Result<Option<String>, AwsError> {
+    let Some((family, oldest)) = family_and_revision(base) else { return Ok(None) };
+    for arn in app.ecs.revisions(family).await? {
+        if family_and_revision(&arn).is_none_or(|(_, number)| number <= oldest) {
+            break;
+        }
+        if revision::is_of_rollout(&app.ecs.task_definition(&arn).await?, id) {
+            return Ok(Some(arn));
+        }
+    }
+    Ok(None)
+}
+
+/// Brings the revision to the service, unless someone else has deployed another since: then it is made anew, on that.
+async fn deploy(app: &App, spec: &SiteSpec, mut record: RolloutRecord, service: Service) -> Result<Step, Stop> {
+    let revisions = record.rollout.task_definition.clone();
+    let arn = revisions.after.expect("a registered rollout has its revision");
+    if service.task_definition != revisions.before && service.task_definition.as_ref() != Some(&arn) {
+        record.rollout.state = State::Claimed;
+        record.rollout.reason = "the service runs another task definition since: starting again from that".into();
+        return Ok(Step::On(app.table.write_rollout(&record).await?));
+    }
+    let service = match service.deployment_of(&arn) {
+        Some(_) => service,
+        None => app.ecs.update_service(spec.cluster.as_str(), spec.service.as_str(), &arn).await?,
+    };
+    let Some(deployment) = service.deployment_of(&arn) else {
+        return Ok(Step::Later(record, "the service is updated, ECS does not list the deployment yet".into()));
+    };
+    tracing::info!(site = %record.rollout.site, rollout = record.rollout.id, deployment = deployment.id, "deploying");
+    record.rollout.state = State::Deploying;
+    record.rollout.reason = "ECS has taken the deployment on".into();
+    record.rollout.deployment_id = Some(deployment.id.clone());
+    record.leased_until = None;
+    Ok(Step::On(app.table.write_rollout(&record).await?))
+}
+
+/// What to do about a call that failed: try again later if that can help, else give up with a sentence that helps.
+async fn failed(
+    app: &App,
+    spec: &SiteSpec,
+    record: RolloutRecord,
+    error: &AwsError,
+    now: Timestamp,
+) -> anyhow::Result<bool> {
+    // The steps before this one may have been recorded: go on from what is in the table.
+    let (site, id) = (&record.rollout.site, &record.rollout.id);
+    let present = app.table.rollout_record(site, id).await.context("read the rollout")?;
+    let record = present.unwrap_or(record);
+    let too_long = now.duration_since(record.rollout.started_at) > LONGEST_DEPLOYMENT;
+    if error.is_temporary() && !too_long {
+        tracing::warn!(site = %record.rollout.site, rollout = record.rollout.id, %error, "trying again later");
+        return later(app, record, format!("trying again: {error}"), now).await;
+    }
+    let reason = match &error.kind {
+        Kind::NotFound => missing(spec),
+        _ => error.to_string(),
+    };
+    finish(app, spec, record, Verdict { state: State::Failed, reason }, now).await
+}
+
+/// Arms the tick that follows the rollout, unless one is armed.
+async fn later(app: &App, mut record: RolloutRecord, reason: String, now: Timestamp) -> anyhow::Result<bool> {
+    let armed = record.armed_until.is_some_and(|until| until > now);
+    if armed && record.leased_until.is_none() && record.rollout.reason == reason {
+        return Ok(false);
+    }
+    let until = record.armed_until.filter(|_| armed).unwrap_or(now + pause(record.looks));
+    record.looks += u32::from(!armed);
+    record.armed_until = Some(until);
+    record.leased_until = None;
+    record.rollout.reason = reason;
+    match app.table.write_rollout(&record).await {
+        Err(StoreError::Conflict) => return Ok(false),
+        written => written.context("record how far the rollout is")?,
+    };
+    if !armed {
+        send_tick(app, &record.rollout.site, until, now).await?;
+    }
+    Ok(false)
+}
+
+/// From 5 s to 30 s: ECS tells of a deployment's end by event, these looks are for when the event is lost.
+fn pause(looks: u32) -> SignedDuration {
+    SignedDuration::from_secs(i64::from(5 + 5 * (looks / 3)).min(30))
+}
+
+async fn finish(
+    app: &App,
+    spec: &SiteSpec,
+    mut record: RolloutRecord,
+    verdict: Verdict,
+    now: Timestamp,
+) -> anyhow::Result<bool> {
+    record.rollout.state = verdict.state;
+    record.rollout.reason = verdict.reason;
+    record.rollout.finished_at = Some(now);
+    record.leased_until = None;
+    match app.table.finish_rollout(&record).await {
+        Err(StoreError::Conflict) => return Ok(false),
+        finished => finished.context("record the verdict")?,
+    }
+    let rollout = &record.rollout;
+    tracing::info!(site = %rollout.site, rollout = rollout.id, state = ?rollout.state, reason = rollout.reason, "over");
+    if rollout.state == State::Succeeded {
+        retirement::retire(app, spec, rollout).await;
+    }
+    Ok(true)
+}

@@ -1,0 +1,119 @@
+//! A look at one site: is its window over, has its rollout come further?
+
+use anyhow::Context as _;
+use jiff::{SignedDuration, Timestamp};
+use uuid::{NoContext, Uuid};
+use wharfinger_aws::sqs::LONGEST_DELAY;
+use wharfinger_decisions::{
+    names::SiteName,
+    rollout::{Revisions, Rollout, State},
+    site::SiteSpec,
+    window::{Decision, decide},
+};
+use wharfinger_store::{
+    sites::{self, SiteRecord},
+    table::StoreError,
+    windows::WindowRecord,
+};
+
+use crate::{App, Moment, changes::send_tick, steps};
+
+/// Looks at `site` and does what is due: arms the next tick, claims the window, takes the rollout's next steps. When a
+/// rollout ends, the changes that came in the meantime are looked at at once.
+///
+/// # Errors
+/// When the table or the queue fails: the message is to come again.
+pub async fn look(app: &App, site: &SiteName, moment: Moment) -> anyhow::Result<()> {
+    let Some(record) = app.table.get::<SiteRecord>(&sites::key(site)).await.context("read the site")? else {
+        tracing::info!(%site, "the site is gone: nothing to look at");
+        return Ok(());
+    };
+    if record.deleting {
+        tracing::info!(%site, "the site is on its way out: nothing is rolled out");
+        return Ok(());
+    }
+    loop {
+        let window = app.table.window(site).await.context("read the window")?;
+        let goes_on = match &window.rollout {
+            Some(id) => steps::advance(app, site, &record.intent, id, moment).await?,
+            None => claim_or_wait(app, site, &record.intent, window, moment.now).await?,
+        };
+        if !goes_on {
+            return Ok(());
+        }
+    }
+}
+
+/// Returns whether there is more to do now.
+async fn claim_or_wait(
+    app: &App,
+    site: &SiteName,
+    spec: &SiteSpec,
+    record: WindowRecord,
+    now: Timestamp,
+) -> anyhow::Result<bool> {
+    match decide(&record.window, &spec.finish, now) {
+        Decision::Nothing => Ok(false),
+        Decision::Wait { until, reason, .. } => wait(app, site, record, until, &reason, now).await,
+        Decision::Claim { reason } => claim(app, site, spec, record, reason, now).await,
+    }
+}
+
+async fn wait(
+    app: &App,
+    site: &SiteName,
+    mut record: WindowRecord,
+    until: Timestamp,
+    reason: &str,
+    now: Timestamp,
+) -> anyhow::Result<bool> {
+    if record.armed_until.is_some_and(|armed| armed > now && armed <= until) {
+        return Ok(false);
+    }
+    let longest = SignedDuration::try_from(LONGEST_DELAY).expect("900 s");
+    let until = until.min(now + longest);
+    record.armed_until = Some(until);
+    match app.table.write_window(site, &record).await {
+        Err(StoreError::Conflict) => return Ok(true),
+        written => written.context("write the window")?,
+    };
+    send_tick(app, site, until, now).await?;
+    tracing::info!(%site, %until, reason, "the window stays open");
+    Ok(false)
+}
+
+async fn claim(
+    app: &App,
+    site: &SiteName,
+    spec: &SiteSpec,
+    record: WindowRecord,
+    reason: String,
+    now: Timestamp,
+) -> anyhow::Result<bool> {
+    let rollout = Rollout {
+        id: rollout_id(now),
+        site: site.clone(),
+        state: State::Claimed,
+        reason: "the window is over".into(),
+        cause: record.window.cause(reason),
+        task_definition: Revisions::default(),
+        deployment_id: None,
+        started_at: now,
+        finished_at: None,
+    };
+    let window = record.window.claimed(&spec.finish, now);
+    let record = WindowRecord { window, armed_until: None, rollout: Some(rollout.id.clone()), ..record };
+    match app.table.claim(&record, &rollout).await {
+        Err(StoreError::Conflict) => return Ok(true),
+        claimed => claimed.context("claim the window")?,
+    }
+    let (reason, changes) = (&rollout.cause.reason, rollout.cause.changes);
+    tracing::info!(%site, rollout = rollout.id, reason, changes, "the window is claimed");
+    Ok(true)
+}
+
+fn rollout_id(now: Timestamp) -> String {
+    let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+    let nanoseconds = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds)).to_string()
+}

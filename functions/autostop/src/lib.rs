@@ -97,8 +97,9 @@ impl Sweep {
 
     /// Asks only what can matter: a server that is not online, or has no policy, stays as it is.
     async fn signs(&self, record: &ServerRecord, sites: &Sites, now: Timestamp) -> Signs {
-        let unasked = || Err("nobody asked".to_owned());
-        let (mut traffic, mut last_event): (Result<Traffic, String>, Result<_, String>) = (unasked(), unasked());
+        let unasked = "nobody asked";
+        let mut traffic: Result<Traffic, String> = Err(unasked.into());
+        let mut last_event: Result<Option<Timestamp>, String> = Err(unasked.into());
         if let (Some(policy), Some(id), ServerPhase::Online) =
             (&record.intent.spec.idle, &record.status.server_id, record.status.power)
         {

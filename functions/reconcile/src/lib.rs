@@ -48,21 +48,19 @@ pub async fn run() -> anyhow::Result<()> {
 }
 
 async fn handle(reconciler: &Reconciler, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Error> {
-    let mut failures = Vec::new();
+    let mut response = SqsBatchResponse::default();
     for message in event.payload.records {
-        let owner = format!("{}/{}", event.context.request_id, message.message_id.as_deref().unwrap_or_default());
+        let id = message.message_id.unwrap_or_default();
+        let owner = format!("{}/{id}", event.context.request_id);
         if let Err(error) = wake(reconciler, message.body.as_deref().unwrap_or_default(), &owner).await {
-            tracing::error!(
-                error = format!("{error:#}"),
-                "the server could not be looked after; the message comes again"
-            );
-            failures.push(BatchItemFailure {
-                item_identifier: message.message_id.unwrap_or_default(),
-                ..Default::default()
-            });
+            let error = format!("{error:#}");
+            tracing::error!(error, "the server could not be looked after; the message comes again");
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = id;
+            response.batch_item_failures.push(failure);
         }
     }
-    Ok(SqsBatchResponse { batch_item_failures: failures, ..Default::default() })
+    Ok(response)
 }
 
 async fn wake(reconciler: &Reconciler, body: &str, owner: &str) -> anyhow::Result<()> {

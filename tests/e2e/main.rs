@@ -1,1 +1,13 @@
-fn main() {}
+//! Stories over the whole product: real function processes, real SFTP, the template's wiring. Every story starts its
+//! own region on free ports and waits for conditions, never for a time.
+
+mod burst;
+mod command_line;
+mod crash;
+mod faults;
+mod idle;
+mod kept;
+mod refusals;
+mod story;
+mod support;
+mod wiring;

@@ -1,1 +1,89 @@
-//! x
+//! The HTTP API, version 1: people say what they want of servers, users and sites, and see what is.
+//!
+//! A handler observes (reads the table), decides (plain functions, no I/O) and acts (one conditional write, then a
+//! message that wakes whoever brings it about). It never calls AWS's Transfer Family or ECS and never waits for them.
+
+mod body;
+mod call;
+mod change;
+mod precondition;
+mod problem;
+mod query;
+mod resource;
+mod routes;
+mod status;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use wharfinger_aws::{error::AwsError, sqs::Queue};
+use wharfinger_decisions::{
+    names::{ServerName, SiteName},
+    wake::{ServerWake, SiteTick},
+};
+use wharfinger_runtime::{environment, logs, sdk_config};
+use wharfinger_store::table::Table;
+
+pub use routes::router;
+
+/// The longest that one call to the table or a queue may take, with all its tries: the caller gets our answer and not
+/// the gateway's, as the function itself ends after 15 s.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the handlers work with.
+#[derive(Clone, Debug)]
+pub struct Api {
+    table: Table,
+    servers: Queue,
+    ticks: Queue,
+}
+
+impl Api {
+    /// An API over `table`; `servers` wakes `reconcile`, `ticks` wakes `rollout`.
+    #[must_use]
+    pub fn new(table: Table, servers: Queue, ticks: Queue) -> Self {
+        Self { table, servers, ticks }
+    }
+
+    /// Wakes `reconcile` for `server`.
+    async fn wake_server(&self, server: &ServerName) {
+        let sent = self.servers.send(&ServerWake { server: server.clone() }, Duration::ZERO).await;
+        log_lost_wake("server", server.as_str(), sent);
+    }
+
+    /// Wakes `rollout` for `site`.
+    async fn wake_site(&self, site: &SiteName) {
+        let sent = self.ticks.send(&SiteTick { site: site.clone() }, Duration::ZERO).await;
+        log_lost_wake("site", site.as_str(), sent);
+    }
+}
+
+/// What was wanted is stored by now, and the sweep repairs a lost wake-up: the caller's answer stays a success.
+fn log_lost_wake(kind: &str, name: &str, sent: Result<(), AwsError>) {
+    if let Err(error) = sent {
+        let error = anyhow::Error::new(error);
+        tracing::warn!(kind, name, error = format!("{error:#}"), "a wake-up was not sent; the next sweep makes up for it");
+    }
+}
+
+/// Serves the API as a Lambda function, until Lambda ends the process.
+///
+/// # Errors
+/// When the environment is incomplete or the Lambda runtime can't be reached.
+pub async fn run() -> anyhow::Result<()> {
+    logs::start();
+    let config = sdk_config().await;
+    let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build();
+    let config = config.into_builder().timeout_config(timeouts).build();
+    let queues = aws_sdk_sqs::Client::new(&config);
+    let table: String = environment::required("TABLE_NAME")?;
+    let servers: String = environment::required("SERVERS_QUEUE_URL")?;
+    let ticks: String = environment::required("TICKS_QUEUE_URL")?;
+    let api = Api::new(
+        Table::new(aws_sdk_dynamodb::Client::new(&config), table),
+        Queue::new(queues.clone(), servers),
+        Queue::new(queues, ticks),
+    );
+    lambda_http::run(router(api)).await.map_err(anyhow::Error::from_boxed).context("serve the API on Lambda")
+}

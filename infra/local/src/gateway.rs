@@ -1,1 +1,108 @@
-//! Stub.
+//! The HTTP API in front of functions: it picks the route as API Gateway does, makes an event in payload format 2.0
+//! of the request, and an HTTP answer of the function's.
+//!
+//! Format: AWS's "Create AWS Lambda proxy integrations for HTTP APIs". Nobody has to sign here; where the template asks
+//! for IAM, a caller is known by the access key of its signature, or as `local`.
+
+mod answer;
+mod request;
+mod route;
+#[cfg(test)]
+mod tests;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{ConnectInfo, Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::route::{Routes, Selected};
+use crate::{
+    clock::Clock,
+    lambda::{FunctionError, Lambda, PAYLOAD_LIMIT},
+    template::plan,
+};
+
+#[derive(Debug)]
+struct Gateway {
+    routes: Routes,
+    lambda: Lambda,
+    clock: Clock,
+}
+
+/// Serves the routes of `functions` on `listener` until `stopping`; requests in work are answered first.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    functions: &[plan::Function],
+    lambda: Lambda,
+    clock: Clock,
+    stopping: CancellationToken,
+) -> std::io::Result<()> {
+    let gateway = Arc::new(Gateway { routes: Routes::of(functions), lambda, clock });
+    let router = axum::Router::new().fallback(handle).with_state(gateway);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned()).await
+}
+
+async fn handle(
+    State(gateway): State<Arc<Gateway>>,
+    ConnectInfo(source): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some(selected) = gateway.routes.select(parts.method.as_str(), parts.uri.path()) else {
+        return refuse(StatusCode::NOT_FOUND, "Not Found");
+    };
+    let body = match read_body(body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let event = Bytes::from(request::to_event(&parts, &body, &selected, source, &gateway.clock).to_string());
+    if event.len() > PAYLOAD_LIMIT {
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+    }
+    gateway.ask(&selected, event).await
+}
+
+impl Gateway {
+    async fn ask(&self, selected: &Selected<'_>, event: Bytes) -> Response {
+        let asked = self.lambda.invoke(selected.function, event);
+        match tokio::time::timeout(selected.route.timeout, asked).await {
+            Err(_) | Ok(Err(FunctionError::Stopped)) => refuse(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+            Ok(Ok(invocation)) => answer::to_response(&invocation.payload).unwrap_or_else(|problem| {
+                tracing::error!(function = selected.function, problem, "a function's answer is not one for HTTP");
+                refuse(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            }),
+            Ok(Err(error)) => {
+                tracing::error!(function = selected.function, %error, "a request failed");
+                refuse(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            }
+        }
+    }
+}
+
+async fn read_body(body: Body) -> Result<Bytes, Response> {
+    let limited = http_body_util::Limited::new(body, PAYLOAD_LIMIT);
+    match http_body_util::BodyExt::collect(limited).await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"))
+        }
+        Err(_) => Err(refuse(StatusCode::BAD_REQUEST, "Bad Request")),
+    }
+}
+
+fn refuse(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "message": message }))).into_response()
+}

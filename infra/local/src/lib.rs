@@ -2,6 +2,8 @@
 //! speak AWS's wire protocols: the same SDKs, the `aws` CLI and `sftp` work against it unchanged.
 
 pub mod aws;
+pub mod client;
+pub mod cli;
 pub mod clock;
 pub mod context;
 pub mod ecs;
@@ -14,4 +16,6 @@ pub mod seed;
 pub mod sftp;
 pub mod state;
 pub mod template;
+pub mod tour;
 pub mod transfer;
+pub mod welcome;

@@ -1,1 +1,5 @@
-fn main() {}
+//! `cargo run`: Wharfinger's region on a laptop.
+
+fn main() -> std::process::ExitCode {
+    wharfinger_local::cli::main()
+}

@@ -1,1 +1,244 @@
-//! Stub.
+//! Transfer Family: servers. Users have their own module.
+
+mod users;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_transfer::{
+    Client,
+    config::{Config, retry::RetryConfig},
+    types::{
+        DescribedServer, Domain, EndpointDetails, EndpointType, IdentityProviderType, Protocol, State, Tag,
+    },
+};
+use wharfinger_decisions::{
+    ids::{AllocationId, SecurityGroupId, SubnetId, VpcId},
+    power::AwsState,
+};
+
+use crate::{error::{AwsError, Kind}, secrets::Secret};
+
+/// The security policy of new servers.
+/// <https://docs.aws.amazon.com/transfer/latest/userguide/security-policies.html>
+const SECURITY_POLICY: &str = "TransferSecurityPolicy-2024-01";
+
+/// Transfer Family in this account and Region.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    client: Client,
+}
+
+/// A server as AWS shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// AWS's id.
+    pub id: String,
+    /// Its state.
+    pub state: AwsState,
+    /// Its VPC.
+    pub vpc_id: Option<String>,
+    /// Its subnets.
+    pub subnets: BTreeSet<SubnetId>,
+    /// Its Elastic IPs.
+    pub addresses: BTreeSet<AllocationId>,
+    /// Its VPC endpoint, once there is one.
+    pub vpc_endpoint_id: Option<String>,
+    /// The SHA-256 fingerprint of its host key.
+    pub host_key_fingerprint: Option<String>,
+    /// How many users it has.
+    pub user_count: i32,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A server to be made.
+#[derive(Clone, Debug)]
+pub struct NewServer<'a> {
+    /// Its VPC.
+    pub vpc_id: &'a VpcId,
+    /// Its subnets.
+    pub subnet_ids: &'a [SubnetId],
+    /// Its security groups.
+    pub security_group_ids: &'a [SecurityGroupId],
+    /// Its private host key in OpenSSH's form.
+    pub host_key: &'a Secret,
+    /// Its tags.
+    pub tags: &'a BTreeMap<String, String>,
+}
+
+impl Transfer {
+    /// Transfer Family as `client` reaches it.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The server `id`; `None`: there is none.
+    ///
+    /// # Errors
+    /// When AWS fails or refuses.
+    pub async fn server(&self, id: &str) -> Result<Option<Server>, AwsError> {
+        let answer = self.client.describe_server().server_id(id).send().await;
+        match answer.map_err(|error| AwsError::sort(format!("describe server {id}"), error)) {
+            Ok(answer) => answer.server.map(|server| seen(id, &server)).transpose(),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All servers that carry all of `tags`.
+    ///
+    /// # Errors
+    /// When AWS fails or refuses.
+    pub async fn tagged_servers(&self, tags: &BTreeMap<String, String>) -> Result<Vec<Server>, AwsError> {
+        let mut listed = self.client.list_servers().into_paginator().items().send();
+        let mut found = Vec::new();
+        while let Some(server) = listed.next().await {
+            let server = server.map_err(|error| AwsError::sort("list servers", error))?;
+            let Some(id) = server.server_id() else { continue };
+            let described = self.server(id).await?;
+            let ours = |server: &Server| tags.iter().all(|(key, value)| server.tags.get(key) == Some(value));
+            found.extend(described.filter(ours));
+        }
+        Ok(found)
+    }
+
+    /// Makes a server for SFTP on EFS in a VPC and returns its id. It starts at once.
+    ///
+    /// The call has no client token, so a repeat after a lost answer would make a second, billed server: it is sent
+    /// once, and a caller without an answer looks for the tags before the next try.
+    ///
+    /// # Errors
+    /// When AWS fails or refuses.
+    pub async fn create_server(&self, new: &NewServer<'_>) -> Result<String, AwsError> {
+        let details = EndpointDetails::builder()
+            .vpc_id(new.vpc_id.as_str())
+            .set_subnet_ids(Some(new.subnet_ids.iter().map(|id| id.to_string()).collect()))
+            .set_security_group_ids(Some(new.security_group_ids.iter().map(|id| id.to_string()).collect()))
+            .build();
+        let call = self
+            .client
+            .create_server()
+            .domain(Domain::Efs)
+            .endpoint_type(EndpointType::Vpc)
+            .endpoint_details(details)
+            .identity_provider_type(IdentityProviderType::ServiceManaged)
+            .protocols(Protocol::Sftp)
+            .security_policy_name(SECURITY_POLICY)
+            .host_key(new.host_key.reveal())
+            .set_tags(Some(tag_list(new.tags)));
+        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let answer = call.customize().config_override(once).send().await;
+        Ok(answer.map_err(|error| AwsError::sort("create a server", error))?.server_id)
+    }
+
+    /// Sets subnets and Elastic IPs of an offline server. Both can't change in one call.
+    ///
+    /// # Errors
+    /// When AWS fails or refuses.
+    pub async fn set_network(
+        &self,
+        id: &str,
+        subnets: &BTreeSet<SubnetId>,
+        addresses: Option<&[AllocationId]>,
+    ) -> Result<(), AwsError> {
+        let addresses = addresses.map(|addresses| addresses.iter().map(|id| id.to_string()).collect());
+        let details = EndpointDetails::builder()
+            .set_subnet_ids(Some(subnets.iter().map(|id| id.to_string()).collect()))
+            .set_address_allocation_ids(addresses)
+            .build();
+        let answer = self.client.update_server().server_id(id).endpoint_details(details).send().await;
+        answer.map(drop).map_err(|error| AwsError::sort(format!("set subnets and Elastic IPs of server {id}"), error))
+    }
+
+    /// Opens the door. One that is open is fine.
+    ///
+    /// # Errors
+    /// When AWS fails or refuses.
+    pub async fn start_server(&self, id: &str) -> Result<(), AwsError> {
+        let answer = self.client.start_server().server_id(id).send().await;
+        answer.map(drop).map_err(|error| AwsError::sort(format!("start server {id}"), error))
+    }
+
+    /// Shuts the door.
+    ///
+    /// # Errors
+    /// When AWS fails or refuses.
+    pub async fn stop_server(&self, id: &str) -> Result<(), AwsError> {
+        let answer = self.client.stop_server().server_id(id).send().await;
+        answer.map(drop).map_err(|error| AwsError::sort(format!("stop server {id}"), error))
+    }
+
+    /// Deletes a server with its users. One that is gone is fine.
+    ///
+    /// # Errors
+    /// When AWS fails or refuses.
+    pub async fn delete_server(&self, id: &str) -> Result<(), AwsError> {
+        let answer = self.client.delete_server().server_id(id).send().await;
+        match answer.map_err(|error| AwsError::sort(format!("delete server {id}"), error)) {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn seen(id: &str, server: &DescribedServer) -> Result<Server, AwsError> {
+    let details = server.endpoint_details();
+    let ids = |list: Option<&[String]>| list.unwrap_or_default().to_vec();
+    Ok(Server {
+        id: id.to_owned(),
+        state: state(id, server.state())?,
+        vpc_id: details.and_then(EndpointDetails::vpc_id).map(str::to_owned),
+        subnets: parsed(ids(details.map(EndpointDetails::subnet_ids)), SubnetId::parse),
+        addresses: parsed(ids(details.map(EndpointDetails::address_allocation_ids)), AllocationId::parse),
+        vpc_endpoint_id: details.and_then(EndpointDetails::vpc_endpoint_id).map(str::to_owned),
+        host_key_fingerprint: server.host_key_fingerprint().map(fingerprint),
+        user_count: server.user_count().unwrap_or_default(),
+        tags: server.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect(),
+    })
+}
+
+fn state(id: &str, state: Option<&State>) -> Result<AwsState, AwsError> {
+    match state {
+        Some(State::Offline) => Ok(AwsState::Offline),
+        Some(State::Online) => Ok(AwsState::Online),
+        Some(State::Starting) => Ok(AwsState::Starting),
+        Some(State::Stopping) => Ok(AwsState::Stopping),
+        Some(State::StartFailed) => Ok(AwsState::StartFailed),
+        Some(State::StopFailed) => Ok(AwsState::StopFailed),
+        other => Err(AwsError {
+            action: format!("describe server {id}"),
+            kind: Kind::Unanswered(format!("its state is {other:?}, which this version does not know")),
+            source: None,
+        }),
+    }
+}
+
+/// What AWS names is taken as AWS's: an id of an unknown form can't be one that we want.
+fn parsed<T: Ord, E>(ids: Vec<String>, parse: impl Fn(String) -> Result<T, E>) -> BTreeSet<T> {
+    ids.into_iter().filter_map(|id| parse(id).ok()).collect()
+}
+
+/// As clients show it: `SHA256:…` without padding.
+fn fingerprint(text: &str) -> String {
+    let body = text.strip_prefix("SHA256:").unwrap_or(text);
+    format!("SHA256:{}", body.trim_end_matches('='))
+}
+
+fn tag_list(tags: &BTreeMap<String, String>) -> Vec<Tag> {
+    let tag = |(key, value): (&String, &String)| {
+        Tag::builder().key(key).value(value).build().expect("key and value are given")
+    };
+    tags.iter().map(tag).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_reads_as_clients_show_it() {
+        assert_eq!(fingerprint("SHA256:abc="), "SHA256:abc");
+        assert_eq!(fingerprint("abc"), "SHA256:abc");
+    }
+}

@@ -2,14 +2,18 @@
 //! arguments, and each answer carries its reason. The words of this crate are the words of the API, the logs and the
 //! table.
 
+pub mod account;
 pub mod change;
 pub mod cidr;
 pub mod directory;
 pub mod duration;
+pub mod idle;
 pub mod ids;
+pub mod ingress;
 pub mod key;
 pub mod memory;
 pub mod names;
+pub mod power;
 pub mod revision;
 pub mod rollout;
 pub mod server;

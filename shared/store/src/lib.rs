@@ -2,10 +2,12 @@
 //! them. One DynamoDB table; each kind of thing has its module, its partition and its rules for who may write what.
 
 pub mod activity;
+pub mod lease;
 pub mod page;
 pub mod record;
 pub mod rollouts;
 pub mod servers;
+pub mod signs;
 pub mod sites;
 pub mod table;
 mod transaction;

@@ -48,13 +48,20 @@ impl Table {
             .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
             .consistent_read(true)
             .scan_index_forward(!request.newest_first)
-            .limit(i32::from(request.limit))
+            // One more than asked for tells whether another page follows.
+            .limit(i32::from(request.limit) + 1)
             .set_exclusive_start_key(start)
             .send()
             .await
             .map_err(|error| table_error("list items", error))?;
-        let next = answer.last_evaluated_key.as_ref().and_then(|key| sort_key(key));
-        let items = answer.items.unwrap_or_default().into_iter().map(|item| {
+        let mut next = answer.last_evaluated_key.as_ref().and_then(sort_key);
+        let mut items = answer.items.unwrap_or_default();
+        let limit = usize::from(request.limit);
+        if items.len() > limit {
+            items.truncate(limit);
+            next = items.last().and_then(sort_key);
+        }
+        let items = items.into_iter().map(|item| {
             let sk = sort_key(&item).unwrap_or_default();
             Ok((sk, serde_dynamo::from_item(item)?))
         });

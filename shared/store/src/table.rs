@@ -25,6 +25,16 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// DynamoDB throttles, failed for a moment or did not answer: the call may or may not have been done, and the same
+    /// call can succeed later.
+    #[error("DynamoDB was too busy to {what}")]
+    Busy {
+        /// What was tried.
+        what: &'static str,
+        /// Its answer, or why there was none.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// An item does not have the form that this version writes.
     #[error("an item of the table can't be read or written")]
     Form(#[from] serde_dynamo::Error),
@@ -220,5 +230,28 @@ where
     if matches!(error.code(), Some("ConditionalCheckFailedException" | "TransactionConflictException")) {
         return StoreError::Conflict;
     }
+    if is_temporary(&error) {
+        return StoreError::Busy { what, source: Box::new(error) };
+    }
     StoreError::Table { what, source: Box::new(error) }
+}
+
+/// Whether the same call can succeed later.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
+fn is_temporary<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    const CODES: [&str; 8] = [
+        "InternalServerError",
+        "InternalFailure",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "ThrottlingException",
+        "TransactionInProgressException",
+    ];
+    match error {
+        SdkError::ServiceError(answer) => answer.err().code().is_some_and(|code| CODES.contains(&code)),
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+        _ => false,
+    }
 }

@@ -1,0 +1,126 @@
+//! One request, taken apart: names from the path, query, headers, body, who calls and when.
+
+use axum::{
+    body::{Bytes, to_bytes},
+    extract::{FromRequest, FromRequestParts, RawPathParams, Request},
+};
+use http::HeaderMap;
+use jiff::Timestamp;
+use lambda_http::request::RequestContext;
+use serde::{Serialize, de::DeserializeOwned};
+use wharfinger_decisions::{
+    names::{ServerName, SiteName, UserName},
+    text::Invalid,
+};
+
+use crate::{
+    Api,
+    body,
+    precondition::Preconditions,
+    problem::{Kind, Problem, Refused},
+    query::Query,
+};
+
+/// A request as the handlers see it.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// When it came, to the millisecond.
+    pub(crate) now: Timestamp,
+    /// The caller's ARN, or `anonymous` where the gateway asks for no identity.
+    pub(crate) caller: String,
+    path: Vec<(String, String)>,
+    query: Option<String>,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// What a PUT asks for.
+#[derive(Debug)]
+pub(crate) struct Wanted<S> {
+    pub(crate) spec: S,
+    pub(crate) preconditions: Preconditions,
+    pub(crate) dry_run: bool,
+}
+
+impl FromRequest<Api> for Call {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Refused> {
+        let (mut parts, body) = request.into_parts();
+        let path = RawPathParams::from_request_parts(&mut parts, api)
+            .await
+            .map_err(|_| Problem::new(Kind::InvalidName, "the path is not UTF-8"))?;
+        let body = to_bytes(body, body::LARGEST).await.map_err(|_| {
+            Problem::new(Kind::TooLarge, format!("a body has at most {} KiB", body::LARGEST / 1024))
+        })?;
+        let now = Timestamp::now().as_millisecond();
+        Ok(Self {
+            now: Timestamp::from_millisecond(now).expect("a timestamp without its last digits is in range"),
+            caller: caller(&parts.extensions).unwrap_or_else(|| "anonymous".into()),
+            path: path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            query: parts.uri.query().map(ToOwned::to_owned),
+            headers: parts.headers,
+            body,
+        })
+    }
+}
+
+fn caller(extensions: &http::Extensions) -> Option<String> {
+    match extensions.get::<RequestContext>()? {
+        RequestContext::ApiGatewayV2(context) => context.authorizer.as_ref()?.iam.as_ref()?.user_arn.clone(),
+        _ => None,
+    }
+}
+
+impl Call {
+    /// `{server}` of the path.
+    pub(crate) fn server(&self) -> Result<ServerName, Refused> {
+        self.name("server", ServerName::parse)
+    }
+
+    /// `{user}` of the path.
+    pub(crate) fn user(&self) -> Result<UserName, Refused> {
+        self.name("user", UserName::parse)
+    }
+
+    /// `{site}` of the path.
+    pub(crate) fn site(&self) -> Result<SiteName, Refused> {
+        self.name("site", SiteName::parse)
+    }
+
+    /// The part of the path that `part` names, as it was given.
+    pub(crate) fn part(&self, part: &str) -> &str {
+        let found = self.path.iter().find(|(name, _)| name == part);
+        found.map(|(_, value)| value.as_str()).expect("the route has the part that its handler asks for")
+    }
+
+    fn name<T>(&self, part: &str, parse: fn(String) -> Result<T, Invalid>) -> Result<T, Refused> {
+        parse(self.part(part).to_owned())
+            .map_err(|invalid| Problem::new(Kind::InvalidName, format!("the {part} in the path: {invalid}")))
+    }
+
+    /// The query, in which only the parameters `allowed` may stand.
+    pub(crate) fn query(&self, allowed: &[&str]) -> Result<Query, Refused> {
+        Query::read(self.query.as_deref(), allowed)
+    }
+
+    /// What must hold of a thing before it is changed.
+    pub(crate) fn preconditions(&self) -> Result<Preconditions, Refused> {
+        Preconditions::read(&self.headers)
+    }
+
+    /// What a PUT asks for. `planned` are fields of the spec that later versions will take.
+    pub(crate) fn wanted<S: DeserializeOwned + Serialize>(&self, planned: &[&str]) -> Result<Wanted<S>, Refused> {
+        let dry_run = self.query(&["dry_run"])?.flag("dry_run")?;
+        let preconditions = self.preconditions()?;
+        Ok(Wanted { spec: body::read(&self.headers, &self.body, planned)?, preconditions, dry_run })
+    }
+
+    /// Refuses a body where none has a meaning.
+    pub(crate) fn no_body(&self) -> Result<(), Refused> {
+        match self.body.trim_ascii() {
+            b"" | b"{}" => Ok(()),
+            _ => Err(Problem::field("", "this request takes no body: leave it empty")),
+        }
+    }
+}

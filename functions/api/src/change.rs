@@ -1,0 +1,150 @@
+//! What a PUT leads to, decided from what is there; and the way around other writers.
+
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::Serialize;
+use wharfinger_store::{
+    record::Record,
+    table::{Condition, Key, StoreError, Table},
+};
+
+use crate::{
+    precondition::Preconditions,
+    problem::{Kind, Problem, Refused},
+};
+
+/// How often a change is decided anew when other writers come first.
+const TRIES: u32 = 5;
+
+/// What a PUT leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// The thing is made.
+    Create,
+    /// The thing, seen at this version, gets a new spec.
+    Replace(u64),
+    /// It is wanted like this already.
+    Keep,
+}
+
+/// Decides a PUT of `what` (`the server "main"`); `same` says whether the spec wanted is the one that is there.
+pub(crate) fn decide<I, S>(
+    what: &str,
+    current: Option<&Record<I, S>>,
+    same: impl FnOnce(&I) -> bool,
+    preconditions: &Preconditions,
+) -> Result<Change, Refused> {
+    preconditions.check(what, current.map(|record| record.version))?;
+    match current {
+        None => Ok(Change::Create),
+        Some(record) if record.deleting => Err(Problem::deleting(what)),
+        Some(record) if same(&record.intent) => Ok(Change::Keep),
+        Some(record) => Ok(Change::Replace(record.version)),
+    }
+}
+
+/// The record as `change` leaves it, with `intent`, which is what is there where nothing changes.
+pub(crate) fn next_record<I, S: Clone + Default>(
+    change: Change,
+    current: Option<&Record<I, S>>,
+    intent: I,
+    now: Timestamp,
+) -> Record<I, S> {
+    let (created_at, status) =
+        current.map_or((now, S::default()), |record| (record.created_at, record.status.clone()));
+    let updated_at = current.filter(|_| change == Change::Keep).map_or(now, |record| record.updated_at);
+    let seen = current.map_or(0, |record| record.version);
+    let version = if change == Change::Keep { seen } else { seen + 1 };
+    Record { intent, status, version, deleting: false, created_at, updated_at }
+}
+
+/// Writes `next` at `key`, as `change` says.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when another writer came first.
+pub(crate) async fn write<I, S>(table: &Table, key: &Key, change: Change, next: &Record<I, S>) -> Result<(), StoreError>
+where
+    I: Serialize,
+    S: Serialize,
+{
+    match change {
+        Change::Create => table.put(key, next, Condition::absent()).await,
+        Change::Replace(seen) => {
+            table.replace_intent(key, &next.intent, seen, next.updated_at).await.map(|_version| ())
+        }
+        Change::Keep => Ok(()),
+    }
+}
+
+/// Whether two specs are the same to the letter, comments of keys included.
+pub(crate) fn is_same<T: Serialize>(one: &T, other: &T) -> bool {
+    serde_json::to_value(one).ok() == serde_json::to_value(other).ok()
+}
+
+/// Runs `attempt`, which reads, decides and writes, again while other writers come first. A caller's `If-Match` is
+/// held against each new reading, so that it is never passed over.
+pub(crate) async fn settle<F>(attempt: impl Fn() -> F) -> Result<Response, Refused>
+where
+    F: Future<Output = Result<Response, Refused>>,
+{
+    for _ in 1..TRIES {
+        match attempt().await {
+            Err(problem) if problem.kind == Kind::Contended => tracing::debug!("another writer came first"),
+            done => return done,
+        }
+    }
+    attempt().await
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, header};
+
+    use super::*;
+
+    fn record(deleting: bool) -> Record<u8, ()> {
+        let at = Timestamp::UNIX_EPOCH;
+        Record { intent: 1, status: (), version: 7, deleting, created_at: at, updated_at: at }
+    }
+
+    fn put(current: Option<&Record<u8, ()>>, wanted: u8) -> Result<Change, Kind> {
+        decide("it", current, |intent| *intent == wanted, &Preconditions::default()).map_err(|problem| problem.kind)
+    }
+
+    #[test]
+    fn a_put_creates_replaces_or_keeps() {
+        assert_eq!(put(None, 1), Ok(Change::Create));
+        assert_eq!(put(Some(&record(false)), 2), Ok(Change::Replace(7)));
+        assert_eq!(put(Some(&record(false)), 1), Ok(Change::Keep));
+    }
+
+    #[test]
+    fn what_is_on_its_way_out_is_not_changed() {
+        assert_eq!(put(Some(&record(true)), 1), Err(Kind::Deleting));
+        assert_eq!(put(Some(&record(true)), 2), Err(Kind::Deleting));
+    }
+
+    #[test]
+    fn a_stale_etag_comes_before_everything_else() {
+        let headers = HeaderMap::from_iter([(header::IF_MATCH, HeaderValue::from_static("\"6\""))]);
+        let stale = Preconditions::read(&headers).unwrap();
+        let refused = decide("it", Some(&record(true)), |_| true, &stale).unwrap_err();
+        assert_eq!(refused.kind, Kind::PreconditionFailed);
+    }
+
+    #[tokio::test]
+    async fn other_writers_are_waited_out_but_not_for_ever() {
+        let tries = std::cell::Cell::new(0);
+        let contended = |last: u32| {
+            let tries = &tries;
+            move || async move {
+                tries.set(tries.get() + 1);
+                if tries.get() <= last { Err(Problem::new(Kind::Contended, "again")) } else { Ok(Response::default()) }
+            }
+        };
+        assert!(settle(contended(4)).await.is_ok());
+        tries.set(0);
+        assert_eq!(settle(contended(99)).await.unwrap_err().kind, Kind::Contended);
+        assert_eq!(tries.get(), TRIES);
+    }
+}

@@ -1,0 +1,310 @@
+//! What goes wrong, as callers see it: the one table of statuses, and RFC 9457 bodies (`application/problem+json`).
+//!
+//! `detail` is a sentence that says what to do. What only operators should see, the cause, goes to the log, once.
+//! Statuses follow one rule: 400 for what can't be read, 422 for what can be read and is not allowed, 409 for what would
+//! be allowed if something else were different, 412 for what the caller made conditional.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use lambda_http::request::RequestContext;
+use serde::Serialize;
+use wharfinger_decisions::text::Invalid;
+use wharfinger_store::table::StoreError;
+
+/// Kinds of problems. Each has one row in [`Kind::row`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    MalformedJson,
+    InvalidName,
+    InvalidQuery,
+    InvalidHeader,
+    NotFound,
+    NoRoute,
+    MethodNotAllowed,
+    Deleting,
+    InUse,
+    Taken,
+    Contended,
+    PreconditionFailed,
+    TooLarge,
+    UnsupportedMediaType,
+    InvalidField,
+    NotSupported,
+    Internal,
+    Unavailable,
+}
+
+impl Kind {
+    /// Status, slug of the type, and title.
+    const fn row(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::MalformedJson => (StatusCode::BAD_REQUEST, "malformed-json", "The body is not JSON"),
+            Self::InvalidName => (StatusCode::BAD_REQUEST, "invalid-name", "A name in the path is not allowed"),
+            Self::InvalidQuery => (StatusCode::BAD_REQUEST, "invalid-query", "The query is not allowed"),
+            Self::InvalidHeader => (StatusCode::BAD_REQUEST, "invalid-header", "A header can't be read"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "It does not exist"),
+            Self::NoRoute => (StatusCode::NOT_FOUND, "no-such-path", "The API has no such path"),
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The path does not take this method")
+            }
+            Self::Deleting => (StatusCode::CONFLICT, "being-deleted", "It is being deleted"),
+            Self::InUse => (StatusCode::CONFLICT, "in-use", "Something else depends on it"),
+            Self::Taken => (StatusCode::CONFLICT, "taken", "Something else has it already"),
+            Self::Contended => (StatusCode::CONFLICT, "contended", "Others are changing it"),
+            Self::PreconditionFailed => {
+                (StatusCode::PRECONDITION_FAILED, "precondition-failed", "It is not as the request requires")
+            }
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has another media type")
+            }
+            Self::InvalidField => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-field", "A field is not allowed"),
+            Self::NotSupported => (StatusCode::UNPROCESSABLE_ENTITY, "not-supported", "It is not yet supported"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Wharfinger failed"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Wharfinger is busy"),
+        }
+    }
+
+    /// After how many seconds the same request may succeed, where waiting alone can help.
+    const fn retry_after(self) -> Option<u16> {
+        match self {
+            Self::Deleting => Some(10),
+            Self::Contended => Some(1),
+            Self::Unavailable => Some(2),
+            _ => None,
+        }
+    }
+}
+
+/// One problem.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) kind: Kind,
+    pub(crate) detail: String,
+    pub(crate) field: Option<String>,
+    pub(crate) allowed: Vec<String>,
+    cause: Option<StoreError>,
+}
+
+/// Boxed, as it is much larger than what a handler returns when all goes well.
+pub(crate) type Refused = Box<Problem>;
+
+impl Problem {
+    /// A problem of `kind`; `detail` says what to do.
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Refused {
+        Box::new(Self { kind, detail: detail.into(), field: None, allowed: Vec::new(), cause: None })
+    }
+
+    /// A value that is not allowed at the JSON pointer `field`.
+    pub(crate) fn field(field: impl Into<String>, sentence: impl std::fmt::Display) -> Refused {
+        Self::at(Kind::InvalidField, field, sentence)
+    }
+
+    /// A problem of `kind` with the value at the JSON pointer `field`.
+    pub(crate) fn at(kind: Kind, field: impl Into<String>, sentence: impl std::fmt::Display) -> Refused {
+        let field = field.into();
+        let place = if field.is_empty() { "the body" } else { &field };
+        let mut problem = Self::new(kind, format!("{place}: {sentence}"));
+        problem.field = Some(field);
+        problem
+    }
+
+    /// The values that would do.
+    pub(crate) fn allowing(mut self: Box<Self>, allowed: Vec<String>) -> Refused {
+        self.allowed = allowed;
+        self
+    }
+
+    /// `what`, such as `the server "main"`, is not there.
+    pub(crate) fn not_found(what: &str) -> Refused {
+        Self::new(Kind::NotFound, format!("{what} does not exist"))
+    }
+
+    /// `what` is on its way out.
+    pub(crate) fn deleting(what: &str) -> Refused {
+        Self::new(
+            Kind::Deleting,
+            format!("{what} is being deleted: wait until a GET answers 404, then send the request again"),
+        )
+    }
+
+    fn body(&self, instance: &str, request_id: Option<&str>) -> Vec<u8> {
+        let (status, slug, title) = self.kind.row();
+        let body = Body {
+            kind: format!("urn:wharfinger:problem:{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            instance,
+            field: self.field.as_deref(),
+            allowed: &self.allowed,
+            request_id,
+        };
+        serde_json::to_vec(&body).expect("strings and numbers are JSON")
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    allowed: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+impl From<(&'static str, Invalid)> for Refused {
+    fn from((field, invalid): (&'static str, Invalid)) -> Self {
+        Problem::field(field, invalid)
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        let (kind, detail) = match &error {
+            StoreError::Conflict => {
+                (Kind::Contended, "others changed it at the same moment, several times: send the request again")
+            }
+            StoreError::Busy { .. } => (
+                Kind::Unavailable,
+                "the table did not answer in time: send the request again, it may or may not have been done",
+            ),
+            _ => (Kind::Internal, "the request could not be carried out: the function's log has the cause"),
+        };
+        let mut problem = Problem::new(kind, detail);
+        problem.cause = Some(error);
+        problem
+    }
+}
+
+impl IntoResponse for Refused {
+    /// The status, with the problem for [`answer`] to write out.
+    fn into_response(self) -> Response {
+        let mut response = self.kind.row().0.into_response();
+        response.extensions_mut().insert(Arc::<Problem>::from(self));
+        response
+    }
+}
+
+/// The layer around all routes: writes problems out, with the request's path and id, and logs each request once.
+pub(crate) async fn answer(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let request_id = request_id(&request);
+    let mut response = next.run(request).await;
+    let status = response.status().as_u16();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() else {
+        tracing::info!(%method, path, status, "answered");
+        return response;
+    };
+    if let (true, Some(cause)) = (response.status().is_server_error(), &problem.cause) {
+        let cause = chain(cause);
+        tracing::error!(%method, path, status, cause, request_id, "a request failed");
+    } else {
+        tracing::info!(%method, path, status, detail = problem.detail, "refused");
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(seconds) = problem.kind.retry_after() {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    headers.remove(header::CONTENT_LENGTH);
+    *response.body_mut() = problem.body(&path, request_id.as_deref()).into();
+    response
+}
+
+fn request_id(request: &Request) -> Option<String> {
+    match request.extensions().get::<RequestContext>()? {
+        RequestContext::ApiGatewayV2(context) => context.request_id.clone(),
+        _ => None,
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Kind; 18] = [
+        Kind::MalformedJson,
+        Kind::InvalidName,
+        Kind::InvalidQuery,
+        Kind::InvalidHeader,
+        Kind::NotFound,
+        Kind::NoRoute,
+        Kind::MethodNotAllowed,
+        Kind::Deleting,
+        Kind::InUse,
+        Kind::Taken,
+        Kind::Contended,
+        Kind::PreconditionFailed,
+        Kind::TooLarge,
+        Kind::UnsupportedMediaType,
+        Kind::InvalidField,
+        Kind::NotSupported,
+        Kind::Internal,
+        Kind::Unavailable,
+    ];
+
+    #[test]
+    fn each_kind_has_a_type_of_its_own() {
+        let slugs: std::collections::BTreeSet<_> = ALL.iter().map(|kind| kind.row().1).collect();
+        assert_eq!(slugs.len(), ALL.len());
+    }
+
+    #[test]
+    fn the_body_names_field_and_instance() {
+        let problem = Problem::field("/idle/after", "write a duration").allowing(vec!["30m".into()]);
+        let body: serde_json::Value = serde_json::from_slice(&problem.body("/v1/servers/main", Some("r-1"))).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({
+                "type": "urn:wharfinger:problem:invalid-field",
+                "title": "A field is not allowed",
+                "status": 422,
+                "detail": "/idle/after: write a duration",
+                "instance": "/v1/servers/main",
+                "field": "/idle/after",
+                "allowed": ["30m"],
+                "request_id": "r-1",
+            })
+        );
+    }
+
+    #[test]
+    fn a_busy_table_is_temporary_and_an_unreadable_item_is_not() {
+        let busy = StoreError::Busy { what: "read an item", source: "throttled".into() };
+        assert_eq!(Refused::from(busy).kind, Kind::Unavailable);
+        let form = serde_dynamo_error();
+        assert_eq!(Refused::from(form).kind, Kind::Internal);
+        assert_eq!(Refused::from(StoreError::Conflict).kind, Kind::Contended);
+    }
+
+    fn serde_dynamo_error() -> StoreError {
+        StoreError::Table { what: "read an item", source: "denied".into() }
+    }
+
+    #[test]
+    fn the_log_has_the_whole_chain_of_causes() {
+        let error = StoreError::Table { what: "read an item", source: "access denied".into() };
+        assert_eq!(chain(&error), "DynamoDB could not read an item: access denied");
+    }
+}

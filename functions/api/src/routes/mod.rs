@@ -1,0 +1,53 @@
+//! The paths of the API, and what answers them.
+
+pub(crate) mod rollouts;
+pub(crate) mod servers;
+pub(crate) mod sites;
+pub(crate) mod users;
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::from_fn,
+    routing::{get, post},
+};
+
+use crate::{
+    Api,
+    problem::{Kind, Problem, Refused, answer},
+};
+
+/// The whole API.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/servers", get(servers::list))
+        .route("/v1/servers/{server}", get(servers::show).put(servers::put).delete(servers::delete))
+        .route("/v1/servers/{server}/start", post(servers::start))
+        .route("/v1/servers/{server}/stop", post(servers::stop))
+        .route("/v1/servers/{server}/sleep", post(servers::sleep))
+        .route("/v1/servers/{server}/wake", post(servers::wake))
+        .route("/v1/servers/{server}/users", get(users::list))
+        .route("/v1/servers/{server}/users/{user}", get(users::show).put(users::put).delete(users::delete))
+        .route("/v1/sites", get(sites::list))
+        .route("/v1/sites/{site}", get(sites::show).put(sites::put).delete(sites::delete))
+        .route("/v1/sites/{site}/rollouts", get(rollouts::list))
+        .route("/v1/sites/{site}/rollouts/{id}", get(rollouts::show))
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(answer))
+        .with_state(api)
+}
+
+async fn no_route(request: Request) -> Refused {
+    let path = request.uri().path();
+    let detail = match path.strip_suffix('/') {
+        Some(shorter) if !shorter.is_empty() => format!("leave out the slash at the end: {shorter}"),
+        _ => "the API starts at /v1/servers and /v1/sites".to_owned(),
+    };
+    Problem::new(Kind::NoRoute, detail)
+}
+
+async fn wrong_method(request: Request) -> Refused {
+    let method = request.method();
+    Problem::new(Kind::MethodNotAllowed, format!("{method} has no meaning here: the header Allow names what has"))
+}

@@ -1,0 +1,56 @@
+//! Where the lines go that functions print.
+
+use std::{
+    fs::File,
+    io::Write,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+
+/// A place for functions' lines. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Logs {
+    /// The region's own log, under the target `function`.
+    Region,
+    /// A file, each line behind its function's name.
+    File(Arc<Mutex<File>>),
+}
+
+impl Logs {
+    /// Appends to the file at `path`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If the file can't be opened for writing.
+    pub fn to_file(path: &Path) -> std::io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        Ok(Self::File(Arc::new(Mutex::new(file))))
+    }
+
+    /// Keeps one line.
+    pub fn write(&self, function: &str, line: &str) {
+        match self {
+            Self::Region => tracing::info!(target: "function", function, "{line}"),
+            Self::File(file) => {
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Err(error) = writeln!(file, "{function}: {line}") {
+                    tracing::error!(%error, "the functions' log file can't be written");
+                }
+            }
+        }
+    }
+
+    /// Keeps what comes from `output`, line by line, until its end.
+    pub(crate) fn follow(&self, function: &str, output: impl AsyncRead + Send + Unpin + 'static) {
+        let (logs, function) = (self.clone(), function.to_owned());
+        tokio::spawn(async move {
+            let mut reader = BufReader::new(output);
+            let mut line = Vec::new();
+            while let Ok(1..) = reader.read_until(b'\n', &mut line).await {
+                logs.write(&function, String::from_utf8_lossy(&line).trim_end());
+                line.clear();
+            }
+        });
+    }
+}

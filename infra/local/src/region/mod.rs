@@ -1,0 +1,150 @@
+//! One whole region: the services, the functions on them, and the way in for people. It is a library first: a test
+//! starts as many as it likes, side by side, on free ports.
+
+mod network;
+mod ports;
+mod start;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    aws::{calls::Calls, error::AwsError, faults::Faults, front::Services, sqs::Sqs},
+    lambda::Lambda,
+    options::Options,
+    state::Keeper,
+    template::plan::Plan,
+};
+
+/// How long functions may go on with their events when the region ends.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Where a region listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// The HTTP API.
+    pub api: SocketAddr,
+    /// The AWS endpoint.
+    pub aws: SocketAddr,
+    /// SFTP, on the first Elastic IP.
+    pub sftp: SocketAddr,
+    /// The ECS service `web`.
+    pub site: SocketAddr,
+}
+
+/// A running region. It ends with [`Region::stop`].
+pub struct Region {
+    addresses: Addresses,
+    services: Services,
+    sqs: Arc<Sqs>,
+    lambda: Lambda,
+    plan: Plan,
+    keeper: Keeper,
+    data: Option<PathBuf>,
+    /// Ends what lets work in: listeners, rules, pollers.
+    stopping: CancellationToken,
+    /// Ends the AWS endpoint, once no function needs it any more.
+    endpoint_open: CancellationToken,
+    tasks: TaskTracker,
+    /// Held for as long as the region runs, so that no other takes the SFTP port while no server is online.
+    _sftp_port: ports::Reservation,
+}
+
+impl Region {
+    /// Starts a region, with `program` as its functions.
+    ///
+    /// # Errors
+    /// When an address is taken, a parameter is refused or the data directory can't be used.
+    pub async fn start(options: Options, program: PathBuf) -> anyhow::Result<Self> {
+        start::region(options, program).await
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// The directory that keeps its state, if it is kept.
+    #[must_use]
+    pub fn kept_in(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
+    /// Its functions.
+    #[must_use]
+    pub fn lambda(&self) -> &Lambda {
+        &self.lambda
+    }
+
+    /// What was asked of its services over the AWS endpoint.
+    #[must_use]
+    pub fn calls(&self) -> &Calls {
+        &self.services.calls
+    }
+
+    /// Faults that the AWS endpoint answers with.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.services.faults
+    }
+
+    /// Asks a service in-process; the call is not counted.
+    ///
+    /// # Errors
+    /// The service's refusal.
+    pub async fn call(&self, service: &str, operation: &str, input: Value) -> Result<Value, AwsError> {
+        let Some(found) = self.services.get(service) else {
+            return Err(AwsError::client("UnknownService", format!("there is no service {service}")));
+        };
+        found.call(operation, input).await
+    }
+
+    /// An ECS service as `DescribeServices` shows it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn service(&self, cluster: &str, service: &str) -> Result<Value, AwsError> {
+        let input = json!({ "cluster": cluster, "services": [service] });
+        let answer = self.call("ecs", "DescribeServices", input).await?;
+        Ok(answer["services"][0].clone())
+    }
+
+    /// A task definition as `DescribeTaskDefinition` shows it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn task_definition(&self, name: &str) -> Result<Value, AwsError> {
+        let answer = self.call("ecs", "DescribeTaskDefinition", json!({ "taskDefinition": name })).await?;
+        Ok(answer["taskDefinition"].clone())
+    }
+
+    /// The bodies of the messages in queues that other queues or rules give up on.
+    #[must_use]
+    pub fn dead_letters(&self) -> Vec<String> {
+        let dead = |queue: &&crate::template::plan::Queue| {
+            self.plan.queues.iter().any(|other| other.redrive.as_ref().is_some_and(|redrive| redrive.target_arn == queue.arn))
+        };
+        let queues = self.plan.queues.iter().filter(dead);
+        queues.flat_map(|queue| self.sqs.bodies(&queue.name)).collect()
+    }
+
+    /// Ends the region: nothing more is let in, functions finish their events, and the state is written.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        self.lambda.stop(GRACE).await;
+        self.endpoint_open.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+            tracing::debug!("some connections were still open");
+        }
+        self.keeper.stop().await;
+    }
+}

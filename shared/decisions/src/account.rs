@@ -1,0 +1,237 @@
+//! A user's account on Transfer Family: the steps from what AWS has to what is wanted.
+//!
+//! New keys come before old ones go, so that who changes a key is never locked out; and an old key goes even when a
+//! new one is refused, because it may have been leaked.
+
+use crate::{
+    ids::{FileSystemId, RoleArn},
+    key::PublicKey,
+    site::SiteSpec,
+    user::{Posix, UserSpec},
+};
+
+/// What is wanted of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The IAM role that it carries.
+    pub role: RoleArn,
+    /// What it sees as `/`: `/fs-…/sites/blog`.
+    pub root: String,
+    /// Its identity on the file system.
+    pub posix: Posix,
+    /// The keys that may log in.
+    pub keys: Vec<PublicKey>,
+}
+
+/// An account as AWS shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// The ARN of its role.
+    pub role: String,
+    /// The target of its one mapping of `/`; `None`: it has another kind of home.
+    pub root: Option<String>,
+    /// Its identity on the file system.
+    pub posix: Option<Posix>,
+    /// Its keys.
+    pub keys: Vec<AccountKey>,
+    /// The server name in our tag, if it carries one.
+    pub tagged: Option<String>,
+}
+
+/// A key of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountKey {
+    /// AWS's id.
+    pub id: String,
+    /// Algorithm, base64, and perhaps a comment.
+    pub body: String,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Make the account, with the first of its keys.
+    Create(Wanted),
+    /// Set everything but keys.
+    Update(Wanted),
+    /// Let a key in.
+    AddKey(PublicKey),
+    /// Take a key back, by AWS's id.
+    RemoveKey(String),
+}
+
+/// The steps to `wanted`, in order. None: the account is as wanted.
+#[must_use]
+pub fn steps(wanted: &Wanted, account: Option<&Account>) -> Vec<Step> {
+    let Some(account) = account else {
+        let further = wanted.keys.iter().skip(1).cloned().map(Step::AddKey);
+        return std::iter::once(Step::Create(wanted.clone())).chain(further).collect();
+    };
+    let mut steps = Vec::new();
+    if account.role != wanted.role.as_str()
+        || account.root.as_ref() != Some(&wanted.root)
+        || !account.posix.as_ref().is_some_and(|posix| same_identity(posix, &wanted.posix))
+    {
+        steps.push(Step::Update(wanted.clone()));
+    }
+    let has: Vec<Option<PublicKey>> = account.keys.iter().map(|key| PublicKey::parse(&key.body).ok()).collect();
+    let missing = wanted.keys.iter().filter(|key| !has.iter().flatten().any(|there| there == *key));
+    steps.extend(missing.cloned().map(Step::AddKey));
+    for (index, (key, parsed)) in account.keys.iter().zip(&has).enumerate() {
+        let doubled = parsed.is_some() && has[..index].contains(parsed);
+        let is_wanted = parsed.as_ref().is_some_and(|parsed| wanted.keys.contains(parsed));
+        if doubled || !is_wanted {
+            steps.push(Step::RemoveKey(key.id.clone()));
+        }
+    }
+    steps
+}
+
+/// The order of further groups means nothing.
+fn same_identity(one: &Posix, other: &Posix) -> bool {
+    let sorted = |posix: &Posix| {
+        let mut groups = posix.secondary_gids.clone();
+        groups.sort_unstable();
+        groups.dedup();
+        groups
+    };
+    one.uid == other.uid && one.gid == other.gid && sorted(one) == sorted(other)
+}
+
+/// Why a user's root can't be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RootError {
+    /// Its site is not there.
+    #[error("the site {0} does not exist: make it, or give the user another site or a directory")]
+    NoSite(String),
+    /// Its site lies on another file system than the server's.
+    #[error("the site {site} lies on {of_site}, but the server serves {of_server}: give a site on {of_server}")]
+    OtherFileSystem {
+        /// The site.
+        site: String,
+        /// Its file system.
+        of_site: FileSystemId,
+        /// The server's.
+        of_server: FileSystemId,
+    },
+}
+
+/// What a user sees as `/`, as Transfer Family names it: the directory of its `site`, or its own. `site` is the one
+/// that the user names, where it exists.
+///
+/// # Errors
+/// When there is none on the server's file system.
+pub fn root(user: &UserSpec, site: Option<&SiteSpec>, file_system: &FileSystemId) -> Result<String, RootError> {
+    let Some(name) = &user.site else {
+        return Ok(user.directory.as_ref().map_or_else(|| format!("/{file_system}"), |directory| directory.on(file_system)));
+    };
+    let site = site.ok_or_else(|| RootError::NoSite(name.to_string()))?;
+    if site.file_system_id != *file_system {
+        return Err(RootError::OtherFileSystem {
+            site: name.to_string(),
+            of_site: site.file_system_id.clone(),
+            of_server: file_system.clone(),
+        });
+    }
+    Ok(site.directory.on(file_system))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEYS: [&str; 4] = [
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAC",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAD",
+    ];
+
+    fn wanted(keys: &[usize]) -> Wanted {
+        Wanted {
+            role: RoleArn::parse("arn:aws:iam::000000000000:role/sftp-users").unwrap(),
+            root: "/fs-0a1b2c3d/sites/blog".into(),
+            posix: Posix::default(),
+            keys: keys.iter().map(|index| PublicKey::parse(KEYS[*index]).unwrap()).collect(),
+        }
+    }
+
+    fn account(keys: &[usize]) -> Account {
+        let wanted = wanted(&[]);
+        Account {
+            role: wanted.role.to_string(),
+            root: Some(wanted.root),
+            posix: Some(wanted.posix),
+            keys: keys
+                .iter()
+                .enumerate()
+                .map(|(at, index)| AccountKey { id: format!("key-{at}"), body: format!("{} a@b", KEYS[*index]) })
+                .collect(),
+            tagged: None,
+        }
+    }
+
+    fn apply(account: &mut Option<Account>, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Create(wanted) => {
+                    assert!(account.is_none());
+                    let first =
+                        wanted.keys.first().map(|key| AccountKey { id: "first".into(), body: key.body().into() });
+                    *account = Some(Account {
+                        role: wanted.role.to_string(),
+                        root: Some(wanted.root),
+                        posix: Some(wanted.posix),
+                        keys: first.into_iter().collect(),
+                        tagged: None,
+                    });
+                }
+                Step::Update(wanted) => {
+                    let account = account.as_mut().unwrap();
+                    account.role = wanted.role.to_string();
+                    (account.root, account.posix) = (Some(wanted.root), Some(wanted.posix));
+                }
+                Step::AddKey(key) => {
+                    let keys = &mut account.as_mut().unwrap().keys;
+                    keys.push(AccountKey { id: format!("new-{}", key.fingerprint()), body: key.body().into() });
+                }
+                Step::RemoveKey(id) => account.as_mut().unwrap().keys.retain(|key| key.id != id),
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_is_added_before_another_is_removed() {
+        let steps = steps(&wanted(&[1]), Some(&account(&[0])));
+        assert_eq!(steps, [Step::AddKey(PublicKey::parse(KEYS[1]).unwrap()), Step::RemoveKey("key-0".into())]);
+    }
+
+    #[test]
+    fn a_comment_makes_no_other_key() {
+        assert!(steps(&wanted(&[0]), Some(&account(&[0]))).is_empty());
+    }
+
+    #[test]
+    fn another_root_is_one_update() {
+        let other = Account { root: None, ..account(&[0]) };
+        assert_eq!(steps(&wanted(&[0]), Some(&other)), [Step::Update(wanted(&[0]))]);
+    }
+
+    proptest! {
+        #[test]
+        fn after_the_steps_there_is_none_left_wherever_they_were_cut_short(
+            keys in prop::collection::btree_set(0usize..4, 1..4), there in prop::option::of(prop::collection::vec(0usize..4, 0..5)),
+            other_root in any::<bool>(), cut in 0usize..6,
+        ) {
+            let wanted = wanted(&keys.into_iter().collect::<Vec<_>>());
+            let mut account = there.map(|keys| Account { root: (!other_root).then(|| wanted.root.clone()), ..account(&keys) });
+            let first = steps(&wanted, account.as_ref()).into_iter().take(cut).collect();
+            apply(&mut account, first);
+            let second = steps(&wanted, account.as_ref());
+            apply(&mut account, second);
+            prop_assert!(steps(&wanted, account.as_ref()).is_empty());
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The rules of a security group that let trusted addresses in: which to add, which to take back. Only rules that
+//! carry our description are ever taken back.
+
+use std::collections::BTreeSet;
+
+use crate::{cidr::Cidr, ids::SecurityGroupId, names::ServerName};
+
+/// The description of a server's rules.
+#[must_use]
+pub fn description(server: &ServerName) -> String {
+    format!("wharfinger:{server}")
+}
+
+/// An ingress rule as EC2 shows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rule {
+    /// EC2's id.
+    pub id: String,
+    /// Its group.
+    pub group: SecurityGroupId,
+    /// The block it lets in, as EC2 writes it; `None` for another kind of source.
+    pub cidr: Option<String>,
+    /// The protocol: `tcp`, or `-1` for all.
+    pub protocol: String,
+    /// The ports, first and last.
+    pub ports: (i32, i32),
+    /// What it is for.
+    pub description: String,
+}
+
+/// What to change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Blocks to let in through the first wanted group.
+    pub authorize: Vec<Cidr>,
+    /// Rules to take back, each with its group.
+    pub revoke: Vec<(SecurityGroupId, String)>,
+}
+
+/// The changes by which `cidrs`, and nothing else of ours, reach `port` through the group `first`. `rules` are those
+/// of all groups where rules of `server` can be.
+#[must_use]
+pub fn changes(server: &ServerName, first: &SecurityGroupId, port: u16, cidrs: &[Cidr], rules: &[Rule]) -> Changes {
+    let ours = description(server);
+    let opens = |rule: &Rule, cidr: &Cidr| {
+        rule.group == *first
+            && rule.protocol == "tcp"
+            && rule.ports == (i32::from(port), i32::from(port))
+            && rule.cidr.as_deref().and_then(|text| Cidr::parse(text).ok()).as_ref() == Some(cidr)
+    };
+    let wanted: BTreeSet<&Cidr> = cidrs.iter().collect();
+    let authorize = wanted.iter().filter(|cidr| !rules.iter().any(|rule| opens(rule, cidr)));
+    let revoke = rules.iter().filter(|rule| rule.description == ours && !wanted.iter().any(|cidr| opens(rule, cidr)));
+    Changes {
+        authorize: authorize.map(|cidr| (*cidr).clone()).collect(),
+        revoke: revoke.map(|rule| (rule.group.clone(), rule.id.clone())).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn main() -> ServerName {
+        ServerName::parse("main").unwrap()
+    }
+    fn group(n: u8) -> SecurityGroupId {
+        SecurityGroupId::parse(format!("sg-0000000{n}")).unwrap()
+    }
+    fn cidr(n: u8) -> Cidr {
+        Cidr::parse(format!("10.{n}.0.0/16")).unwrap()
+    }
+    fn rule(group_number: u8, block: u8, description: &str) -> Rule {
+        Rule {
+            id: format!("sgr-{group_number}-{block}-{description}"),
+            group: group(group_number),
+            cidr: Some(cidr(block).to_string()),
+            protocol: "tcp".into(),
+            ports: (22, 22),
+            description: description.into(),
+        }
+    }
+
+    #[test]
+    fn rules_of_others_are_left_alone() {
+        let rules = [rule(1, 1, "office"), rule(1, 2, "wharfinger:other"), rule(1, 3, "wharfinger:main")];
+        let changes = changes(&main(), &group(1), 22, &[], &rules);
+        assert_eq!(changes.revoke, [(group(1), rules[2].id.clone())]);
+    }
+
+    #[test]
+    fn a_block_that_someone_let_in_already_is_not_let_in_twice() {
+        let changes = changes(&main(), &group(1), 22, &[cidr(1)], &[rule(1, 1, "office")]);
+        assert_eq!(changes, Changes::default());
+    }
+
+    #[test]
+    fn another_port_or_group_is_another_rule() {
+        let rules = [rule(2, 1, "wharfinger:main"), Rule { ports: (2222, 2222), ..rule(1, 1, "wharfinger:main") }];
+        let changes = changes(&main(), &group(1), 22, &[cidr(1)], &rules);
+        assert_eq!((changes.authorize, changes.revoke.len()), (vec![cidr(1)], 2));
+    }
+
+    proptest! {
+        #[test]
+        fn after_the_changes_there_is_nothing_to_change(
+            wanted in prop::collection::vec(1u8..9, 0..6),
+            there in prop::collection::btree_set((1u8..3, 1u8..9, any::<bool>()), 0..8),
+        ) {
+            let wanted: Vec<_> = wanted.into_iter().map(cidr).collect();
+            let mut rules: Vec<_> = there.into_iter()
+                .map(|(group, block, ours)| rule(group, block, if ours { "wharfinger:main" } else { "theirs" }))
+                .collect();
+            let theirs = rules.iter().filter(|rule| rule.description == "theirs").count();
+            let first = changes(&main(), &group(1), 22, &wanted, &rules);
+            rules.retain(|rule| !first.revoke.iter().any(|(_, id)| *id == rule.id));
+            for block in first.authorize {
+                rules.push(Rule {
+                    id: block.to_string(), group: group(1), cidr: Some(block.to_string()), protocol: "tcp".into(),
+                    ports: (22, 22), description: "wharfinger:main".into(),
+                });
+            }
+            prop_assert_eq!(changes(&main(), &group(1), 22, &wanted, &rules), Changes::default());
+            prop_assert_eq!(rules.iter().filter(|rule| rule.description == "theirs").count(), theirs);
+        }
+    }
+}

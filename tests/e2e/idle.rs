@@ -1,0 +1,77 @@
+//! Idleness: who is there keeps the door open, and nobody else does.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+
+use crate::support::{Wharf, blog, brisk, server};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_server_is_stopped_and_started_again_as_it_was() {
+    let wharf = Wharf::ready(brisk(), &server(Some("4s")), &blog("1s")).await;
+    let before = wharf.server().await.unwrap();
+
+    let stopped = wharf.until_power("stopped").await;
+
+    let reason = stopped["status"]["wanted"]["reason"].as_str().unwrap_or_default();
+    assert!(!reason.is_empty(), "{stopped}");
+    wharf.api.post("/v1/servers/main/start").await.unwrap();
+    let after = wharf.until_power("online").await;
+    assert_eq!(after["status"]["host_key_fingerprints"], before["status"]["host_key_fingerprints"]);
+    assert_eq!(after["status"]["endpoint"], before["status"]["endpoint"]);
+    let alice = wharf.log_in().await;
+    assert_eq!(Some(alice.host_key_fingerprint.as_str()), after["status"]["host_key_fingerprints"][0].as_str());
+    alice.log_out().await.unwrap();
+    wharf.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_lasts_longer_than_idle_after_is_not_cut() {
+    let wharf = Wharf::ready(brisk(), &server(Some("3s")), &blog("1s")).await;
+    let alice = wharf.log_in().await;
+    let mut file = alice.sftp.create("slow.bin").await.unwrap();
+    // Write a little at a time until the sweep has kept the server online for longer than `idle.after`.
+    let started = tokio::time::Instant::now();
+    let mut written: u64 = 0;
+    while started.elapsed() < Duration::from_secs(12) {
+        file.write_all(&[7; 1000]).await.expect("the upload goes on");
+        file.flush().await.expect("the upload goes on");
+        written += 1000;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    file.shutdown().await.expect("the upload ends well");
+
+    let server = wharf.server().await.unwrap();
+    assert_eq!(server["status"]["power"], "online", "{server}");
+    assert_eq!(alice.sftp.metadata("slow.bin").await.unwrap().size, Some(written));
+    assert_eq!(wharf.calls("transfer", "StopServer"), 1, "only the stop that attaches the Elastic IP");
+    alice.log_out().await.unwrap();
+    wharf.until_power("stopped").await;
+    wharf.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_an_idle_policy_stays_online() {
+    let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
+    let kept = wharf
+        .until("the sweep has decided", || async {
+            let server = wharf.server().await?;
+            Ok((server["status"]["idle"]["action"] == "keep").then_some(server))
+        })
+        .await;
+    assert_eq!(kept["status"]["power"], "online");
+    wharf.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_stops_and_starts_a_server() {
+    let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
+    wharf.api.post("/v1/servers/main/stop").await.unwrap();
+    wharf.until_power("stopped").await;
+    let address = wharf.region.addresses().sftp;
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "a stopped server still listens");
+    wharf.api.post("/v1/servers/main/start").await.unwrap();
+    wharf.until_power("online").await;
+    wharf.log_in().await.log_out().await.unwrap();
+    wharf.close().await;
+}

@@ -1,0 +1,47 @@
+//! A region that keeps its data finds everything again.
+
+use wharfinger_local::options::Options;
+
+use crate::support::{Wharf, blog, brisk, server};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_finds_servers_users_files_and_revisions_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = |options: Options| Options { data: Some(directory.path().to_owned()), ..options };
+    let wharf = Wharf::ready(kept(brisk()), &server(None), &blog("1s")).await;
+    let alice = wharf.log_in().await;
+    alice.put("index.html", b"kept").await.unwrap();
+    alice.log_out().await.unwrap();
+    wharf.until_rolled_out("succeeded").await;
+    let fingerprints = wharf.server().await.unwrap()["status"]["host_key_fingerprints"].clone();
+    let (sftp, key) = (wharf.region.addresses().sftp, wharf.key.clone());
+    wharf.close().await;
+
+    let mut wharf = Wharf::open(Options { sftp, ..kept(brisk()) }).await;
+    wharf.key = key;
+
+    let online = wharf.until_power("online").await;
+    assert_eq!(online["status"]["host_key_fingerprints"], fingerprints);
+    wharf.until("the site serves again", || async { Ok((wharf.page("/").await == "kept").then_some(())) }).await;
+    assert_eq!(wharf.rollouts().await.unwrap().len(), 1);
+    let alice = wharf
+        .until("alice can log in again", || async {
+            let address = wharf.region.addresses().sftp;
+            Ok(wharfinger_local::client::sftp::Visitor::log_in(address, "alice", &wharf.key).await.ok())
+        })
+        .await;
+    assert_eq!(alice.get("index.html").await.unwrap(), b"kept");
+    alice.log_out().await.unwrap();
+    wharf.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_regions_do_not_share_a_data_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || Options { data: Some(directory.path().to_owned()), ..brisk() };
+    let wharf = Wharf::open(options()).await;
+    let second = wharfinger_local::region::Region::start(options(), crate::support::program().to_owned()).await;
+    let refusal = format!("{:#}", second.err().expect("the second region is refused"));
+    assert!(refusal.contains("in use") || refusal.contains("another"), "{refusal}");
+    wharf.close().await;
+}

@@ -49,7 +49,11 @@ pub(super) async fn tell(region: &Region) -> anyhow::Result<()> {
 
 impl Teller<'_> {
     async fn look_before(&self) -> anyhow::Result<((), String)> {
-        let page = self.site.get("/").await?;
+        let page = wait::until("the service's first task runs", LIMIT, || async {
+            let page = self.site.get("/").await?;
+            Ok(page.status.is_success().then_some(page))
+        })
+        .await?;
         let revision = header(&page.headers, "x-task-definition");
         ensure!(revision == "web:1", "the service runs {revision}, not web:1");
         Ok(((), format!("{} answers {}: {}", revision, page.status, first_line(&page.body))))

@@ -1,5 +1,7 @@
 //! SFTP as a client sees it: who gets in, what it can do, and that nothing leads out.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests panics as they do")]
+
 use std::{os::unix::fs::symlink, time::Duration};
 
 use russh::keys::{Algorithm, PrivateKey, key::safe_rng};
@@ -44,6 +46,19 @@ async fn several_megabytes_come_back_as_they_were() {
     let (_, _connection, sftp) = ground.session().await;
     let content: Vec<u8> = (0..5_000_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     put(&sftp, "big", &content).await;
+    assert!(sftp.read("big").await.unwrap() == content);
+}
+
+#[tokio::test]
+async fn a_client_that_asks_far_ahead_gets_everything() {
+    let ground = Ground::new();
+    let (_, connection, _first) = ground.session().await;
+    let content = vec![7; 64_000_000];
+    std::fs::write(ground.files.join("sites/blog/big"), &content).unwrap();
+    let channel = connection.channel_open_session().await.unwrap();
+    channel.request_subsystem(true, "sftp").await.unwrap();
+    let ahead = russh_sftp::client::Config { max_concurrent_reads: 300, ..Default::default() };
+    let sftp = SftpSession::new_with_config(channel.into_stream(), ahead).await.unwrap();
     assert!(sftp.read("big").await.unwrap() == content);
 }
 

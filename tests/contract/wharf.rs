@@ -1,6 +1,8 @@
 //! What the contract tests stand on: Transfer Family on a network of its own, on free loopback addresses, and an SSH
 //! client.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests panics as they do")]
+
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},

@@ -137,6 +137,9 @@ impl Series {
     }
 }
 
+/// Epoch seconds and a value, many times.
+type Samples = Vec<(f64, f64)>;
+
 /// A metric, and which part of it.
 struct Query {
     namespace: String,
@@ -202,8 +205,8 @@ impl CloudWatch {
         Ok(answer)
     }
 
-    /// One query: its id, its label, and its data in ascending order.
-    fn run(&self, query: &Value, (start, end): (f64, f64)) -> Result<(String, String, Vec<(f64, f64)>), AwsError> {
+    /// One query: its id, its label, and its data (time and value) in ascending order.
+    fn run(&self, query: &Value, (start, end): (f64, f64)) -> Result<(String, String, Samples), AwsError> {
         let id = query["Id"].as_str().ok_or_else(|| missing("MetricDataQueries.member.1.Id"))?;
         let stat = &query["MetricStat"];
         if stat.is_null() {

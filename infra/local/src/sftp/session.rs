@@ -1,11 +1,14 @@
 //! One SFTP session: packets in, packets out, in order. Each request is answered on a blocking thread, since it works
-//! on files; nothing is read ahead, so that a slow disk slows the client and fills no memory.
+//! on files; what is read ahead is bounded, so that a slow disk slows the client and fills no memory.
 
 use std::{io::Error, sync::Arc};
 
 use bytes::Bytes;
 use russh_sftp::protocol::{ExtendedReply, Packet, StatusCode, Version};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::{Semaphore, mpsc},
+};
 
 use super::{
     Account,
@@ -33,22 +36,41 @@ pub(super) struct Session {
     pub(super) ignores_setstat: bool,
 }
 
+/// Bytes of requests that wait for their turn. A client that downloads sends its requests ahead, and they must be taken
+/// off the connection while an answer waits for the client's window: the news that the window is open again comes behind
+/// them.
+const WAITING: usize = 4 * 1024 * 1024;
+
 /// Serves `session` on `stream` until the client is done, the connection ends, or a packet makes no sense at all.
-pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, session: Session) {
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S, session: Session) {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let (sender, mut requests) = mpsc::unbounded_channel();
+    let room = Arc::new(Semaphore::new(WAITING));
+    let reading = tokio::spawn(async move {
+        while let Ok(packet) = read_packet(&mut reader).await {
+            let size = u32::try_from(packet.len()).unwrap_or(PACKET);
+            let Ok(place) = Arc::clone(&room).acquire_many_owned(size).await else { return };
+            if sender.send((packet, place)).is_err() {
+                return;
+            }
+        }
+    });
     let mut session = Box::new(session);
-    while let Ok(mut packet) = read_packet(&mut stream).await {
+    while let Some((mut packet, place)) = requests.recv().await {
         let answered = tokio::task::spawn_blocking(move || {
             let answer = session.answer(&mut packet);
             (session, answer)
         });
         // A request that panics ends its own session and no other.
-        let Ok((back, answer)) = answered.await else { return };
+        let Ok((back, answer)) = answered.await else { break };
         session = back;
-        let Ok(answer) = Bytes::try_from(answer) else { return };
-        if stream.write_all(&answer).await.is_err() || stream.flush().await.is_err() {
-            return;
+        drop(place);
+        let Ok(answer) = Bytes::try_from(answer) else { break };
+        if writer.write_all(&answer).await.is_err() || writer.flush().await.is_err() {
+            break;
         }
     }
+    reading.abort();
 }
 
 async fn read_packet<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, Error> {

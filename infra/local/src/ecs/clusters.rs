@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Ecs, merge_tags,
-    model::{Cluster, ServiceStatus, State, TaskStatus, bare, invalid},
+    model::{ServiceStatus, State, TaskStatus, bare, invalid},
     paged, wants_tags,
 };
 use crate::aws::{
@@ -19,7 +19,7 @@ impl Ecs {
             return Err(invalid("Cluster name contains invalid characters."));
         }
         let mut state = self.state();
-        let cluster = state.clusters.entry(name.to_owned()).or_insert_with(Cluster::default);
+        let cluster = state.clusters.entry(name.to_owned()).or_default();
         merge_tags(&mut cluster.tags, input);
         Ok(json!({"cluster": self.show_cluster(&state, name, true)}))
     }

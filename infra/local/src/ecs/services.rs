@@ -75,10 +75,7 @@ impl Ecs {
     pub(super) fn update_service(&self, input: Value) -> Result<Value, AwsError> {
         let mut state = self.state();
         let cluster = state.cluster(text(&input, "cluster"))?;
-        let wanted = match text(&input, "taskDefinition") {
-            None => None,
-            Some(id) => Some(id.to_owned()),
-        };
+        let wanted = text(&input, "taskDefinition").map(str::to_owned);
         let desired = desired(&input)?;
         let service = state.service_mut(&cluster, text(&input, "service").unwrap_or_default())?;
         if service.status != ServiceStatus::Active {

@@ -208,11 +208,13 @@ fn block(cidr: Option<&str>, ipv4: bool) -> Result<Peer, AwsError> {
 
 /// Rules as permissions: those with the same protocol and ports together.
 pub(super) fn show_permissions<'a>(rules: impl Iterator<Item = &'a Rule>) -> Value {
-    let mut permissions: Vec<((&str, i64, i64), Map<String, Value>)> = Vec::new();
+    let mut keys: Vec<(&str, i64, i64)> = Vec::new();
+    let mut permissions: Vec<Map<String, Value>> = Vec::new();
     for rule in rules {
         let key = (rule.protocol.as_str(), rule.from, rule.to);
-        let at = permissions.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
-            permissions.push((key, empty_permission(rule)));
+        let at = keys.iter().position(|known| *known == key).unwrap_or_else(|| {
+            keys.push(key);
+            permissions.push(empty_permission(rule));
             permissions.len() - 1
         });
         let (list, mut range) = match &rule.peer {
@@ -223,11 +225,11 @@ pub(super) fn show_permissions<'a>(rules: impl Iterator<Item = &'a Rule>) -> Val
         if let Some(description) = &rule.description {
             range["description"] = json!(description);
         }
-        if let Some(Value::Array(ranges)) = permissions[at].1.get_mut(list) {
+        if let Some(Value::Array(ranges)) = permissions[at].get_mut(list) {
             ranges.push(range);
         }
     }
-    permissions.into_iter().map(|(_, permission)| Value::Object(permission)).collect()
+    permissions.into_iter().map(Value::Object).collect()
 }
 
 fn empty_permission(rule: &Rule) -> Map<String, Value> {

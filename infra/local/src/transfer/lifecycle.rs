@@ -16,9 +16,6 @@ use super::{
 };
 use crate::sftp::{Gate, Listener, Meter};
 
-/// The port that security groups speak of; where it really listens is the region's matter.
-const SFTP_PORT: u16 = 22;
-
 impl Transfer {
     /// STARTING now, ONLINE or START_FAILED after the transition.
     pub(super) fn begin_start(&self, id: &str) {
@@ -130,7 +127,7 @@ impl Transfer {
             Ok(_) => return true,
             Err(_) => return false,
         };
-        self.network.admits(&endpoint, address, SFTP_PORT)
+        self.network.admits(&endpoint, address, self.context.sftp_port)
     }
 
     /// The host keys to serve with: of each algorithm the oldest.

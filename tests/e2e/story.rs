@@ -77,7 +77,7 @@ async fn an_upload_that_breaks_off_holds_the_rollout_until_it_is_whole() {
     let mut file = alice.sftp.create("index.html").await.unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut file, b"half").await.unwrap();
     tokio::io::AsyncWriteExt::flush(&mut file).await.unwrap();
-    alice.vanish();
+    alice.vanish().unwrap();
     let held = wharf
         .until("the window is held by the partial file", || async {
             let site = wharf.api.get("/v1/sites/blog").await?.taken("site")?;

@@ -31,6 +31,9 @@ pub const CLUSTER: &str = "local";
 /// The ECS service, and the family of its task definition.
 pub const SERVICE: &str = "web";
 
+/// The role of the service's tasks: what they may do on the file system.
+pub const TASK_ROLE: &str = "arn:aws:iam::000000000000:role/web-task";
+
 /// Why a region could not be given what people have before they begin.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
@@ -98,7 +101,7 @@ async fn plant_service(ecs: &Ecs) -> Result<(), SeedError> {
     });
     let definition = json!({
         "family": SERVICE, "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256",
-        "memory": "512", "containerDefinitions": [container],
+        "memory": "512", "taskRoleArn": TASK_ROLE, "containerDefinitions": [container],
     });
     call(ecs, "task definition", "RegisterTaskDefinition", definition).await?;
     let network = json!({"awsvpcConfiguration": {

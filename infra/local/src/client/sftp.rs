@@ -1,6 +1,9 @@
 //! An SFTP session as a person has it: a key of one's own, a host key that is looked at, files up and down.
 
-use std::{net::SocketAddr, sync::Arc, sync::Mutex};
+use std::{
+    net::{Shutdown, SocketAddr},
+    sync::{Arc, Mutex},
+};
 
 use anyhow::Context as _;
 use russh::{
@@ -8,7 +11,7 @@ use russh::{
     keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate},
 };
 use russh_sftp::client::SftpSession;
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// A key pair of a user.
 #[derive(Clone, Debug)]
@@ -52,6 +55,8 @@ pub struct Visitor {
     /// The fingerprint of the host key that the server showed.
     pub host_key_fingerprint: String,
     connection: client::Handle<HostKeyWatch>,
+    /// The same socket that the session uses, to cut it.
+    socket: std::net::TcpStream,
 }
 
 impl Visitor {
@@ -62,9 +67,12 @@ impl Visitor {
     pub async fn log_in(address: SocketAddr, user: &str, key: &UserKey) -> anyhow::Result<Self> {
         let seen = Arc::new(Mutex::new(String::new()));
         let config = Arc::new(client::Config::default());
-        let mut connection = client::connect(config, address, HostKeyWatch(Arc::clone(&seen)))
-            .await
-            .with_context(|| format!("connect to SFTP on {address}"))?;
+        let reached = || format!("connect to SFTP on {address}");
+        let stream = TcpStream::connect(address).await.with_context(reached)?.into_std().with_context(reached)?;
+        let socket = stream.try_clone().with_context(reached)?;
+        let stream = TcpStream::from_std(stream).with_context(reached)?;
+        let mut connection =
+            client::connect_stream(config, stream, HostKeyWatch(Arc::clone(&seen))).await.with_context(reached)?;
         let key = PrivateKeyWithHashAlg::new(Arc::clone(&key.0), None);
         let answer = connection.authenticate_publickey(user, key).await.context("log in")?;
         anyhow::ensure!(answer.success(), "the server refused the key of {user}");
@@ -72,7 +80,7 @@ impl Visitor {
         channel.request_subsystem(true, "sftp").await.context("ask for SFTP")?;
         let sftp = SftpSession::new(channel.into_stream()).await.context("start SFTP")?;
         let host_key_fingerprint = seen.lock().expect("nobody panics holding it").clone();
-        Ok(Self { sftp, host_key_fingerprint, connection })
+        Ok(Self { sftp, host_key_fingerprint, connection, socket })
     }
 
     /// Uploads `content` as `path`.
@@ -93,9 +101,12 @@ impl Visitor {
         self.sftp.read(path).await.with_context(|| format!("read {path}"))
     }
 
-    /// Drops the connection without a word, as a lost network does.
-    pub fn vanish(self) {
-        drop(self.connection);
+    /// Cuts the connection without a word, as a lost network does.
+    ///
+    /// # Errors
+    /// When it is cut already.
+    pub fn vanish(self) -> anyhow::Result<()> {
+        self.socket.shutdown(Shutdown::Both).context("cut the connection")
     }
 
     /// Logs out.

@@ -16,22 +16,22 @@ use wharfinger_local::{
 };
 
 /// The longest that a condition may take on a busy machine. A story that holds never waits nearly as long.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// A region, and what a person needs to work with it.
-pub struct Wharf {
+pub(crate) struct Wharf {
     /// The region.
-    pub region: Region,
+    pub(crate) region: Region,
     /// Its HTTP API.
-    pub api: Http,
+    pub(crate) api: Http,
     /// Its site.
-    pub site: Http,
+    pub(crate) site: Http,
     /// Alice's key.
-    pub key: UserKey,
+    pub(crate) key: UserKey,
 }
 
 /// A region on free ports whose sweep and metrics run every second.
-pub fn brisk() -> Options {
+pub(crate) fn brisk() -> Options {
     Options::on_free_ports()
         .with("SweepSchedule", "rate(1 second)")
         .with("MetricPeriodSeconds", "1")
@@ -40,13 +40,13 @@ pub fn brisk() -> Options {
 }
 
 /// The program under test.
-pub fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_wharfinger"))
 }
 
 impl Wharf {
     /// Starts a region.
-    pub async fn open(options: Options) -> Self {
+    pub(crate) async fn open(options: Options) -> Self {
         let region = Region::start(options, program().to_owned()).await.expect("the region starts");
         let addresses = region.addresses();
         let (api, site) = (Http::new(addresses.api), Http::new(addresses.site));
@@ -54,7 +54,7 @@ impl Wharf {
     }
 
     /// A region with the server `main`, the site `blog` and the user `alice`, all ready.
-    pub async fn ready(options: Options, server: &Value, site: &Value) -> Self {
+    pub(crate) async fn ready(options: Options, server: &Value, site: &Value) -> Self {
         let wharf = Self::open(options).await;
         wharf.api.put("/v1/servers/main", server).await.expect("the server is taken");
         wharf.api.put("/v1/sites/blog", site).await.expect("the site is taken");
@@ -65,13 +65,13 @@ impl Wharf {
     }
 
     /// Asks for alice.
-    pub async fn put_alice(&self) {
+    pub(crate) async fn put_alice(&self) {
         let user = json!({ "public_keys": [self.key.public_line()], "site": "blog" });
         self.api.put("/v1/servers/main/users/alice", &user).await.expect("alice is taken");
     }
 
     /// Waits until alice can log in.
-    pub async fn until_alice_is_ready(&self) {
+    pub(crate) async fn until_alice_is_ready(&self) {
         self.until("alice is ready", || async {
             let user = self.api.get("/v1/servers/main/users/alice").await?.taken("alice")?;
             Ok((user["status"]["state"] == "ready").then_some(()))
@@ -80,7 +80,7 @@ impl Wharf {
     }
 
     /// Waits until the server's power is `power`, and returns the server.
-    pub async fn until_power(&self, power: &str) -> Value {
+    pub(crate) async fn until_power(&self, power: &str) -> Value {
         self.until(&format!("the server is {power}"), || async {
             let server = self.server().await?;
             Ok((server["status"]["power"] == power).then_some(server))
@@ -89,18 +89,18 @@ impl Wharf {
     }
 
     /// The server as the API shows it.
-    pub async fn server(&self) -> anyhow::Result<Value> {
+    pub(crate) async fn server(&self) -> anyhow::Result<Value> {
         self.api.get("/v1/servers/main").await?.taken("server")
     }
 
     /// The rollouts of the site, the newest first.
-    pub async fn rollouts(&self) -> anyhow::Result<Vec<Value>> {
+    pub(crate) async fn rollouts(&self) -> anyhow::Result<Vec<Value>> {
         let list = self.api.get("/v1/sites/blog/rollouts").await?.taken("rollouts")?;
         Ok(list["items"].as_array().cloned().unwrap_or_default())
     }
 
     /// Waits until the site has no open window and its newest rollout is `state`; returns all rollouts.
-    pub async fn until_rolled_out(&self, state: &str) -> Vec<Value> {
+    pub(crate) async fn until_rolled_out(&self, state: &str) -> Vec<Value> {
         self.until(&format!("the rollout has {state}"), || async {
             let site = self.api.get("/v1/sites/blog").await?.taken("site")?;
             let rollouts = self.rollouts().await?;
@@ -113,19 +113,19 @@ impl Wharf {
     }
 
     /// What the site serves at `path`.
-    pub async fn page(&self, path: &str) -> String {
+    pub(crate) async fn page(&self, path: &str) -> String {
         let answer = self.site.get(path).await.expect("the site answers");
         answer.body.as_str().map_or_else(|| answer.body.to_string(), str::to_owned)
     }
 
     /// Logs alice in.
-    pub async fn log_in(&self) -> Visitor {
+    pub(crate) async fn log_in(&self) -> Visitor {
         let address = self.region.addresses().sftp;
         Visitor::log_in(address, "alice", &self.key).await.expect("alice logs in")
     }
 
     /// Waits for a condition.
-    pub async fn until<T, F>(&self, what: &str, probe: impl FnMut() -> F) -> T
+    pub(crate) async fn until<T, F>(&self, what: &str, probe: impl FnMut() -> F) -> T
     where
         F: Future<Output = anyhow::Result<Option<T>>>,
     {
@@ -140,12 +140,12 @@ impl Wharf {
     }
 
     /// How often the functions have called an AWS operation.
-    pub fn calls(&self, service: &str, operation: &str) -> u64 {
+    pub(crate) fn calls(&self, service: &str, operation: &str) -> u64 {
         self.region.calls().count(service, operation)
     }
 
     /// Ends the region; nothing may lie in a dead-letter queue.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         let dead = self.region.dead_letters();
         self.region.stop().await;
         assert!(dead.is_empty(), "dead letters: {dead:?}");
@@ -153,7 +153,7 @@ impl Wharf {
 }
 
 /// The server `main`, stopped after `idle`, or never.
-pub fn server(idle: Option<&str>) -> Value {
+pub(crate) fn server(idle: Option<&str>) -> Value {
     let mut server = json!({
         "file_system_id": seed::FILE_SYSTEM,
         "network": {
@@ -171,7 +171,7 @@ pub fn server(idle: Option<&str>) -> Value {
 }
 
 /// The site `blog`, rolled out after `quiet_period`.
-pub fn blog(quiet_period: &str) -> Value {
+pub(crate) fn blog(quiet_period: &str) -> Value {
     json!({
         "file_system_id": seed::FILE_SYSTEM,
         "directory": "/sites/blog",

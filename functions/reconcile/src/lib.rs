@@ -42,7 +42,8 @@ pub async fn run() -> anyhow::Result<()> {
     logs::start();
     let reconciler = Reconciler::from_environment().await?;
     let reconciler = &reconciler;
-    lambda_runtime::run(service_fn(move |event| handle(reconciler, event)))
+    // Boxed: the calls that it holds in each other make it large.
+    Box::pin(lambda_runtime::run(service_fn(move |event| handle(reconciler, event))))
         .await
         .map_err(|error| anyhow::anyhow!("serve the runtime: {error}"))
 }

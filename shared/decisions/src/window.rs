@@ -434,7 +434,7 @@ mod tests {
         let partial = change(1, 0, "big.iso", Effect::Partial);
         let (held, _) = window_of(std::slice::from_ref(&partial));
         let Decision::Wait { until, held: true, reason } = decide(&held, &finish, at(1_000)) else { panic!() };
-        assert_eq!(until - at(0), SignedDuration::from_mins(30).try_into().unwrap());
+        assert_eq!(until - at(0), SignedDuration::from_mins(30));
         assert!(reason.contains("big.iso"), "{reason}");
         assert!(matches!(decide(&held, &finish, at(1_800)), Decision::Claim { .. }));
         for mended in [Effect::Whole, Effect::Gone] {

@@ -48,7 +48,8 @@ pub(crate) async fn put(State(api): State<Api>, call: Call) -> Result<Response, 
     let (server, user) = (call.server()?, call.user()?);
     let wanted: Wanted<UserSpec> = call.wanted(&[])?;
     wanted.spec.check()?;
-    settle(|| replace(&api, &call, &server, &user, &wanted)).await
+    // Boxed: the calls that it holds in each other make it large.
+    Box::pin(settle(|| replace(&api, &call, &server, &user, &wanted))).await
 }
 
 async fn replace(

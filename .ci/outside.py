@@ -204,7 +204,8 @@ def clean_up(transfer, server):
             transfer.delete_server(ServerId=server)
             return True
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ConflictException":
+            # What AWS says while the endpoint of a server that has just come online is not ready.
+            if error.response["Error"]["Message"] != "Unable to delete VPC endpoint":
                 raise
             return False
 

@@ -191,7 +191,7 @@ impl From<StoreError> for Refused {
 }
 
 impl IntoResponse for Refused {
-    /// The status, with the problem for [`answer`] to write out.
+    /// The status, with the problem for `answer` to write out.
     fn into_response(self) -> Response {
         let mut response = self.kind.row().0.into_response();
         response.extensions_mut().insert(Arc::<Problem>::from(self));

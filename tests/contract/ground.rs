@@ -46,9 +46,9 @@ impl Ground {
             sftp_host: Ipv4Addr::LOCALHOST,
             site: "127.0.0.1:0".parse().unwrap(),
         };
-        let ec2 = Ec2::new(context.clone(), None);
-        let efs = Efs::new(context.clone(), None, Arc::clone(&ec2));
-        let ecs = Ecs::new(context, None, Arc::clone(&efs));
+        let ec2 = Ec2::new(context.clone(), None).unwrap();
+        let efs = Efs::new(context.clone(), None, Arc::clone(&ec2)).unwrap();
+        let ecs = Ecs::new(context, None, Arc::clone(&efs)).unwrap();
         seed::plant(&ec2, &efs, &ecs).await.unwrap();
         let table = json!({
             "TableName": "wharfinger", "BillingMode": "PAY_PER_REQUEST",

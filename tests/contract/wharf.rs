@@ -139,8 +139,8 @@ impl Ground {
             site: ([127, 0, 0, 1], 0).into(),
         };
         let (wire, metrics) = (Arc::new(Wire::default()), Metrics::default());
-        let transfer = Transfer::new(context.clone(), None, Arc::<Wire>::clone(&wire), metrics.clone());
-        let cloudwatch = CloudWatch::new(context.clone(), None, metrics.clone());
+        let transfer = Transfer::new(context.clone(), None, Arc::<Wire>::clone(&wire), metrics.clone()).unwrap();
+        let cloudwatch = CloudWatch::new(context.clone(), None, metrics.clone()).unwrap();
         Self { transfer, cloudwatch, wire, context, events, files, metrics, _directory: Some(directory) }
     }
 
@@ -149,11 +149,11 @@ impl Ground {
         let (saved, address) = (self.transfer.snapshot(), self.transfer.addresses(server)[0]);
         // Without servers, so that the old doors shut before the new ones open.
         let network: Arc<Wire> = Arc::clone(&self.wire);
-        let between = Transfer::new(self.context.clone(), None, network, Metrics::default());
+        let between = Transfer::new(self.context.clone(), None, network, Metrics::default()).unwrap();
         drop(std::mem::replace(&mut self.transfer, between));
         wait_for("the old door to shut", async || tokio::net::TcpStream::connect(address).await.err()).await;
         let network: Arc<Wire> = Arc::clone(&self.wire);
-        self.transfer = Transfer::new(self.context.clone(), Some(saved), network, self.metrics.clone());
+        self.transfer = Transfer::new(self.context.clone(), Some(saved), network, self.metrics.clone()).unwrap();
     }
 
     pub(crate) async fn call(&self, operation: &str, input: Value) -> Result<Value, AwsError> {

@@ -14,7 +14,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{error::AwsError, service::Service};
+use super::{
+    error::AwsError,
+    service::{Service, Unreadable, restore},
+};
 use crate::context::Context;
 
 /// How long data are kept: 15 days, what AWS keeps of one-minute data.
@@ -159,12 +162,15 @@ pub struct CloudWatch {
 
 impl CloudWatch {
     /// The service on `metrics`, with what was saved put back into it.
-    #[must_use]
-    pub fn new(context: Context, saved: Option<Value>, metrics: Metrics) -> Arc<Self> {
-        if let Some(series) = saved.and_then(|saved| serde_json::from_value(saved).ok()) {
+    ///
+    /// # Errors
+    /// When the saved state is not one.
+    pub fn new(context: Context, saved: Option<Value>, metrics: Metrics) -> Result<Arc<Self>, Unreadable> {
+        let saved: Option<_> = restore("monitoring", saved)?;
+        if let Some(series) = saved {
             *metrics.lock() = series;
         }
-        Arc::new(Self { context, metrics })
+        Ok(Arc::new(Self { context, metrics }))
     }
 
     fn get_metric_data(&self, input: &Value) -> Result<Value, AwsError> {
@@ -405,7 +411,7 @@ mod tests {
             site: ([127, 0, 0, 1], 0).into(),
         };
         let metrics = Metrics::default();
-        (CloudWatch::new(context, None, metrics.clone()), metrics)
+        (CloudWatch::new(context, None, metrics.clone()).unwrap(), metrics)
     }
 
     fn put(metrics: &Metrics, second: i64, value: f64) {

@@ -9,7 +9,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{error::AwsError, service::Service};
+use super::{
+    error::AwsError,
+    service::{Service, Unreadable, restore},
+};
 use crate::context::Context;
 
 const CURRENT: &str = "AWSCURRENT";
@@ -55,10 +58,12 @@ struct Version {
 
 impl SecretsManager {
     /// The service, with what was saved.
-    #[must_use]
-    pub fn new(context: Context, saved: Option<Value>) -> Arc<Self> {
-        let secrets = saved.and_then(|saved| serde_json::from_value(saved).ok()).unwrap_or_default();
-        Arc::new(Self { context, secrets: Mutex::new(secrets) })
+    ///
+    /// # Errors
+    /// When the saved state is not one.
+    pub fn new(context: Context, saved: Option<Value>) -> Result<Arc<Self>, Unreadable> {
+        let secrets = restore("secretsmanager", saved)?;
+        Ok(Arc::new(Self { context, secrets: Mutex::new(secrets) }))
     }
 
     /// The secrets, without those whose recovery window is over.
@@ -367,6 +372,7 @@ mod tests {
             },
             saved,
         )
+        .unwrap()
     }
 
     async fn code(service: &SecretsManager, operation: &str, input: Value) -> String {

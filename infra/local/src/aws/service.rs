@@ -1,6 +1,7 @@
 //! What the AWS endpoint asks of a service: answer one operation, and be kept over a restart.
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::AwsError;
@@ -20,4 +21,24 @@ pub trait Service: Send + Sync + 'static {
 
     /// Everything that a restart must find again.
     fn snapshot(&self) -> Value;
+}
+
+/// A saved state that its service can't read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the saved state of {service} can't be read: give an empty directory with --data, or mend state/{service}.json"
+)]
+pub struct Unreadable {
+    service: &'static str,
+    #[source]
+    source: serde_json::Error,
+}
+
+/// Takes up a [`Service::snapshot`]; without one the service begins empty.
+///
+/// # Errors
+/// When it is not what the service writes. Beginning empty then would lose what is kept.
+pub fn restore<T: DeserializeOwned + Default>(service: &'static str, saved: Option<Value>) -> Result<T, Unreadable> {
+    let restored = saved.map(serde_json::from_value).transpose();
+    Ok(restored.map_err(|source| Unreadable { service, source })?.unwrap_or_default())
 }

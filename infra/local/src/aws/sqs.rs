@@ -18,7 +18,10 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 
 use self::queue::{Counts, Handled, Message, Queue, Take};
-use super::{error::AwsError, service::Service};
+use super::{
+    error::AwsError,
+    service::{Service, Unreadable, restore},
+};
 use crate::{
     clock::Clock,
     context::{ACCOUNT, Context, REGION},
@@ -53,15 +56,17 @@ pub struct Receive {
 impl Sqs {
     /// The service, with the queues and messages of an earlier [`Service::snapshot`]. Queue addresses begin with
     /// `endpoint`, e.g. `http://127.0.0.1:4566`.
-    #[must_use]
-    pub fn new(context: &Context, saved: Option<Value>, endpoint: &str) -> Arc<Self> {
-        let queues = saved.and_then(|saved| serde_json::from_value(saved).ok()).unwrap_or_default();
-        Arc::new(Self {
+    ///
+    /// # Errors
+    /// When the saved state is not one.
+    pub fn new(context: &Context, saved: Option<Value>, endpoint: &str) -> Result<Arc<Self>, Unreadable> {
+        let queues = restore("sqs", saved)?;
+        Ok(Arc::new(Self {
             clock: context.clock.clone(),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             queues: Mutex::new(queues),
             changed: Notify::new(),
-        })
+        }))
     }
 
     /// Makes the template's queues, or gives those that are there already its attributes; messages stay.

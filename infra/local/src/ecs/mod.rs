@@ -31,7 +31,7 @@ use crate::{
         efs::{Efs, Mount},
         error::AwsError,
         input::{list, page, text, texts, whole},
-        service::Service,
+        service::{Service, Unreadable, restore},
     },
     context::Context,
 };
@@ -54,10 +54,12 @@ pub struct Ecs {
 
 impl Ecs {
     /// The service as it was saved, or empty. Its tasks mount file systems of `efs`.
-    #[must_use]
-    pub fn new(context: Context, saved: Option<Value>, efs: Arc<Efs>) -> Arc<Self> {
-        let state = saved.and_then(|saved| serde_json::from_value(saved).ok()).unwrap_or_default();
-        Arc::new(Self {
+    ///
+    /// # Errors
+    /// When the saved state is not one.
+    pub fn new(context: Context, saved: Option<Value>, efs: Arc<Efs>) -> Result<Arc<Self>, Unreadable> {
+        let state = restore("ecs", saved)?;
+        Ok(Arc::new(Self {
             context,
             efs,
             state: Mutex::new(state),
@@ -65,7 +67,7 @@ impl Ecs {
             addresses: Mutex::default(),
             changed: Notify::new(),
             turn: AtomicUsize::new(0),
-        })
+        }))
     }
 
     /// Starts the scheduler, and serves the services until `shutdown`: `web` of the cluster `local` on `site`, any

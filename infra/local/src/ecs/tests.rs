@@ -30,9 +30,9 @@ impl Ground {
         let (bus, events) = EventBus::new(context.clock.clone());
         context.bus = bus;
         context.file_systems = Arc::new(directory.path().to_owned());
-        let ec2 = Ec2::new(context.clone(), None);
-        let efs = Efs::new(context.clone(), None, Arc::clone(&ec2));
-        let ecs = Ecs::new(context, None, Arc::clone(&efs));
+        let ec2 = Ec2::new(context.clone(), None).unwrap();
+        let efs = Efs::new(context.clone(), None, Arc::clone(&ec2)).unwrap();
+        let ecs = Ecs::new(context, None, Arc::clone(&efs)).unwrap();
         seed::plant(&ec2, &efs, &ecs).await.unwrap();
         let shutdown = CancellationToken::new();
         ecs.start(None, shutdown.clone());
@@ -281,7 +281,7 @@ async fn a_restart_in_mid_deployment_goes_on_to_its_end() {
     ground.update(json!({"taskDefinition": arn})).await.unwrap();
     ground.shutdown.cancel();
     let context = ground.ecs.context.clone();
-    let ecs = Ecs::new(context, Some(ground.ecs.snapshot()), Arc::clone(&ground.efs));
+    let ecs = Ecs::new(context, Some(ground.ecs.snapshot()), Arc::clone(&ground.efs)).unwrap();
     let mut again = Ground::new().await;
     ecs.start(None, again.shutdown.clone());
     again.ecs = ecs;

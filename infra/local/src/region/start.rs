@@ -157,17 +157,17 @@ struct Built {
 }
 
 fn build(context: &Context, plan: &Plan, store: &Store, endpoint: &str) -> anyhow::Result<Built> {
-    let ec2 = Ec2::new(context.clone(), store.saved("ec2")?);
-    let efs = Efs::new(context.clone(), store.saved("elasticfilesystem")?, Arc::clone(&ec2));
-    let ecs = Ecs::new(context.clone(), store.saved("ecs")?, Arc::clone(&efs));
-    let sqs = Sqs::new(context, store.saved("sqs")?, endpoint);
+    let ec2 = Ec2::new(context.clone(), store.saved("ec2")?)?;
+    let efs = Efs::new(context.clone(), store.saved("elasticfilesystem")?, Arc::clone(&ec2))?;
+    let ecs = Ecs::new(context.clone(), store.saved("ecs")?, Arc::clone(&efs))?;
+    let sqs = Sqs::new(context, store.saved("sqs")?, endpoint)?;
     sqs.declare(&plan.queues);
     let metrics = Metrics::default();
     let tables: Vec<_> = plan.tables.iter().map(|table| table.create.clone()).collect();
     let dynamodb = Dynamodb::new(store.database().as_deref(), &tables)?;
-    let cloudwatch = CloudWatch::new(context.clone(), store.saved("monitoring")?, metrics.clone());
-    let secrets = SecretsManager::new(context.clone(), store.saved("secretsmanager")?);
-    let transfer = Transfer::new(context.clone(), store.saved("transfer")?, Arc::clone(&ec2) as _, metrics);
+    let cloudwatch = CloudWatch::new(context.clone(), store.saved("monitoring")?, metrics.clone())?;
+    let secrets = SecretsManager::new(context.clone(), store.saved("secretsmanager")?)?;
+    let transfer = Transfer::new(context.clone(), store.saved("transfer")?, Arc::clone(&ec2) as _, metrics)?;
     let all: [Arc<dyn Service>; 8] =
         [ec2.clone(), efs.clone(), ecs.clone(), sqs.clone(), dynamodb, cloudwatch, secrets, transfer];
     Ok(Built { services: Services::new(all), ec2, efs, ecs, sqs })

@@ -28,7 +28,11 @@ use self::{
     state::State,
 };
 use crate::{
-    aws::{cloudwatch::Metrics, error::AwsError, service::Service},
+    aws::{
+        cloudwatch::Metrics,
+        error::AwsError,
+        service::{Service, Unreadable, restore},
+    },
     context::Context,
     sftp::{Listener, Meter},
 };
@@ -50,9 +54,16 @@ pub struct Transfer {
 impl Transfer {
     /// The service, going on where `saved` was. Must be called inside a tokio runtime: transitions, listeners and the
     /// metrics' clock run on it until the service is dropped.
-    #[must_use]
-    pub fn new(context: Context, saved: Option<Value>, network: Arc<dyn Network>, metrics: Metrics) -> Arc<Self> {
-        let state = saved.and_then(|saved| serde_json::from_value(saved).ok()).unwrap_or_default();
+    ///
+    /// # Errors
+    /// When the saved state is not one.
+    pub fn new(
+        context: Context,
+        saved: Option<Value>,
+        network: Arc<dyn Network>,
+        metrics: Metrics,
+    ) -> Result<Arc<Self>, Unreadable> {
+        let state = restore("transfer", saved)?;
         let transfer = Arc::new_cyclic(|itself| Self {
             context,
             network,
@@ -66,7 +77,7 @@ impl Transfer {
         });
         transfer.resume();
         transfer.emit_metrics();
-        transfer
+        Ok(transfer)
     }
 
     /// Faults for a test to set.

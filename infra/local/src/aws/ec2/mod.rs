@@ -21,7 +21,7 @@ use model::{State, Subnet, Vpc};
 use super::{
     error::AwsError,
     input::{list, text, texts},
-    service::Service,
+    service::{Service, Unreadable, restore},
 };
 use crate::context::Context;
 
@@ -34,10 +34,12 @@ pub struct Ec2 {
 
 impl Ec2 {
     /// The service as it was saved, or empty.
-    #[must_use]
-    pub fn new(context: Context, saved: Option<Value>) -> Arc<Self> {
-        let state = saved.and_then(|saved| serde_json::from_value(saved).ok()).unwrap_or_default();
-        Arc::new(Self { context, state: Mutex::new(state) })
+    ///
+    /// # Errors
+    /// When the saved state is not one.
+    pub fn new(context: Context, saved: Option<Value>) -> Result<Arc<Self>, Unreadable> {
+        let state = restore("ec2", saved)?;
+        Ok(Arc::new(Self { context, state: Mutex::new(state) }))
     }
 
     /// Adds a VPC. There is no operation for it here: a VPC is what people have before they begin.

@@ -22,7 +22,7 @@ pub(crate) fn context() -> Context {
 }
 
 fn region() -> Arc<Ec2> {
-    let ec2 = Ec2::new(context(), None);
+    let ec2 = Ec2::new(context(), None).unwrap();
     ec2.add_vpc("vpc-1", "10.0.0.0/16", "main");
     ec2.add_subnet("subnet-a", "vpc-1", "us-east-1a", "10.0.0.0/20");
     ec2.add_subnet("subnet-b", "vpc-1", "us-east-1b", "10.0.16.0/20");
@@ -103,7 +103,7 @@ fn a_restart_finds_everything_again() {
     let ec2 = region();
     let endpoint = ec2.create_endpoint("vpc-1", &subnets(), &["sg-1".to_owned()]).unwrap();
     ec2.attach_addresses(&endpoint.id, &["eipalloc-1".to_owned()]).unwrap();
-    let again = Ec2::new(context(), Some(ec2.snapshot()));
+    let again = Ec2::new(context(), Some(ec2.snapshot())).unwrap();
     assert_eq!(again.snapshot(), ec2.snapshot());
     assert_eq!(again.addresses(&endpoint.id), ec2.addresses(&endpoint.id));
 }

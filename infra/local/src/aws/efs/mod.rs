@@ -20,7 +20,7 @@ use super::{
     ec2::Ec2,
     error::AwsError,
     input::{list, page, text, texts, whole},
-    service::Service,
+    service::{Service, Unreadable, restore},
 };
 use crate::context::Context;
 
@@ -34,10 +34,12 @@ pub struct Efs {
 
 impl Efs {
     /// The service as it was saved, or empty. Mount targets live in subnets of `ec2`.
-    #[must_use]
-    pub fn new(context: Context, saved: Option<Value>, ec2: Arc<Ec2>) -> Arc<Self> {
-        let state = saved.and_then(|saved| serde_json::from_value(saved).ok()).unwrap_or_default();
-        Arc::new(Self { context, ec2, state: Mutex::new(state) })
+    ///
+    /// # Errors
+    /// When the saved state is not one.
+    pub fn new(context: Context, saved: Option<Value>, ec2: Arc<Ec2>) -> Result<Arc<Self>, Unreadable> {
+        let state = restore("elasticfilesystem", saved)?;
+        Ok(Arc::new(Self { context, ec2, state: Mutex::new(state) }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

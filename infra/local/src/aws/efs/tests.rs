@@ -11,11 +11,11 @@ struct Ground {
 fn ground() -> Ground {
     let directory = tempfile::tempdir().unwrap();
     let context = Context { file_systems: Arc::new(directory.path().to_owned()), ..ec2::tests::context() };
-    let ec2 = Ec2::new(context.clone(), None);
+    let ec2 = Ec2::new(context.clone(), None).unwrap();
     ec2.add_vpc("vpc-1", "10.0.0.0/16", "main");
     ec2.add_subnet("subnet-a", "vpc-1", "us-east-1a", "10.0.0.0/20");
     ec2.add_security_group("sg-1", "vpc-1", "efs", "NFS");
-    let efs = Efs::new(context, None, ec2);
+    let efs = Efs::new(context, None, ec2).unwrap();
     efs.add_file_system("fs-1", &json!({"CreationToken": "first"})).unwrap();
     Ground { efs, directory }
 }

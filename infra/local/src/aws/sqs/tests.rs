@@ -10,7 +10,7 @@ use crate::lambda::testing::context;
 const URL: &str = "http://127.0.0.1:4566/000000000000/work";
 
 async fn with_queue(attributes: Value) -> Arc<Sqs> {
-    let sqs = Sqs::new(&context(), None, "http://127.0.0.1:4566");
+    let sqs = Sqs::new(&context(), None, "http://127.0.0.1:4566").unwrap();
     let create = json!({ "QueueName": "work", "Attributes": attributes });
     assert_eq!(sqs.call("CreateQueue", create).await.unwrap(), json!({ "QueueUrl": URL }));
     sqs
@@ -143,7 +143,7 @@ async fn messages_survive_a_restart() {
     send(&sqs, "kept", 0).await.unwrap();
     let received = receive(&sqs, 0).await.remove(0);
     send(&sqs, "waiting", 0).await.unwrap();
-    let again = Sqs::new(&context(), Some(sqs.snapshot()), "http://127.0.0.1:9999");
+    let again = Sqs::new(&context(), Some(sqs.snapshot()), "http://127.0.0.1:9999").unwrap();
     assert_eq!(again.counts("work").unwrap(), Counts { visible: 1, in_flight: 1, delayed: 0 });
     again.delete("work", received["ReceiptHandle"].as_str().unwrap()).unwrap();
     assert_eq!(again.counts("work").unwrap().in_flight, 0);

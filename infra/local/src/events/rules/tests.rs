@@ -29,7 +29,7 @@ fn rule(destination: Destination) -> Rule {
 
 async fn run(rule: Rule, recorder: &Arc<Recorder>) -> (EventBus, Arc<Sqs>, CancellationToken) {
     let context = context();
-    let sqs = Sqs::new(&context, None, "http://127.0.0.1:4566");
+    let sqs = Sqs::new(&context, None, "http://127.0.0.1:4566").unwrap();
     for name in ["work", "dead"] {
         sqs.call("CreateQueue", json!({ "QueueName": name })).await.unwrap();
     }

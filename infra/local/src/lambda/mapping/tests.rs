@@ -31,7 +31,7 @@ fn queue(name: &str, redrive: Option<plan::Redrive>) -> Queue {
 
 /// Queues `work` and `dead`, and a mapping with `change` made to it.
 fn fixture(recorder: Arc<Recorder>, bodies: &[String], change: impl FnOnce(&mut plan::Mapping)) -> Fixture {
-    let sqs = Sqs::new(&context(), None, "http://127.0.0.1:4566");
+    let sqs = Sqs::new(&context(), None, "http://127.0.0.1:4566").unwrap();
     let redrive = plan::Redrive { target_arn: QUEUE.replace("work", "dead"), max_receive_count: 2 };
     sqs.declare(&[queue("work", Some(redrive)), queue("dead", None)]);
     for body in bodies {

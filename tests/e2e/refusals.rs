@@ -121,3 +121,17 @@ async fn an_old_etag_does_not_overwrite_and_a_dry_run_stores_nothing() {
     assert_eq!(stale.status, 412, "{}", stale.body);
     wharf.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn web_pages_reach_neither_the_api_nor_the_aws_endpoint() {
+    let wharf = Wharf::open(brisk()).await;
+    let aws = wharfinger_local::client::http::Http::new(wharf.region.addresses().aws);
+    let origin = [("origin", "http://127.0.0.1:8080"), ("content-type", "text/plain")];
+    for http in [&wharf.api, &aws] {
+        let posted = http.ask_raw(Method::POST, "/v1/servers/main/stop", &origin, "").await.unwrap();
+        assert_eq!(posted.status, 403, "a page's form: {}", posted.body);
+        let rebound = http.ask_raw(Method::GET, "/v1/servers", &[("host", "evil.example")], "").await.unwrap();
+        assert_eq!(rebound.status, 403, "a page's own name: {}", rebound.body);
+    }
+    wharf.close().await;
+}

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use self::route::{Routes, Selected};
 use crate::{
     clock::Clock,
+    guard,
     lambda::{FunctionError, Lambda, PAYLOAD_LIMIT},
     template::plan,
 };
@@ -50,7 +51,10 @@ pub async fn serve(
     stopping: CancellationToken,
 ) -> std::io::Result<()> {
     let gateway = Arc::new(Gateway { routes: Routes::of(functions), lambda, clock });
-    let router = axum::Router::new().fallback(handle).with_state(gateway);
+    let router = axum::Router::new()
+        .fallback(handle)
+        .with_state(gateway)
+        .layer(axum::middleware::from_fn(guard::keep_pages_out));
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned()).await
 }

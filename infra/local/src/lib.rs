@@ -9,6 +9,7 @@ pub mod context;
 pub mod ecs;
 pub mod events;
 pub mod gateway;
+mod guard;
 pub mod lambda;
 pub mod options;
 pub mod region;

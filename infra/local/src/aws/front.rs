@@ -18,6 +18,7 @@ use super::{
     service::Service,
     wire::{self, Call, Protocol},
 };
+use crate::guard;
 
 /// The largest request body, in bytes: DynamoDB's 16 MB for a batch, and room for its names.
 const BODY_LIMIT: usize = 20 * 1024 * 1024;
@@ -117,6 +118,7 @@ pub async fn serve(listener: TcpListener, services: Services, shutdown: Cancella
         let services = services.clone();
         async move { respond(&services, request).await }
     });
+    let app = app.layer(axum::middleware::from_fn(guard::keep_pages_out));
     axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await
 }
 

@@ -1,8 +1,9 @@
 //! Idleness: who is there keeps the door open, and nobody else does.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::io::AsyncWriteExt;
+use jiff::{SignedDuration, Timestamp};
+use tokio::{io::AsyncWriteExt, sync::Mutex};
 
 use crate::support::{Wharf, blog, brisk, server};
 
@@ -30,21 +31,30 @@ async fn an_upload_that_lasts_longer_than_idle_after_is_not_cut() {
     let wharf = Wharf::ready(brisk(), &server(Some("3s")), &blog("1s")).await;
     let stops = wharf.calls("transfer", "StopServer");
     let alice = wharf.log_in().await;
-    let mut file = alice.sftp.create("slow.bin").await.unwrap();
-    // Write a little at a time until the sweep has kept the server online for longer than `idle.after`.
-    let started = tokio::time::Instant::now();
-    let mut written: u64 = 0;
-    while started.elapsed() < Duration::from_secs(12) {
-        file.write_all(&[7; 1000]).await.expect("the upload goes on");
-        file.flush().await.expect("the upload goes on");
-        written += 1000;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    file.shutdown().await.expect("the upload ends well");
+    let file = Mutex::new(alice.sftp.create("slow.bin").await.unwrap());
+    // Write a little at a time until the sweep has decided well after `idle.after`.
+    let long_after = Timestamp::now() + SignedDuration::from_secs(8);
+    let written = AtomicU64::new(0);
+    wharf
+        .until("the sweep has kept the server for longer than idle.after", || {
+            let (file, written, wharf) = (&file, &written, &wharf);
+            async move {
+                let mut file = file.lock().await;
+                file.write_all(&[7; 1000]).await?;
+                file.flush().await?;
+                written.fetch_add(1000, Ordering::Relaxed);
+                let idle = wharf.server().await?["status"]["idle"].clone();
+                let at: Option<Timestamp> = idle["at"].as_str().and_then(|at| at.parse().ok());
+                anyhow::ensure!(idle["action"] != "stop", "the sweep stops it: {idle}");
+                Ok(at.is_some_and(|at| at > long_after).then_some(()))
+            }
+        })
+        .await;
+    file.lock().await.shutdown().await.expect("the upload ends well");
 
     let server = wharf.server().await.unwrap();
     assert_eq!(server["status"]["power"], "online", "{server}");
-    assert_eq!(alice.sftp.metadata("slow.bin").await.unwrap().size, Some(written));
+    assert_eq!(alice.sftp.metadata("slow.bin").await.unwrap().size, Some(written.load(Ordering::Relaxed)));
     assert_eq!(wharf.calls("transfer", "StopServer"), stops, "a stop was tried during the upload");
     alice.log_out().await.unwrap();
     wharf.until_power("stopped").await;

@@ -1,5 +1,6 @@
 //! What the table knows of the sites on a file system: signs of use that keep a server online.
 
+use serde::de::Error as _;
 use wharfinger_decisions::{idle::SiteSign, ids::FileSystemId, names::SiteName};
 
 use crate::{
@@ -16,7 +17,7 @@ impl Table {
         let sites = self.all::<SiteRecord>(sites::PARTITION).await?;
         let mut signs = Vec::new();
         for (name, record) in sites {
-            let Ok(site) = SiteName::parse(name) else { continue };
+            let site = SiteName::parse(name).map_err(serde_dynamo::Error::custom)?;
             if record.intent.file_system_id == *file_system {
                 let window = self.window(&site).await?;
                 signs.push(SiteSign {

@@ -43,7 +43,8 @@ pub enum Effect {
     Partial,
     /// It was deleted or renamed away.
     Gone,
-    /// Something else changed: a directory, or a file whose upload failed for another cause.
+    /// Something else changed: a directory, or a file whose upload failed for another cause after some of it was
+    /// written.
     Other,
 }
 
@@ -87,10 +88,15 @@ pub fn read(event: &Value, now: Timestamp) -> Option<SftpEvent> {
 }
 
 fn touched(kind: &str, detail: &Value) -> Vec<Touched> {
-    let failed_upload = if detail["failure-code"] == "PARTIAL_UPLOAD" { Effect::Partial } else { Effect::Other };
+    // An upload that was refused, for want of a permission or of space, has written nothing: the site is as it was.
+    let failed_upload: &[(&str, Effect)] = match detail["failure-code"].as_str() {
+        Some("PARTIAL_UPLOAD") => &[("file-path", Effect::Partial)],
+        _ if detail["bytes"].as_u64().unwrap_or(0) > 0 => &[("file-path", Effect::Other)],
+        _ => &[],
+    };
     let effects: &[(&str, Effect)] = match kind.strip_prefix("SFTP Server ").unwrap_or(kind) {
         "File Upload Completed" => &[("file-path", Effect::Whole)],
-        "File Upload Failed" => &[("file-path", failed_upload)],
+        "File Upload Failed" => failed_upload,
         "File Delete Completed" => &[("file-path", Effect::Gone)],
         "File Rename Completed" => &[("original-file-path", Effect::Gone), ("renamed-file-path", Effect::Whole)],
         "Directory Create Completed" | "Directory Delete Completed" => &[("directory-path", Effect::Other)],
@@ -202,9 +208,21 @@ mod tests {
 
     #[test]
     fn a_failed_upload_is_partial_only_where_the_event_says_so() {
-        let failed = |code| changes("File Upload Failed", json!({"file-path": file("/x"), "failure-code": code}))[0].2;
-        assert_eq!(failed("PARTIAL_UPLOAD"), Effect::Partial);
-        assert_eq!(failed("UNKNOWN_ERROR"), Effect::Other);
+        let failed = |code, bytes| {
+            let detail = json!({"file-path": file("/x"), "failure-code": code, "bytes": bytes});
+            changes("File Upload Failed", detail)[0].2
+        };
+        assert_eq!(failed("PARTIAL_UPLOAD", 0), Effect::Partial);
+        assert_eq!(failed("PARTIAL_UPLOAD", 7), Effect::Partial);
+        assert_eq!(failed("UNKNOWN_ERROR", 7), Effect::Other);
+    }
+
+    #[test]
+    fn a_refused_upload_that_wrote_nothing_changes_nothing() {
+        let refused = json!({"file-path": file("/x"), "failure-code": "PERMISSION_DENIED", "bytes": 0});
+        assert!(changes("File Upload Failed", refused).is_empty());
+        let untold = json!({"file-path": file("/x"), "failure-code": "PERMISSION_DENIED"});
+        assert!(changes("File Upload Failed", untold).is_empty());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use wharfinger_store::{
 };
 
 use crate::{
-    App,
+    App, arming,
     message::{Batch, MessageId, is_service},
 };
 
@@ -107,7 +107,7 @@ async fn take_in(
         let mut record = app.table.window(site).await.context("read the window")?;
         let absorbed = record.window.absorb(&mut record.memory, changes);
         let due = due(&record, spec, now);
-        let rearm = due.filter(|due| needs_tick(&record, *due, now));
+        let rearm = due.and_then(|due| arming::rearm(record.armed_until, due, now));
         record.armed_until = rearm.or(record.armed_until);
         if absorbed.new > 0 || rearm.is_some() {
             match app.table.write_window(site, &record).await {
@@ -116,7 +116,7 @@ async fn take_in(
             };
         }
         // Known changes come again when the last delivery was not acknowledged: its tick may never have been sent.
-        let wake = if absorbed.repeated > 0 { due } else { rearm };
+        let wake = if absorbed.repeated > 0 { due.map(|due| arming::within_reach(due, now)) } else { rearm };
         if let Some(wake) = wake {
             send_tick(app, site, wake, now).await?;
         }
@@ -137,11 +137,6 @@ fn due(record: &WindowRecord, spec: &SiteSpec, now: Timestamp) -> Option<Timesta
         Decision::Wait { until, .. } => Some(until),
         Decision::Claim { .. } => Some(now),
     }
-}
-
-/// A tick that is armed for an earlier time looks anew and arms the next: one is enough.
-fn needs_tick(record: &WindowRecord, due: Timestamp, now: Timestamp) -> bool {
-    record.armed_until.is_none_or(|armed| armed <= now || armed > due)
 }
 
 /// Sends a tick for `site` that is due at `at`.

@@ -1,6 +1,7 @@
 //! The function `rollout`. Two queues wake it: `changes` brings what SFTP users did and how ECS deployments go,
 //! `ticks` brings sites to look at. A message only wakes; what is done follows from the table and from ECS as they are.
 
+pub mod arming;
 pub mod changes;
 pub mod message;
 pub mod retirement;

@@ -1,9 +1,8 @@
 //! A look at one site: is its window over, has its rollout come further?
 
 use anyhow::Context as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use uuid::{NoContext, Uuid};
-use wharfinger_aws::sqs::LONGEST_DELAY;
 use wharfinger_decisions::{
     names::SiteName,
     rollout::{Revisions, Rollout, State},
@@ -16,7 +15,7 @@ use wharfinger_store::{
     windows::WindowRecord,
 };
 
-use crate::{App, Moment, changes::send_tick, steps};
+use crate::{App, Moment, arming, changes::send_tick, steps};
 
 /// Looks at `site` and does what is due: arms the next tick, claims the window, takes the rollout's next steps. When a
 /// rollout ends, the changes that came in the meantime are looked at at once.
@@ -67,11 +66,7 @@ async fn wait(
     reason: &str,
     now: Timestamp,
 ) -> anyhow::Result<bool> {
-    if record.armed_until.is_some_and(|armed| armed > now && armed <= until) {
-        return Ok(false);
-    }
-    let longest = SignedDuration::try_from(LONGEST_DELAY).expect("900 s");
-    let until = until.min(now + longest);
+    let Some(until) = arming::rearm(record.armed_until, until, now) else { return Ok(false) };
     record.armed_until = Some(until);
     match app.table.write_window(site, &record).await {
         Err(StoreError::Conflict) => return Ok(true),

@@ -85,7 +85,7 @@ pub async fn advance(app: &App, site: &SiteName, spec: &SiteSpec, id: &str, mome
 async fn step(app: &App, spec: &SiteSpec, record: RolloutRecord, moment: Moment) -> Result<Step, Stop> {
     let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await?;
     if record.rollout.state == State::Deploying {
-        let verdict = verdict::decide(&record.rollout, service.as_ref(), moment.now);
+        let verdict = verdict::decide(&record.rollout, record.since(), service.as_ref(), moment.now);
         return Ok(match verdict.state {
             State::Deploying => Step::Later(record, verdict.reason),
             _ => Step::Over(record, verdict),
@@ -96,7 +96,7 @@ async fn step(app: &App, spec: &SiteSpec, record: RolloutRecord, moment: Moment)
         return Ok(over(record, obstacle.unwrap_or_default()));
     };
     match record.rollout.state {
-        State::Registered => deploy(app, spec, record, service).await,
+        State::Registered => deploy(app, spec, record, service, moment.now).await,
         _ => register(app, spec, record, service).await,
     }
 }
@@ -154,7 +154,13 @@ async fn find_revision(app: &App, base: &str, id: &str) -> Result<Option<String>
 }
 
 /// Brings the revision to the service, unless someone else has deployed another since: then it is made anew, on that.
-async fn deploy(app: &App, spec: &SiteSpec, mut record: RolloutRecord, service: Service) -> Result<Step, Stop> {
+async fn deploy(
+    app: &App,
+    spec: &SiteSpec,
+    mut record: RolloutRecord,
+    service: Service,
+    now: Timestamp,
+) -> Result<Step, Stop> {
     let revisions = record.rollout.task_definition.clone();
     let arn = revisions.after.expect("a registered rollout has its revision");
     if service.task_definition != revisions.before && service.task_definition.as_ref() != Some(&arn) {
@@ -173,6 +179,7 @@ async fn deploy(app: &App, spec: &SiteSpec, mut record: RolloutRecord, service: 
     record.rollout.state = State::Deploying;
     record.rollout.reason = "ECS has taken the deployment on".into();
     record.rollout.deployment_id = Some(deployment.id.clone());
+    record.deploying_since = Some(now);
     record.leased_until = None;
     Ok(Step::On(app.table.write_rollout(&record).await?))
 }
@@ -189,7 +196,7 @@ async fn failed(
     let (site, id) = (&record.rollout.site, &record.rollout.id);
     let present = app.table.rollout_record(site, id).await.context("read the rollout")?;
     let record = present.unwrap_or(record);
-    let too_long = now.duration_since(record.rollout.started_at) > LONGEST_DEPLOYMENT;
+    let too_long = now.duration_since(record.since()) > LONGEST_DEPLOYMENT;
     if error.is_temporary() && !too_long {
         tracing::warn!(site = %record.rollout.site, rollout = record.rollout.id, %error, "trying again later");
         return later(app, record, format!("trying again: {error}"), now).await;

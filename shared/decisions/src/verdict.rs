@@ -109,16 +109,17 @@ impl Service {
     }
 }
 
-/// Judges `rollout`, whose deployment was started, by its service; `None`: there is no such service any more.
+/// Judges `rollout`, whose deployment was started at `since`, by its service; `None`: there is no such service any more.
+/// The claim can be long before `since`, where ECS was busy: it says nothing about how old the deployment is.
 #[must_use]
-pub fn decide(rollout: &Rollout, service: Option<&Service>, now: Timestamp) -> Verdict {
+pub fn decide(rollout: &Rollout, since: Timestamp, service: Option<&Service>, now: Timestamp) -> Verdict {
     let Some(service) = service else {
         return Verdict::new(State::Failed, "the service was deleted during the rollout");
     };
     if service.status != "ACTIVE" {
         return Verdict::new(State::Failed, format!("the service became {} during the rollout", service.status));
     }
-    let age = now.duration_since(rollout.started_at);
+    let age = now.duration_since(since);
     let ours = service.deployments.iter().find(|deployment| Some(&deployment.id) == rollout.deployment_id.as_ref());
     let verdict = match (ours, service.primary()) {
         (Some(ours), Some(primary)) if ours.id == primary.id => judge_primary(rollout, ours, service.rolls_back),
@@ -209,7 +210,7 @@ mod tests {
 
     fn judge(deployments: Vec<Deployment>, seconds: i64) -> State {
         let service = Service { status: "ACTIVE".into(), deployments, ..Service::default() };
-        decide(&rollout(), Some(&service), Timestamp::from_second(seconds).unwrap()).state
+        decide(&rollout(), Timestamp::UNIX_EPOCH, Some(&service), Timestamp::from_second(seconds).unwrap()).state
     }
 
     #[test]
@@ -240,13 +241,28 @@ mod tests {
     }
 
     #[test]
+    fn the_time_before_the_deployment_does_not_count() {
+        let since = Timestamp::from_second(4_000).unwrap();
+        let at = |seconds: i64, deployment: Deployment| {
+            let service = Service { status: "ACTIVE".into(), deployments: vec![deployment], ..Service::default() };
+            decide(&rollout(), since, Some(&service), Timestamp::from_second(seconds).unwrap()).state
+        };
+        let old = deployment("ecs-svc/0", "PRIMARY", "web:1", "COMPLETED");
+        assert_eq!(at(4_005, old.clone()), State::Deploying, "ECS may not list it yet");
+        assert_eq!(at(4_010, old), State::RolledBack);
+        let ours = deployment(OURS, "PRIMARY", "web:2", "IN_PROGRESS");
+        assert_eq!(at(7_600, ours.clone()), State::Deploying);
+        assert_eq!(at(7_601, ours), State::Failed);
+    }
+
+    #[test]
     fn a_deployment_without_end_is_given_up_with_advice() {
         let service = Service {
             status: "ACTIVE".into(),
             deployments: vec![deployment(OURS, "PRIMARY", "web:2", "IN_PROGRESS")],
             ..Service::default()
         };
-        let verdict = decide(&rollout(), Some(&service), Timestamp::from_second(3_601).unwrap());
+        let verdict = decide(&rollout(), Timestamp::UNIX_EPOCH, Some(&service), Timestamp::from_second(3_601).unwrap());
         assert_eq!(verdict.state, State::Failed);
         assert!(verdict.reason.contains("circuit breaker"), "{}", verdict.reason);
     }
@@ -254,9 +270,9 @@ mod tests {
     #[test]
     fn a_service_that_went_away_ends_the_rollout() {
         let now = Timestamp::from_second(60).unwrap();
-        assert_eq!(decide(&rollout(), None, now).state, State::Failed);
+        assert_eq!(decide(&rollout(), Timestamp::UNIX_EPOCH, None, now).state, State::Failed);
         let draining = Service { status: "DRAINING".into(), ..Service::default() };
-        assert_eq!(decide(&rollout(), Some(&draining), now).state, State::Failed);
+        assert_eq!(decide(&rollout(), Timestamp::UNIX_EPOCH, Some(&draining), now).state, State::Failed);
     }
 
     fn any_deployment() -> impl Strategy<Value = Deployment> {
@@ -275,7 +291,7 @@ mod tests {
         ) {
             let status = if active { "ACTIVE" } else { "INACTIVE" }.into();
             let service = Service { status, rolls_back, deployments, ..Service::default() };
-            let verdict = decide(&rollout(), Some(&service), Timestamp::from_second(seconds).unwrap());
+            let verdict = decide(&rollout(), Timestamp::UNIX_EPOCH, Some(&service), Timestamp::from_second(seconds).unwrap());
             let ours = service.primary().is_some_and(|primary| {
                 primary.id == OURS && primary.is("COMPLETED") && primary.task_definition == "web:2"
             });

@@ -25,6 +25,9 @@ pub struct RolloutRecord {
     /// How often its deployment was looked at.
     #[serde(default)]
     pub looks: u32,
+    /// When ECS took its deployment on.
+    #[serde(default)]
+    pub deploying_since: Option<Timestamp>,
     /// Counts the writes, from 1.
     pub version: u64,
 }
@@ -86,8 +89,14 @@ impl Table {
     /// # Errors
     /// [`StoreError::Conflict`] when another window was written since it was read.
     pub async fn claim(&self, window: &WindowRecord, rollout: &Rollout) -> Result<(), StoreError> {
-        let record =
-            RolloutRecord { rollout: rollout.clone(), leased_until: None, armed_until: None, looks: 0, version: 1 };
+        let record = RolloutRecord {
+            rollout: rollout.clone(),
+            leased_until: None,
+            armed_until: None,
+            looks: 0,
+            deploying_since: None,
+            version: 1,
+        };
         let (window, unchanged) = window.next()?;
         let site = &rollout.site;
         let window = self.put_in_transaction(&windows::key(site), &window, unchanged)?;
@@ -127,6 +136,12 @@ impl Table {
 }
 
 impl RolloutRecord {
+    /// Since when it goes on: its deployment, or as long as there is none the rollout itself.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.deploying_since.unwrap_or(self.rollout.started_at)
+    }
+
     fn next(&self) -> Result<(Self, Condition), StoreError> {
         let unchanged = Condition::that("version = :seen").value(":seen", self.version)?;
         Ok((Self { version: self.version + 1, ..self.clone() }, unchanged))

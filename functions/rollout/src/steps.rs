@@ -164,6 +164,9 @@ async fn deploy(
     let revisions = record.rollout.task_definition.clone();
     let arn = revisions.after.expect("a registered rollout has its revision");
     if service.task_definition != revisions.before && service.task_definition.as_ref() != Some(&arn) {
+        if service.deployment_of(&arn).is_none() {
+            discard(app, &record.rollout.site, &arn).await;
+        }
         record.rollout.state = State::Claimed;
         record.rollout.reason = "the service runs another task definition since: starting again from that".into();
         return Ok(Step::On(app.table.write_rollout(&record).await?));
@@ -182,6 +185,15 @@ async fn deploy(
     record.deploying_since = Some(now);
     record.leased_until = None;
     Ok(Step::On(app.table.write_rollout(&record).await?))
+}
+
+/// Takes a revision that was never deployed out of use: the table forgets it, so nobody retires it later. Should this
+/// fail, it lies there and harms nothing.
+async fn discard(app: &App, site: &SiteName, arn: &str) {
+    match app.ecs.deregister(arn).await {
+        Ok(()) => tracing::info!(%site, revision = arn, "a revision that was made in vain is deregistered"),
+        Err(error) => tracing::warn!(%site, revision = arn, %error, "a revision that was made in vain stays"),
+    }
 }
 
 /// What to do about a call that failed: try again later if that can help, else give up with a sentence that helps.

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How often a write is tried again because another writer was first. At most five batches are taken in at once.
-const MOST_TRIES: u32 = 20;
+pub const MOST_TRIES: u32 = 20;
 
 /// What the batch's messages change at one site.
 #[derive(Default)]

@@ -16,7 +16,7 @@ use wharfinger_decisions::{
 };
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError};
 
-use crate::{App, Moment, changes::send_tick, retirement};
+use crate::{App, Moment, changes::send_tick, retirement, tick::Outcome};
 
 /// How long after its deadline an invocation is surely dead.
 const LEASE_GRACE: SignedDuration = SignedDuration::from_secs(2);
@@ -35,7 +35,7 @@ enum Step {
 enum Stop {
     /// ECS did not do it.
     Aws(AwsError),
-    /// The table did not. [`StoreError::Conflict`]: another invocation takes the steps.
+    /// The table did not. [`StoreError::Conflict`]: it is not as it was read, or our write was done and its answer lost.
     Store(StoreError),
 }
 
@@ -51,23 +51,48 @@ impl From<StoreError> for Stop {
     }
 }
 
-/// Takes the rollout `id` as far as it can go now. Returns whether it is over.
+/// Whose turn it is to take a rollout's steps.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    /// This invocation's: it holds the lease.
+    Ours,
+    /// Nobody's: the lease can be taken.
+    Free,
+    /// Another invocation's, until then at the latest.
+    Theirs(Timestamp),
+}
+
+/// Takes the rollout `id` as far as it can go now. `lease` is the lease that this invocation has taken, kept from one
+/// look to the next: when the table is read again after a conflict, its own lease is nobody else's.
 ///
 /// # Errors
 /// When the table or the queue fails.
-pub async fn advance(app: &App, site: &SiteName, spec: &SiteSpec, id: &str, moment: Moment) -> anyhow::Result<bool> {
+pub async fn advance(
+    app: &App,
+    site: &SiteName,
+    spec: &SiteSpec,
+    id: &str,
+    moment: Moment,
+    lease: &mut Option<Timestamp>,
+) -> anyhow::Result<Outcome> {
     let record = app.table.rollout_record(site, id).await.context("read the rollout")?;
     let mut record = record.with_context(|| format!("the rollout {id} is locked, but it is not in the table"))?;
     if record.rollout.state != State::Deploying {
-        if let Some(until) = record.leased_until.filter(|until| *until > moment.now) {
-            send_tick(app, site, until, moment.now).await?;
-            return Ok(false);
+        match turn(record.leased_until, *lease, moment.now) {
+            Turn::Ours => {}
+            Turn::Theirs(until) => {
+                send_tick(app, site, until, moment.now).await?;
+                return Ok(Outcome::Rest);
+            }
+            Turn::Free => {
+                record.leased_until = Some(moment.deadline + LEASE_GRACE);
+                record = match app.table.write_rollout(&record).await {
+                    Err(StoreError::Conflict) => return Ok(Outcome::Contended),
+                    written => written.context("take the rollout on")?,
+                };
+                *lease = record.leased_until;
+            }
         }
-        record.leased_until = Some(moment.deadline + LEASE_GRACE);
-        record = match app.table.write_rollout(&record).await {
-            Err(StoreError::Conflict) => return Ok(false),
-            written => written.context("take the rollout on")?,
-        };
     }
     loop {
         let before = record.clone();
@@ -75,10 +100,18 @@ pub async fn advance(app: &App, site: &SiteName, spec: &SiteSpec, id: &str, mome
             Ok(Step::On(next)) => record = next,
             Ok(Step::Later(record, reason)) => return later(app, record, reason, moment.now).await,
             Ok(Step::Over(record, verdict)) => return finish(app, spec, record, verdict, moment.now).await,
-            Err(Stop::Store(StoreError::Conflict)) => return Ok(false),
+            Err(Stop::Store(StoreError::Conflict)) => return Ok(Outcome::Contended),
             Err(Stop::Store(error)) => return Err(error).context("record a step of the rollout"),
             Err(Stop::Aws(error)) => return failed(app, spec, before, &error, moment.now).await,
         }
+    }
+}
+
+fn turn(leased_until: Option<Timestamp>, ours: Option<Timestamp>, now: Timestamp) -> Turn {
+    match leased_until {
+        Some(until) if ours == Some(until) => Turn::Ours,
+        Some(until) if until > now => Turn::Theirs(until),
+        _ => Turn::Free,
     }
 }
 
@@ -203,7 +236,7 @@ async fn failed(
     record: RolloutRecord,
     error: &AwsError,
     now: Timestamp,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Outcome> {
     // The steps before this one may have been recorded: go on from what is in the table.
     let (site, id) = (&record.rollout.site, &record.rollout.id);
     let present = app.table.rollout_record(site, id).await.context("read the rollout")?;
@@ -220,25 +253,26 @@ async fn failed(
     finish(app, spec, record, Verdict { state: State::Failed, reason }, now).await
 }
 
-/// Arms the tick that follows the rollout, unless one is armed.
-async fn later(app: &App, mut record: RolloutRecord, reason: String, now: Timestamp) -> anyhow::Result<bool> {
+/// Arms the tick that follows the rollout, unless one is armed. It is sent before it is recorded: one too many only
+/// looks, while one that is recorded and was never sent leaves the rollout alone.
+async fn later(app: &App, mut record: RolloutRecord, reason: String, now: Timestamp) -> anyhow::Result<Outcome> {
     let armed = record.armed_until.is_some_and(|until| until > now);
     if armed && record.leased_until.is_none() && record.rollout.reason == reason {
-        return Ok(false);
+        return Ok(Outcome::Rest);
     }
     let until = record.armed_until.filter(|_| armed).unwrap_or(now + pause(record.looks));
+    if !armed {
+        send_tick(app, &record.rollout.site, until, now).await?;
+    }
     record.looks += u32::from(!armed);
     record.armed_until = Some(until);
     record.leased_until = None;
     record.rollout.reason = reason;
     match app.table.write_rollout(&record).await {
-        Err(StoreError::Conflict) => return Ok(false),
+        Err(StoreError::Conflict) => return Ok(Outcome::Contended),
         written => written.context("record how far the rollout is")?,
     };
-    if !armed {
-        send_tick(app, &record.rollout.site, until, now).await?;
-    }
-    Ok(false)
+    Ok(Outcome::Rest)
 }
 
 /// From 5 s to 30 s: ECS tells of a deployment's end by event, these looks are for when the event is lost.
@@ -252,13 +286,14 @@ async fn finish(
     mut record: RolloutRecord,
     verdict: Verdict,
     now: Timestamp,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Outcome> {
     record.rollout.state = verdict.state;
     record.rollout.reason = verdict.reason;
     record.rollout.finished_at = Some(now);
     record.leased_until = None;
     match app.table.finish_rollout(&record).await {
-        Err(StoreError::Conflict) => return Ok(false),
+        // Changes that came in meanwhile write the window too.
+        Err(StoreError::Conflict) => return Ok(Outcome::Contended),
         finished => finished.context("record the verdict")?,
     }
     let rollout = &record.rollout;
@@ -266,5 +301,28 @@ async fn finish(
     if rollout.state == State::Succeeded {
         retirement::retire(app, spec, rollout).await;
     }
-    Ok(true)
+    Ok(Outcome::Further)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    #[test]
+    fn a_lease_of_another_is_respected_until_it_ends() {
+        assert_eq!(turn(Some(at(9)), None, at(8)), Turn::Theirs(at(9)));
+        assert_eq!(turn(Some(at(9)), Some(at(7)), at(8)), Turn::Theirs(at(9)));
+        assert_eq!(turn(Some(at(9)), None, at(9)), Turn::Free);
+        assert_eq!(turn(None, None, at(8)), Turn::Free);
+    }
+
+    #[test]
+    fn our_own_lease_read_again_is_no_obstacle() {
+        assert_eq!(turn(Some(at(9)), Some(at(9)), at(8)), Turn::Ours);
+        assert_eq!(turn(None, Some(at(9)), at(8)), Turn::Free, "it was given back");
+    }
 }

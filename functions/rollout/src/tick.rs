@@ -15,7 +15,23 @@ use wharfinger_store::{
     windows::WindowRecord,
 };
 
-use crate::{App, Moment, arming, changes::send_tick, steps};
+use crate::{
+    App, Moment, arming,
+    changes::{MOST_TRIES, send_tick},
+    steps,
+};
+
+/// What a look led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is nothing more to do now; where there will be, a tick or an event of ECS brings it.
+    Rest,
+    /// There is more to do now.
+    Further,
+    /// The table was not as it was read: read it again and decide anew. It may be another writer, or our own write
+    /// whose answer was lost, so this is no sign that somebody else sees to the site.
+    Contended,
+}
 
 /// Looks at `site` and does what is due: arms the next tick, claims the window, takes the rollout's next steps. When a
 /// rollout ends, the changes that came in the meantime are looked at at once.
@@ -31,28 +47,31 @@ pub async fn look(app: &App, site: &SiteName, moment: Moment) -> anyhow::Result<
         tracing::info!(%site, "the site is on its way out: nothing is rolled out");
         return Ok(());
     }
-    loop {
+    let (mut lease, mut conflicts) = (None, 0);
+    while conflicts < MOST_TRIES {
         let window = app.table.window(site).await.context("read the window")?;
-        let goes_on = match &window.rollout {
-            Some(id) => steps::advance(app, site, &record.intent, id, moment).await?,
+        let outcome = match &window.rollout {
+            Some(id) => steps::advance(app, site, &record.intent, id, moment, &mut lease).await?,
             None => claim_or_wait(app, site, &record.intent, window, moment.now).await?,
         };
-        if !goes_on {
-            return Ok(());
+        match outcome {
+            Outcome::Rest => return Ok(()),
+            Outcome::Further => {}
+            Outcome::Contended => conflicts += 1,
         }
     }
+    anyhow::bail!("{MOST_TRIES} other writers were first")
 }
 
-/// Returns whether there is more to do now.
 async fn claim_or_wait(
     app: &App,
     site: &SiteName,
     spec: &SiteSpec,
     record: WindowRecord,
     now: Timestamp,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Outcome> {
     match decide(&record.window, &spec.finish, now) {
-        Decision::Nothing => Ok(false),
+        Decision::Nothing => Ok(Outcome::Rest),
         Decision::Wait { until, reason, .. } => wait(app, site, record, until, &reason, now).await,
         Decision::Claim { reason } => claim(app, site, spec, record, reason, now).await,
     }
@@ -65,16 +84,17 @@ async fn wait(
     until: Timestamp,
     reason: &str,
     now: Timestamp,
-) -> anyhow::Result<bool> {
-    let Some(until) = arming::rearm(record.armed_until, until, now) else { return Ok(false) };
+) -> anyhow::Result<Outcome> {
+    let Some(until) = arming::rearm(record.armed_until, until, now) else { return Ok(Outcome::Rest) };
+    // Sent before it is recorded: one too many only looks, one that was never sent leaves the window alone.
+    send_tick(app, site, until, now).await?;
     record.armed_until = Some(until);
     match app.table.write_window(site, &record).await {
-        Err(StoreError::Conflict) => return Ok(true),
+        Err(StoreError::Conflict) => return Ok(Outcome::Contended),
         written => written.context("write the window")?,
     };
-    send_tick(app, site, until, now).await?;
     tracing::info!(%site, %until, reason, "the window stays open");
-    Ok(false)
+    Ok(Outcome::Rest)
 }
 
 async fn claim(
@@ -84,7 +104,7 @@ async fn claim(
     record: WindowRecord,
     reason: String,
     now: Timestamp,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Outcome> {
     let rollout = Rollout {
         id: rollout_id(now),
         site: site.clone(),
@@ -99,12 +119,12 @@ async fn claim(
     let window = record.window.claimed(&spec.finish, now);
     let record = WindowRecord { window, armed_until: None, rollout: Some(rollout.id.clone()), ..record };
     match app.table.claim(&record, &rollout).await {
-        Err(StoreError::Conflict) => return Ok(true),
+        Err(StoreError::Conflict) => return Ok(Outcome::Contended),
         claimed => claimed.context("claim the window")?,
     }
     let (reason, changes) = (&rollout.cause.reason, rollout.cause.changes);
     tracing::info!(%site, rollout = rollout.id, reason, changes, "the window is claimed");
-    Ok(true)
+    Ok(Outcome::Further)
 }
 
 fn rollout_id(now: Timestamp) -> String {

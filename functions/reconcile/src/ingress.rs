@@ -8,7 +8,7 @@ use wharfinger_store::servers::ServerRecord;
 
 use crate::{setup::Reconciler, sight::Sight, trouble::Trouble};
 
-/// Brings the rules of `server` to what is wanted.
+/// Brings the rules of `server` to what is wanted; every change is tried, and the first trouble is told.
 pub(crate) async fn sync(
     reconciler: &Reconciler,
     server: &ServerName,
@@ -22,14 +22,20 @@ pub(crate) async fn sync(
     let cidrs = if record.deleting { &[][..] } else { &network.allowed_cidrs[..] };
     let rules = reconciler.ec2.rules(&groups).await?;
     let changes = ingress::changes(server, first, reconciler.sftp_port, cidrs, &rules);
+    // What is no longer trusted goes first, and no refused rule holds up another.
+    let mut trouble = None;
+    for (group, rule) in &changes.revoke {
+        tracing::info!(%server, %group, rule, "taking a rule back");
+        if let Err(error) = reconciler.ec2.revoke(group, rule).await {
+            trouble.get_or_insert(error);
+        }
+    }
     for cidr in &changes.authorize {
         tracing::info!(%server, group = %first, %cidr, "letting an address block in");
         let description = ingress::description(server);
-        reconciler.ec2.authorize(first, cidr, reconciler.sftp_port, &description).await?;
+        if let Err(error) = reconciler.ec2.authorize(first, cidr, reconciler.sftp_port, &description).await {
+            trouble.get_or_insert(error);
+        }
     }
-    for (group, rule) in &changes.revoke {
-        tracing::info!(%server, %group, rule, "taking a rule back");
-        reconciler.ec2.revoke(group, rule).await?;
-    }
-    Ok(())
+    trouble.map_or(Ok(()), |error| Err(error.into()))
 }

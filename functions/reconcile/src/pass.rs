@@ -30,8 +30,16 @@ const TIME_FOR_USERS: Duration = Duration::from_secs(15);
 
 /// Where the steps came to.
 struct Reached {
-    sight: Sight,
+    seen: Seen,
     end: End,
+}
+
+/// What the last look found.
+#[derive(Default)]
+struct Seen {
+    sight: Sight,
+    /// Why the rules that let clients in are not as wanted.
+    rules: Option<Trouble>,
 }
 
 enum End {
@@ -50,8 +58,11 @@ pub(crate) async fn run(reconciler: &Reconciler, server: &ServerName) -> anyhow:
     let Some(record) = reconciler.table.record(&key).await? else { return Ok(Outcome::Done) };
     let record: ServerRecord = record;
     let mut status = record.status.clone();
-    let Reached { sight, end } = proceed(reconciler, server, &record, &mut status).await?;
+    let Reached { seen: Seen { sight, rules }, end } = proceed(reconciler, server, &record, &mut status).await?;
     if let End::Plan(Plan { step: Step::Forget, .. }) = end {
+        if let Some(trouble) = rules {
+            tracing::error!(%server, error = %trouble, "rules of a deleted server may be left in its security groups");
+        }
         return Ok(farewell::say(reconciler, server, &record).await?);
     }
     describe(reconciler, &record, &sight, &end, &mut status).await;
@@ -59,9 +70,13 @@ pub(crate) async fn run(reconciler: &Reconciler, server: &ServerName) -> anyhow:
         Some(seen) if !record.deleting => accounts::sync(reconciler, server, &record, &seen.id, until).await?,
         _ => accounts::Report::default(),
     };
+    if let Some(trouble) = &rules {
+        tracing::warn!(%server, error = %trouble, "the rules are not as wanted");
+        status.reason.push_str(&format!("; its rules are not as wanted: {}", trouble.sentence()));
+    }
     status.reason.push_str(&users.remark());
-    let outcome = outcome(&end, &users);
-    if matches!(&end, End::Plan(Plan { step: Step::Settled, .. })) {
+    let outcome = outcome(&end, rules.as_ref(), &users);
+    if matches!(&end, End::Plan(Plan { step: Step::Settled, .. })) && rules.is_none() {
         status.settled_version = record.version;
     }
     status.observed_at = Some(Timestamp::now());
@@ -77,17 +92,17 @@ async fn proceed(
     status: &mut ServerStatus,
 ) -> Result<Reached, StoreError> {
     let wanted = Wanted::of(&record.intent, record.deleting);
-    let mut last = Sight::default();
+    let mut last = Seen::default();
     for _ in 0..MOST_STEPS {
         match step(reconciler, server, record, &wanted, status, &mut last).await {
             Ok(None) => {}
-            Ok(Some(end)) => return Ok(Reached { sight: last, end }),
+            Ok(Some(end)) => return Ok(Reached { seen: last, end }),
             Err(Trouble::Store(error)) => return Err(error),
-            Err(trouble) => return Ok(Reached { sight: last, end: End::Trouble(trouble) }),
+            Err(trouble) => return Ok(Reached { seen: last, end: End::Trouble(trouble) }),
         }
     }
-    let plan = power::next(&wanted, last.observed().as_ref());
-    Ok(Reached { sight: last, end: End::Plan(Plan { step: Step::Wait, ..plan }) })
+    let plan = power::next(&wanted, last.sight.observed().as_ref());
+    Ok(Reached { seen: last, end: End::Plan(Plan { step: Step::Wait, ..plan }) })
 }
 
 /// One step; `None`: there may be another one.
@@ -97,17 +112,22 @@ async fn step(
     record: &ServerRecord,
     wanted: &Wanted,
     status: &mut ServerStatus,
-    last: &mut Sight,
+    last: &mut Seen,
 ) -> Result<Option<End>, Trouble> {
-    *last = sight::look(reconciler, server, record, status.server_id.as_deref()).await?;
-    status.server_id = last.server.as_ref().map(|seen| seen.id.clone());
-    ingress::sync(reconciler, server, record, last).await?;
-    let plan = power::next(wanted, last.observed().as_ref());
+    let sight = sight::look(reconciler, server, record, status.server_id.as_deref()).await?;
+    *last = Seen { sight, rules: None };
+    status.server_id = last.sight.server.as_ref().map(|seen| seen.id.clone());
+    let rules = ingress::sync(reconciler, server, record, &last.sight).await;
+    let plan = power::next(wanted, last.sight.observed().as_ref());
+    match rules {
+        Err(trouble) if plan.needs_rules() => return Err(trouble),
+        rules => last.rules = rules.err(),
+    }
     if matches!(plan.step, Step::Wait | Step::Settled | Step::Forget) {
         return Ok(Some(End::Plan(plan)));
     }
     tracing::info!(%server, step = ?plan.step, reason = plan.reason, "taking a step");
-    match steps::act(reconciler, server, record, last, &plan.step).await? {
+    match steps::act(reconciler, server, record, &last.sight, &plan.step).await? {
         Done::Asked => Ok(None),
         Done::Kept(reason) => Ok(Some(End::Kept(reason))),
         Done::Made(id) => {
@@ -150,18 +170,21 @@ async fn describe(reconciler: &Reconciler, record: &ServerRecord, sight: &Sight,
     };
 }
 
-fn outcome(end: &End, users: &accounts::Report) -> Outcome {
+fn outcome(end: &End, rules: Option<&Trouble>, users: &accounts::Report) -> Outcome {
     let again = |step: String, slowly| Outcome::Again { step, slowly };
-    match end {
-        End::Plan(plan) if plan.step == Step::Settled => match users {
+    match (end, rules) {
+        (End::Plan(plan), Some(trouble)) if plan.step == Step::Settled => {
+            again(trouble.sentence(), !trouble.is_temporary())
+        }
+        (End::Plan(plan), None) if plan.step == Step::Settled => match users {
             accounts::Report { left_over: true, .. } => again("users".into(), false),
             accounts::Report { waiting: 1.., .. } => again("users wait for AWS".into(), false),
             accounts::Report { failed: 1.., .. } => again("users fail".into(), true),
             _ => Outcome::Done,
         },
-        End::Plan(plan) => again(plan.reason.clone(), false),
-        End::Kept(_) => again("kept".into(), false),
-        End::Trouble(trouble) => again(trouble.sentence(), !trouble.is_temporary()),
+        (End::Plan(plan), _) => again(plan.reason.clone(), false),
+        (End::Kept(_), _) => again("kept".into(), false),
+        (End::Trouble(trouble), _) => again(trouble.sentence(), !trouble.is_temporary()),
     }
 }
 
@@ -170,5 +193,20 @@ async fn write(reconciler: &Reconciler, server: &ServerName, status: &ServerStat
         // Forgotten meanwhile.
         Err(StoreError::Conflict) => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stopped_server_whose_rules_are_refused_is_looked_at_again() {
+        let settled = |phase| End::Plan(Plan { step: Step::Settled, phase, reason: "stopped by alice".into() });
+        let refused = Trouble::Missing("the group is full".into());
+        let users = accounts::Report::default();
+        let again = Outcome::Again { step: "the group is full".into(), slowly: true };
+        assert_eq!(outcome(&settled(ServerPhase::Stopped), Some(&refused), &users), again);
+        assert_eq!(outcome(&settled(ServerPhase::Stopped), None, &users), Outcome::Done);
     }
 }

@@ -130,6 +130,18 @@ impl Plan {
     fn new(step: Step, phase: ServerPhase, reason: impl Into<String>) -> Self {
         Self { step, phase, reason: reason.into() }
     }
+
+    /// Whether it has to wait until the rules that let clients in are as wanted: it opens the door, leaves it open for
+    /// good, or shuts it only to open it again. What shuts the door for longer never waits for them.
+    #[must_use]
+    pub fn needs_rules(&self) -> bool {
+        match self.step {
+            Step::Create | Step::Start => true,
+            Step::Stop { .. } => self.phase == ServerPhase::Starting,
+            Step::Settled => self.phase == ServerPhase::Online,
+            Step::Regroup { .. } | Step::Readdress { .. } | Step::Delete | Step::Wait | Step::Forget => false,
+        }
+    }
 }
 
 /// The next step towards `wanted` of the server that AWS shows as `observed`; `None`: AWS has none.
@@ -139,13 +151,21 @@ pub fn next(wanted: &Wanted, observed: Option<&Observed>) -> Plan {
         (true, None) => Plan::new(Step::Forget, ServerPhase::Deleting, "deleted"),
         (true, Some(_)) => Plan::new(Step::Delete, ServerPhase::Deleting, "it is being deleted"),
         (false, None) => Plan::new(Step::Create, ServerPhase::Creating, "it is being made: AWS takes a few minutes"),
+        // A door that is to be shut is shut first: EC2 may refuse the groups.
+        (false, Some(observed)) if wanted.power == Power::Stopped && is_open(observed.state) => {
+            readdress(wanted, observed).unwrap_or_else(|| power(wanted, observed))
+        }
         (false, Some(observed)) => {
             regroup(wanted, observed).or_else(|| readdress(wanted, observed)).unwrap_or_else(|| power(wanted, observed))
         }
     }
 }
 
-/// Groups come before everything else: the door must not open to others than the trusted.
+fn is_open(state: AwsState) -> bool {
+    matches!(state, AwsState::Online | AwsState::StopFailed)
+}
+
+/// Groups come before everything else but a stop that was asked for: the door must not open to others than the trusted.
 fn regroup(wanted: &Wanted, observed: &Observed) -> Option<Plan> {
     let groups = observed.groups.as_ref()?;
     let add: BTreeSet<_> = wanted.groups.difference(groups).cloned().collect();
@@ -399,6 +419,34 @@ mod tests {
         assert_eq!(next(&stopped, world.servers.first()).step, Step::Stop { if_idle: true });
         let by_person = Wanted { asked_by_autostop: false, ..stopped };
         assert_eq!(next(&by_person, world.servers.first()).step, Step::Stop { if_idle: false });
+    }
+
+    #[test]
+    fn a_stop_that_was_asked_for_comes_before_a_change_of_groups() {
+        let mut world = World::default();
+        world.settle(&wanted());
+        let stopped = Wanted { power: Power::Stopped, groups: [group(2)].into(), ..wanted() };
+        let steps = world.settle(&stopped);
+        assert_eq!(steps[0], Step::Stop { if_idle: false });
+        assert!(matches!(steps[1], Step::Regroup { .. }), "{steps:?}");
+    }
+
+    #[test]
+    fn rules_hold_up_what_opens_the_door_and_never_what_shuts_it() {
+        let mut world = World::default();
+        assert!(next(&wanted(), None).needs_rules(), "create");
+        world.settle(&wanted());
+        assert!(next(&wanted(), world.servers.first()).needs_rules(), "settled, and open");
+        let moved = Wanted { addresses: [address(2)].into(), ..wanted() };
+        assert!(next(&moved, world.servers.first()).needs_rules(), "a stop after which it could not be started");
+        let stopped = Wanted { power: Power::Stopped, ..wanted() };
+        assert!(!next(&stopped, world.servers.first()).needs_rules(), "stop");
+        let deleted = Wanted { deleting: true, ..wanted() };
+        assert!(!next(&deleted, world.servers.first()).needs_rules(), "delete");
+        assert!(!next(&deleted, None).needs_rules(), "forget");
+        world.settle(&stopped);
+        assert!(!next(&stopped, world.servers.first()).needs_rules(), "settled, and shut");
+        assert!(next(&wanted(), world.servers.first()).needs_rules(), "start");
     }
 
     #[test]

@@ -132,7 +132,7 @@ fn expected_words(expected: &str) -> String {
     match expected {
         "a sequence" => "a list".into(),
         "a map" => "an object".into(),
-        "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative and not too large".into(),
+        "u16" | "u32" | "u64" | "usize" => "a whole number from 0 to 4294967295".into(),
         "a boolean" => "true or false".into(),
         _ if expected.starts_with("struct ") => "an object".into(),
         _ if expected.starts_with("string or") => "a string".into(),

@@ -2,7 +2,11 @@
 
 use wharfinger_decisions::{names::SiteName, site::SiteSpec};
 
-use crate::{record::Record, table::Key};
+use crate::{
+    record::Record,
+    table::{Condition, Key, StoreError, Table},
+    windows::{self, WindowRecord},
+};
 
 /// The partition of all sites.
 pub const PARTITION: &str = "SITES";
@@ -18,4 +22,23 @@ pub type SiteRecord = Record<SiteSpec, NoStatus>;
 #[must_use]
 pub fn key(site: &SiteName) -> Key {
     Key::new(PARTITION, site.as_str())
+}
+
+impl Table {
+    /// Forgets a site that was seen at version `seen`, and its window, which was read as `window` without a rollout in
+    /// flight: both or none. A rollout that begins meanwhile writes the window, so none is left without its site.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when either has changed since, or the window holds a rollout.
+    pub async fn forget_site(&self, site: &SiteName, seen: u64, window: &WindowRecord) -> Result<(), StoreError> {
+        let as_seen = Condition::that("version = :seen").value(":seen", seen)?;
+        let idle = "attribute_not_exists(#rollout) OR attribute_type(#rollout, :null)";
+        let idle = Condition::that(format!("attribute_not_exists(pk) OR (version = :seen AND ({idle}))"))
+            .name("#rollout", "rollout")
+            .value(":seen", window.version)?
+            .value(":null", "NULL")?;
+        let site_gone = self.delete_in_transaction(&key(site), as_seen);
+        let window_gone = self.delete_in_transaction(&windows::key(site), idle);
+        self.transact("forget a site", vec![site_gone, window_gone]).await
+    }
 }

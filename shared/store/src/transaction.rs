@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::{
     error::SdkError,
     operation::transact_write_items::TransactWriteItemsError,
-    types::{Put, TransactWriteItem, Update},
+    types::{Delete, Put, TransactWriteItem, Update},
 };
 use serde::Serialize;
 
@@ -42,6 +42,19 @@ impl Table {
             .build()
             .expect("table, key and change are set");
         TransactWriteItem::builder().update(update).build()
+    }
+
+    /// An item to remove in a transaction, if `condition` holds of it.
+    pub(crate) fn delete_in_transaction(&self, key: &Key, condition: Condition) -> TransactWriteItem {
+        let delete = Delete::builder()
+            .table_name(self.name())
+            .set_key(Some(key.attributes()))
+            .set_condition_expression(condition.expression)
+            .set_expression_attribute_names(condition.names)
+            .set_expression_attribute_values(condition.values)
+            .build()
+            .expect("table and key are set");
+        TransactWriteItem::builder().delete(delete).build()
     }
 
     /// Writes `items`, all or none.

@@ -42,12 +42,15 @@ async fn no_route(request: Request) -> Refused {
     let path = request.uri().path();
     let detail = match path.strip_suffix('/') {
         Some(shorter) if !shorter.is_empty() => format!("leave out the slash at the end: {shorter}"),
-        _ => "the API starts at /v1/servers and /v1/sites".to_owned(),
+        _ => "there is no such path: servers are at /v1/servers, with users, start and stop below each; sites at /v1/sites, with rollouts".to_owned(),
     };
     Problem::new(Kind::NoRoute, detail)
 }
 
 async fn wrong_method(request: Request) -> Refused {
     let method = request.method();
-    Problem::new(Kind::MethodNotAllowed, format!("{method} has no meaning here: the header Allow names what has"))
+    Problem::new(
+        Kind::MethodNotAllowed,
+        format!("{method} is not taken here: the header Allow names what is (curl shows it with -i)"),
+    )
 }

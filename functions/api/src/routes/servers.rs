@@ -56,6 +56,7 @@ async fn replace(api: &Api, call: &Call, name: &ServerName, wanted: &Wanted<Serv
         wanted.spec.check_change(&record.intent.spec)?;
     }
     check_addresses(name, &wanted.spec, &all)?;
+    check_rules(name, &wanted.spec, &all)?;
     // A new server is to be online; a change of the spec leaves the power alone.
     let power = record.map_or_else(|| asked(Power::Online, "created", call), |record| record.intent.power.clone());
     let intent = ServerIntent { spec: wanted.spec.clone(), power };
@@ -83,6 +84,22 @@ fn check_addresses(name: &ServerName, spec: &ServerSpec, all: &[(String, ServerI
             let sentence = format!("the server \"{other}\" has this Elastic IP: give another one");
             return Err(Problem::at(Kind::Taken, field, sentence));
         }
+    }
+    Ok(())
+}
+
+/// One server keeps rules in a security group: EC2 holds the same rule only once, so two servers that let the same
+/// block in would own it together, and a change of one would lock out the clients of the other.
+fn check_rules(name: &ServerName, spec: &ServerSpec, all: &[(String, ServerItem)]) -> Result<(), Refused> {
+    let keeper = |spec: &ServerSpec| match &spec.network {
+        network if network.allowed_cidrs.is_empty() => None,
+        network => network.security_group_ids.first().cloned(),
+    };
+    let Some(group) = keeper(spec) else { return Ok(()) };
+    let mut others = all.iter().filter(|(other, _)| other != name.as_str());
+    if let Some((other, _)) = others.find(|(_, item)| keeper(&item.record.intent.spec).as_ref() == Some(&group)) {
+        let sentence = format!("the server \"{other}\" keeps its rules in this security group: give another one first");
+        return Err(Problem::at(Kind::Taken, "/network/security_group_ids/0", sentence));
     }
     Ok(())
 }
@@ -220,4 +237,37 @@ pub(crate) fn some_names<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> S
 
 fn resource<'a>(name: &str, item: &'a ServerItem) -> Resource<&'a ServerSpec, ServerView> {
     Resource::new(name, &item.record, &item.record.intent.spec, ServerView::of(item))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::Stage;
+
+    #[tokio::test]
+    async fn a_security_group_keeps_the_rules_of_one_server() {
+        let server = |groups: &[&str], cidrs: &[&str]| {
+            json!({
+                "file_system_id": "fs-0a1b2c3d4e5f60718",
+                "network": {
+                    "vpc_id": "vpc-0a1b2c3d4e5f60718",
+                    "subnet_ids": ["subnet-0a1b2c3d4e5f60718"],
+                    "security_group_ids": groups,
+                    "allowed_cidrs": cidrs,
+                },
+            })
+        };
+        let (shared, own) = ("sg-0a1b2c3d4e5f60718", "sg-0a1b2c3d4e5f60719");
+        let office = ["203.0.113.0/24"];
+        let stage = Stage::new();
+        stage.ask("PUT /v1/servers/main", &server(&[shared], &office)).await.expect(201);
+
+        let refused = stage.ask("PUT /v1/servers/second", &server(&[shared, own], &office)).await.expect(409);
+
+        assert_eq!(refused.body["field"], "/network/security_group_ids/0");
+        stage.ask("PUT /v1/servers/second", &server(&[own, shared], &office)).await.expect(201);
+        stage.ask("PUT /v1/servers/third", &server(&[shared], &[])).await.expect(201);
+        stage.ask("PUT /v1/servers/main", &server(&[shared], &office)).await.expect(200);
+    }
 }

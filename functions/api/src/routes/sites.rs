@@ -14,9 +14,8 @@ use wharfinger_store::{
     page::{Page, PageRequest},
     servers::{self, ServerRecord},
     sites::{self, PARTITION, SiteRecord},
-    table::{Condition, StoreError},
+    table::StoreError,
     users::{self, UserRecord},
-    windows,
 };
 
 use super::servers::some_names;
@@ -122,12 +121,13 @@ pub(crate) async fn delete(State(api): State<Api>, call: Call) -> Result<Respons
     let name = call.site()?;
     call.query(&["dry_run"])?.flag("dry_run")?;
     call.no_body()?;
-    settle(|| remove(&api, &call, &name)).await
+    settle(|| Box::pin(remove(&api, &call, &name))).await
 }
 
 /// Nothing of AWS's is undone: the files, the service and its mount stay as they are.
 async fn remove(api: &Api, call: &Call, name: &SiteName) -> Result<Response, Refused> {
-    let (record, users) = tokio::try_join!(existing(api, name), users_of(api, name))?;
+    let window = async { Ok(api.table.window(name).await?) };
+    let (record, users, window) = tokio::try_join!(existing(api, name), users_of(api, name), window)?;
     let shown = view(api, call, name, &record.intent).await?;
 
     call.preconditions()?.check(&what(name), Some(record.version))?;
@@ -139,16 +139,15 @@ async fn remove(api: &Api, call: &Call, name: &SiteName) -> Result<Response, Ref
         );
         return Err(Problem::new(Kind::InUse, detail));
     }
-    if let Some(rollout) = shown.rollout.as_ref().filter(|rollout| !rollout.state.is_final()) {
-        let detail = format!("the rollout {} of {} is under way: wait until it is over", rollout.id, what(name));
+    if let Some(rollout) = &window.rollout {
+        let detail = format!("the rollout {rollout} of {} is under way: wait until it is over", what(name));
         return Err(Problem::new(Kind::InUse, detail));
     }
     if call.query(&["dry_run"])?.flag("dry_run")? {
         return Ok(resource(name.as_str(), &record, shown).preview(Would::Delete));
     }
 
-    api.table.forget(&sites::key(name), record.version).await?;
-    api.table.delete(&windows::key(name), Condition::none()).await?;
+    api.table.forget_site(name, record.version, &window).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -189,4 +188,64 @@ pub(crate) fn what(name: &SiteName) -> String {
 
 fn resource<'a>(name: &str, record: &'a SiteRecord, view: SiteView) -> Resource<&'a SiteSpec, SiteView> {
     Resource::new(name, record, &record.intent, view)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use wharfinger_decisions::rollout::{Rollout, State};
+    use wharfinger_store::{table::Table, windows::WindowRecord};
+
+    use super::*;
+    use crate::testing::Stage;
+
+    async fn with_a_site() -> (Table, SiteName) {
+        let stage = Stage::new();
+        let spec = json!({"file_system_id": "fs-0a1b2c3d4e5f60718", "directory": "/blog", "cluster": "local",
+            "service": "web", "container": "web", "mount_path": "/srv"});
+        stage.ask("PUT /v1/sites/blog", &spec).await.expect(201);
+        (stage.table, SiteName::parse("blog").unwrap())
+    }
+
+    async fn claim(table: &Table, name: &SiteName, window: &WindowRecord) -> Result<(), StoreError> {
+        let rollout: Rollout = serde_json::from_value(json!({"id": "1", "site": name, "state": State::Claimed,
+            "reason": "the window is over", "cause": window.window.cause(String::new()),
+            "started_at": "2026-01-01T00:00:00Z"}))
+        .unwrap();
+        table.claim(&WindowRecord { rollout: Some("1".into()), ..window.clone() }, &rollout).await
+    }
+
+    #[tokio::test]
+    async fn a_rollout_that_begins_meanwhile_keeps_its_site() {
+        let (table, name) = with_a_site().await;
+        let seen = table.write_window(&name, &WindowRecord::default()).await.unwrap();
+        claim(&table, &name, &seen).await.unwrap();
+        let locked = table.window(&name).await.unwrap();
+        for window in [WindowRecord::default(), seen, locked] {
+            assert!(matches!(table.forget_site(&name, 1, &window).await, Err(StoreError::Conflict)));
+        }
+        assert!(table.get::<SiteRecord>(&sites::key(&name)).await.unwrap().is_some());
+        assert!(table.window(&name).await.unwrap().rollout.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_site_takes_its_idle_window_with_it() {
+        let (table, name) = with_a_site().await;
+        let window = table.write_window(&name, &WindowRecord::default()).await.unwrap();
+        assert!(matches!(table.forget_site(&name, 2, &window).await, Err(StoreError::Conflict)));
+        assert_eq!(table.window(&name).await.unwrap(), window, "both or none");
+        table.forget_site(&name, 1, &window).await.unwrap();
+        assert_eq!(table.window(&name).await.unwrap(), WindowRecord::default());
+        assert!(matches!(claim(&table, &name, &window).await, Err(StoreError::Conflict)));
+    }
+
+    #[tokio::test]
+    async fn a_site_is_forgotten_after_its_rollout() {
+        let (table, name) = with_a_site().await;
+        claim(&table, &name, &WindowRecord::default()).await.unwrap();
+        table.finish_rollout(&table.rollout_record(&name, "1").await.unwrap().unwrap()).await.unwrap();
+        let window = table.window(&name).await.unwrap();
+        table.forget_site(&name, 1, &window).await.unwrap();
+        assert!(table.get::<SiteRecord>(&sites::key(&name)).await.unwrap().is_none());
+    }
 }

@@ -48,8 +48,10 @@ async fn an_equal_put_changes_nothing_but_still_wakes() {
 async fn a_dry_run_answers_what_would_be_and_does_nothing() {
     let stage = furnished().await;
     let bob = json!({"public_keys": [KEY], "directory": "/home/bob"});
+    let second = with(server(), "/network/address_allocation_ids", json!([]));
+    let second = with(second, "/network/security_group_ids", json!(["sg-1a1b2c3d4e5f60718"]));
     for (line, body, would) in [
-        ("PUT /v1/servers/second?dry_run=true", with(server(), "/network/address_allocation_ids", json!([])), "create"),
+        ("PUT /v1/servers/second?dry_run=true", second, "create"),
         ("PUT /v1/servers/main?dry_run=true", with(server(), "/idle", Value::Null), "change"),
         ("PUT /v1/servers/main?dry_run=true", server(), "keep"),
         ("POST /v1/servers/main/stop?dry_run=true", Value::Null, "change"),

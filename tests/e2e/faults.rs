@@ -19,6 +19,21 @@ async fn a_lost_answer_of_create_server_leaves_one_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_of_create_user_fails_no_user() {
+    let wharf = Wharf::open(brisk()).await;
+    wharf.region.faults().inject("transfer", "CreateUser", 1, Fault::LoseAnswer);
+    wharf.api.put("/v1/servers/main", &server(None)).await.unwrap();
+    wharf.api.put("/v1/sites/blog", &blog("1s")).await.unwrap();
+    wharf.put_alice().await;
+    wharf.until_power("online").await;
+
+    wharf.until_alice_is_ready().await;
+
+    wharf.log_in().await.log_out().await.unwrap();
+    wharf.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn throttling_delays_and_loses_nothing() {
     let wharf = Wharf::open(brisk()).await;
     for (service, operation) in [

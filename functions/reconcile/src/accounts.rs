@@ -126,7 +126,10 @@ impl Accounts<'_> {
         match self.bring(name, user).await {
             Ok(()) => {
                 status.settled_version = user.version;
-                (status.state, status.reason) = (UserPhase::Ready, "can log in while the server is online".into());
+                (status.state, status.reason) = (
+                    UserPhase::Ready,
+                    "can log in while the server is online; the directory must exist on the file system".into(),
+                );
             }
             Err(trouble) => {
                 tracing::warn!(server = %self.server, user = %name, error = %trouble, "a user is not as wanted");
@@ -139,13 +142,22 @@ impl Accounts<'_> {
         self.write(name, &status).await
     }
 
-    /// Takes all steps to the account that is wanted. Keys are taken back also when another step was refused.
+    /// Makes the account what is wanted.
     async fn bring(&self, name: &UserName, user: &UserRecord) -> Result<(), Trouble> {
         let wanted = self.wanted(user)?;
+        match self.take_steps(name, &wanted).await {
+            // The answer to CreateUser was lost and the SDK asked again: what is there now says what is left to do.
+            Err(Trouble::Aws(error)) if error.is_exists() => self.take_steps(name, &wanted).await,
+            other => other,
+        }
+    }
+
+    /// Takes all steps to `wanted`. Keys are taken back also when another step was refused.
+    async fn take_steps(&self, name: &UserName, wanted: &Wanted) -> Result<(), Trouble> {
         let transfer = &self.reconciler.transfer;
         let account = transfer.account(self.server_id, name.as_str(), SERVER_TAG).await?;
         let mut trouble = None;
-        for step in account::steps(&wanted, account.as_ref()) {
+        for step in account::steps(wanted, account.as_ref()) {
             tracing::info!(server = %self.server, user = %name, step = described(&step), "changing a user");
             let answer = match &step {
                 Step::Create(wanted) => {

@@ -77,10 +77,14 @@ async fn wake(reconciler: &Reconciler, body: &str, owner: &str) -> anyhow::Resul
         Outcome::Again { step: "after an error".into(), slowly: false }
     });
     let (armed, delay) = pace::next(&lease.armed, &outcome, Timestamp::now());
-    if let Some(delay) = delay {
-        reconciler.queue.send(&message, delay).await?;
-    }
-    reconciler.table.release_lease(&lease, &armed).await.context("give the lease back")
+    // The lease goes back also when the message could not be sent: the failed delivery comes again.
+    let sent = match delay {
+        Some(delay) => reconciler.queue.send(&message, delay).await,
+        None => Ok(()),
+    };
+    let armed = if sent.is_ok() { &armed } else { &lease.armed };
+    reconciler.table.release_lease(&lease, armed).await.context("give the lease back")?;
+    Ok(sent?)
 }
 
 /// What this message is about may have come after the other one's look: somebody must look again.

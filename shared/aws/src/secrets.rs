@@ -52,12 +52,8 @@ impl Secrets {
     /// # Errors
     /// When Secrets Manager fails or refuses.
     pub async fn get(&self, name: &str) -> Result<Option<Secret>, AwsError> {
-        let scheduled = |error: &AwsError| {
-            matches!(&error.kind, Kind::Refused { code, message }
-                if code == "InvalidRequestException" && message.contains("deletion"))
-        };
         match self.read(name).await {
-            Err(error) if scheduled(&error) => {
+            Err(error) if is_scheduled(&error) => {
                 self.restore(name).await?;
                 self.read(name).await
             }
@@ -96,10 +92,16 @@ impl Secrets {
     pub async fn delete(&self, name: &str) -> Result<(), AwsError> {
         let answer = self.client.delete_secret().secret_id(name).recovery_window_in_days(RECOVERY_DAYS).send().await;
         match answer.map_err(|error| AwsError::sort(format!("delete secret {name}"), error)) {
-            Err(error) if !error.is_not_found() => Err(error),
+            Err(error) if !error.is_not_found() && !is_scheduled(&error) => Err(error),
             _ => Ok(()),
         }
     }
+}
+
+/// Whether the secret is scheduled for deletion already.
+fn is_scheduled(error: &AwsError) -> bool {
+    matches!(&error.kind, Kind::Refused { code, message }
+        if code == "InvalidRequestException" && message.contains("deletion"))
 }
 
 #[cfg(test)]

@@ -101,6 +101,9 @@ fn same_identity(one: &Posix, other: &Posix) -> bool {
 /// Why a user's root can't be told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RootError {
+    /// It names neither a site nor a directory. The whole file system is nobody's root.
+    #[error("the user has neither a site nor a directory: give it one of them")]
+    None,
     /// Its site is not there.
     #[error("the site {0} does not exist: make it, or give the user another site or a directory")]
     NoSite(String),
@@ -123,10 +126,7 @@ pub enum RootError {
 /// When there is none on the server's file system.
 pub fn root(user: &UserSpec, site: Option<&SiteSpec>, file_system: &FileSystemId) -> Result<String, RootError> {
     let Some(name) = &user.site else {
-        return Ok(user
-            .directory
-            .as_ref()
-            .map_or_else(|| format!("/{file_system}"), |directory| directory.on(file_system)));
+        return user.directory.as_ref().map(|directory| directory.on(file_system)).ok_or(RootError::None);
     };
     let site = site.ok_or_else(|| RootError::NoSite(name.to_string()))?;
     if site.file_system_id != *file_system {
@@ -203,6 +203,13 @@ mod tests {
                 Step::RemoveKey(id) => account.as_mut().unwrap().keys.retain(|key| key.id != id),
             }
         }
+    }
+
+    #[test]
+    fn nobody_sees_the_whole_file_system_for_want_of_a_root() {
+        let user = UserSpec { public_keys: Vec::new(), site: None, directory: None, posix: Posix::default() };
+        let file_system = FileSystemId::parse("fs-0a1b2c3d").unwrap();
+        assert_eq!(root(&user, None, &file_system), Err(RootError::None));
     }
 
     #[test]

@@ -10,6 +10,10 @@ use crate::{
     text::Invalid,
 };
 
+/// Transfer Family takes "up to three Elastic IPv4 addresses" at an endpoint.
+/// <https://docs.aws.amazon.com/transfer/latest/APIReference/API_EndpointDetails.html>
+const MOST_ADDRESSES: usize = 3;
+
 /// What a person wants of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,7 +40,7 @@ pub struct Network {
     pub subnet_ids: Vec<SubnetId>,
     /// The endpoint's security groups: 1 to 5. Rules for `allowed_cidrs` go into the first.
     pub security_group_ids: Vec<SecurityGroupId>,
-    /// Elastic IPs, one for each subnet; empty: the server is reached inside the VPC only.
+    /// Elastic IPs, one for each subnet and at most 3; empty: the server is reached inside the VPC only.
     #[serde(default)]
     pub address_allocation_ids: Vec<AllocationId>,
     /// The addresses that may reach the SFTP port; rules made by others are left alone.
@@ -74,7 +78,7 @@ impl ServerSpec {
         count("/network/subnet_ids", &network.subnet_ids, 1, 16)?;
         count("/network/security_group_ids", &network.security_group_ids, 1, 5)?;
         count("/network/allowed_cidrs", &network.allowed_cidrs, 0, 50)?;
-        count("/network/address_allocation_ids", &network.address_allocation_ids, 0, 16)?;
+        count("/network/address_allocation_ids", &network.address_allocation_ids, 0, MOST_ADDRESSES)?;
         let (addresses, subnets) = (network.address_allocation_ids.len(), network.subnet_ids.len());
         if addresses != 0 && addresses != subnets {
             return Err((
@@ -223,4 +227,32 @@ pub struct Endpoint {
     pub port: u16,
     /// All addresses.
     pub addresses: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_addresses(count: usize) -> ServerSpec {
+        ServerSpec {
+            file_system_id: FileSystemId::parse("fs-0a1b2c3d").unwrap(),
+            network: Network {
+                vpc_id: VpcId::parse("vpc-0a1b2c3d").unwrap(),
+                subnet_ids: (0..count).map(|n| SubnetId::parse(format!("subnet-0000000{n}")).unwrap()).collect(),
+                security_group_ids: vec![SecurityGroupId::parse("sg-0a1b2c3d").unwrap()],
+                address_allocation_ids: (0..count)
+                    .map(|n| AllocationId::parse(format!("eipalloc-0000000{n}")).unwrap())
+                    .collect(),
+                allowed_cidrs: Vec::new(),
+            },
+            idle: None,
+            user_role_arn: None,
+        }
+    }
+
+    #[test]
+    fn a_server_has_at_most_three_elastic_ips() {
+        assert_eq!(with_addresses(3).check(), Ok(()));
+        assert_eq!(with_addresses(4).check().unwrap_err().0, "/network/address_allocation_ids");
+    }
 }

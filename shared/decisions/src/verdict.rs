@@ -120,7 +120,9 @@ pub fn decide(rollout: &Rollout, since: Timestamp, service: Option<&Service>, no
         return Verdict::new(State::Failed, format!("the service became {} during the rollout", service.status));
     }
     let age = now.duration_since(since);
-    let ours = service.deployments.iter().find(|deployment| Some(&deployment.id) == rollout.deployment_id.as_ref());
+    let ours = |deployment: &&Deployment| Some(&deployment.id) == rollout.deployment_id.as_ref();
+    // The primary first: an answer that lists an id twice still has one primary.
+    let ours = service.primary().filter(ours).or_else(|| service.deployments.iter().find(ours));
     let verdict = match (ours, service.primary()) {
         (Some(ours), Some(primary)) if ours.id == primary.id => judge_primary(rollout, ours, service.rolls_back),
         (None, _) if age < LISTING_GRACE => Verdict::new(State::Deploying, "ECS has taken the deployment on"),
@@ -163,7 +165,10 @@ fn judge_replaced(rollout: &Rollout, ours: Option<&Deployment>, primary: &Deploy
     let goes_back = Some(&primary.task_definition) == rollout.task_definition.before.as_ref();
     let said = ours.map(Deployment::ecs_says).unwrap_or_else(|| primary.ecs_says());
     if goes_back && failed {
-        let reason = format!("the new tasks did not come to run, and ECS went back to the revision before{said}");
+        let reason = format!(
+            "the new tasks did not come to run, and ECS went back to the revision before{said}; \
+                 often the site's directory is missing on the file system: see the stopped tasks' reason in ECS"
+        );
         return Verdict::new(State::RolledBack, reason);
     }
     if ours.is_some_and(|ours| ours.is("FAILED")) {

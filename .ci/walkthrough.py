@@ -1,7 +1,6 @@
 """Pastes the README's walk-through, block by block, as a reader would, and looks at what must come of it."""
 
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -20,12 +19,10 @@ def main(program):
     options = re.search(r"cargo run -- (.*)", start).group(1)
     words = subprocess.run(["bash", "-c", f"printf '%s\\n' {options}"], capture_output=True, text=True, check=True)
     with region(program, *words.stdout.splitlines()), tempfile.TemporaryDirectory() as home:
-        # A reader has no host key of an earlier region in the way.
-        os.environ["HOME"] = home
         paste(server, home)
         paste(site_and_user, home)
         wait_until("the server is online and alice is ready", lambda: power() == "online" and user_ready())
-        paste(upload.replace("accept-new", f"accept-new -o UserKnownHostsFile={home}/known_hosts"), home)
+        paste(upload, home)
         rollouts = wait_until("the rollout has succeeded", succeeded)
         assert len(rollouts) == 1, f"one upload made {len(rollouts)} rollouts"
         assert "Ahoy" in read(SITE), "the site does not serve the upload"

@@ -135,7 +135,10 @@ async fn step(app: &App, spec: &SiteSpec, record: RolloutRecord, moment: Moment)
 }
 
 fn missing(spec: &SiteSpec) -> String {
-    format!("the cluster {} has no service {}: create it, or correct the site", spec.cluster, spec.service)
+    format!(
+        "the cluster {} has no service {}: create it, or correct the site; then upload any file again, for this rollout is not tried again",
+        spec.cluster, spec.service
+    )
 }
 
 fn over(record: RolloutRecord, reason: String) -> Step {

@@ -104,7 +104,7 @@ fn program() -> anyhow::Result<PathBuf> {
 /// Logs to standard error; `RUST_LOG` overrides `level`.
 fn log_at(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("warn,wharfinger_local={level}")));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("warn,wharfinger_local={level},function=warn")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -26,7 +26,7 @@ pub enum StateError {
     #[error("{0} is in use by another region: stop that one first, or give another directory with --data")]
     InUse(PathBuf),
     /// A file or directory can't be read or written.
-    #[error("{path} can't be used: {source}")]
+    #[error("{path} can't be used: give another directory with --data")]
     File {
         /// Which one.
         path: PathBuf,

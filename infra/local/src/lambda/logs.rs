@@ -31,6 +31,7 @@ impl Logs {
     /// Keeps one line.
     pub fn write(&self, function: &str, line: &str) {
         match self {
+            Self::Region if is_alarming(line) => tracing::warn!(target: "function", function, "{line}"),
             Self::Region => tracing::info!(target: "function", function, "{line}"),
             Self::File(file) => {
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,5 +53,24 @@ impl Logs {
                 line.clear();
             }
         });
+    }
+}
+
+/// Whether a line is worth attention at any log level: a warning or an error, or no log line at all, as panics print.
+fn is_alarming(line: &str) -> bool {
+    let level =
+        serde_json::from_str::<serde_json::Value>(line).ok().and_then(|line| Some(line["level"].as_str()?.to_owned()));
+    level.is_none_or(|level| matches!(level.as_str(), "WARN" | "ERROR"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_alarming;
+
+    #[test]
+    fn warnings_errors_and_panics_are_alarming() {
+        assert!(is_alarming(r#"{"level":"ERROR","message":"x"}"#) && is_alarming(r#"{"level":"WARN"}"#));
+        assert!(is_alarming("thread 'main' panicked at src/lib.rs:1:1"));
+        assert!(!is_alarming(r#"{"level":"INFO","message":"answered"}"#));
     }
 }

@@ -50,6 +50,7 @@ pub struct Region {
     keeper: JoinHandle<()>,
     writing: CancellationToken,
     data: Option<PathBuf>,
+    found_again: bool,
     /// Ends what lets work in: listeners, rules, pollers.
     stopping: CancellationToken,
     /// Ends the AWS endpoint, once no function needs it any more.
@@ -78,6 +79,12 @@ impl Region {
     #[must_use]
     pub fn kept_in(&self) -> Option<&Path> {
         self.data.as_deref()
+    }
+
+    /// Whether it went on where an earlier region with the same data directory ended.
+    #[must_use]
+    pub fn found_again(&self) -> bool {
+        self.found_again
     }
 
     /// Its functions.

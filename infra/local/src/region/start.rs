@@ -56,7 +56,8 @@ pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result
     let built = build(&context, &plan, &store, &endpoint)?;
     let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
 
-    if store.is_new() {
+    let found_again = !store.is_new();
+    if !found_again {
         seed::plant(&built.ec2, &built.efs, &built.ecs).await.context("plant what a region begins with")?;
         store.settle(built.services.iter())?;
     }
@@ -93,6 +94,7 @@ pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result
         keeper,
         writing,
         data: options.data,
+        found_again,
         stopping,
         endpoint_open,
         tasks,

@@ -373,7 +373,7 @@ mod tests {
         let table = &plan.tables[0];
         assert_eq!(table.create["TableName"], "wharfinger-Table");
         assert_eq!(table.create["KeySchema"][0], json!({ "AttributeName": "pk", "KeyType": "HASH" }));
-        assert_eq!(table.time_to_live.as_deref(), Some("expires_at"));
+        assert_eq!(table.time_to_live.as_deref(), None);
     }
 
     #[test]

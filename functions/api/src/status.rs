@@ -1,37 +1,21 @@
 //! What is known of a thing, as the API shows it. Nothing here is secret: keys appear by their fingerprints.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use wharfinger_decisions::{
+    idle::Decision,
     key::PublicKey,
     rollout::Rollout,
     server::{Endpoint, ServerPhase, WantedPower},
     user::UserPhase,
     window::View,
 };
-use wharfinger_store::{servers::ServerRecord, users::UserRecord};
+use wharfinger_store::{servers::ServerItem, users::UserRecord};
 
 /// What stands in `reason` until `reconcile` has had its first look.
 const ACCEPTED: &str = "it was accepted; work on it is about to begin";
 /// What stands in `reason` from a DELETE until the thing is gone.
 const DELETING: &str = "it is being deleted";
-
-/// A server as the table holds it, with what the idle sweep decided last.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct ServerItem {
-    #[serde(flatten)]
-    pub(crate) record: ServerRecord,
-    #[serde(default)]
-    pub(crate) decision: Option<IdleDecision>,
-}
-
-/// What the idle sweep decided: `action` is `keep` or `stop`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct IdleDecision {
-    action: String,
-    reason: String,
-    at: Timestamp,
-}
 
 /// `status` of a server.
 #[derive(Debug, Serialize)]
@@ -45,7 +29,7 @@ pub(crate) struct ServerView {
     host_key_fingerprints: Vec<String>,
     server_id: Option<String>,
     online_since: Option<Timestamp>,
-    idle: Option<IdleDecision>,
+    idle: Option<Decision>,
     observed_at: Option<Timestamp>,
 }
 

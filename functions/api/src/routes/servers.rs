@@ -8,7 +8,7 @@ use wharfinger_decisions::{
 };
 use wharfinger_store::{
     page::Page,
-    servers::{self, PARTITION, ServerRecord},
+    servers::{self, PARTITION, ServerItem, ServerRecord},
     table::{Key, StoreError},
     users::{self, UserRecord},
 };
@@ -19,7 +19,7 @@ use crate::{
     change::{self, Change, is_same, settle},
     problem::{Kind, Problem, Refused},
     resource::{List, Resource, Would},
-    status::{ServerItem, ServerView},
+    status::ServerView,
 };
 
 /// `GET /v1/servers`
@@ -63,6 +63,7 @@ async fn replace(api: &Api, call: &Call, name: &ServerName, wanted: &Wanted<Serv
     let next = ServerItem {
         record: change::next_record(change, record, intent, call.now),
         decision: current.and_then(|item| item.decision.clone()),
+        armed: current.map(|item| item.armed.clone()).unwrap_or_default(),
     };
     if wanted.dry_run {
         return Ok(resource(name.as_str(), &next).preview(change.into()));

@@ -2,22 +2,23 @@
 
 use wharfinger_local::options::Options;
 
-use crate::support::{Wharf, blog, brisk, server};
+use crate::support::{Wharf, blog, brisk, server, steady_port};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_finds_servers_users_files_and_revisions_again() {
     let directory = tempfile::tempdir().unwrap();
     let kept = |options: Options| Options { data: Some(directory.path().to_owned()), ..options };
-    let wharf = Wharf::ready(kept(brisk()), &server(None), &blog("1s")).await;
+    let sftp = steady_port();
+    let wharf = Wharf::ready(kept(Options { sftp, ..brisk() }), &server(None), &blog("1s")).await;
     let alice = wharf.log_in().await;
     alice.put("index.html", b"kept").await.unwrap();
     alice.log_out().await.unwrap();
     wharf.until_rolled_out("succeeded").await;
     let fingerprints = wharf.server().await.unwrap()["status"]["host_key_fingerprints"].clone();
-    let (sftp, key) = (wharf.region.addresses().sftp, wharf.key.clone());
+    let key = wharf.key.clone();
     wharf.close().await;
 
-    let mut wharf = Wharf::open(Options { sftp, ..kept(brisk()) }).await;
+    let mut wharf = Wharf::open(kept(Options { sftp, ..brisk() })).await;
     wharf.key = key;
 
     let online = wharf.until_power("online").await;

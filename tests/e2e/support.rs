@@ -1,6 +1,6 @@
 //! A region with a person in front of it.
 
-use std::{path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::ensure;
 use serde_json::{Value, json};
@@ -37,6 +37,16 @@ pub(crate) fn brisk() -> Options {
         .with("MetricPeriodSeconds", "1")
         .with("QueueVisibilitySeconds", "5")
         .with("LogLevel", "info")
+}
+
+/// A loopback address whose port is free, and stays so while its region is down for a moment: it lies below the range
+/// from which systems hand out ports by themselves (32768 on Linux, 49152 elsewhere).
+pub(crate) fn steady_port() -> SocketAddr {
+    let start = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap_or_default();
+    (start..32_000)
+        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+        .find(|address| std::net::TcpListener::bind(address).is_ok())
+        .expect("a port is free")
 }
 
 /// The program under test.

@@ -21,6 +21,9 @@ pub trait Service: Send + Sync + 'static {
 
     /// Everything that a restart must find again.
     fn snapshot(&self) -> Value;
+
+    /// Lets go of what it holds outside of memory, such as ports, when the region ends.
+    async fn close(&self) {}
 }
 
 /// A saved state that its service can't read.

@@ -153,6 +153,9 @@ impl Region {
         self.stopping.cancel();
         self.lambda.stop(GRACE).await;
         self.endpoint_open.cancel();
+        for service in self.services.iter() {
+            service.close().await;
+        }
         self.tasks.close();
         if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
             tracing::debug!("some connections were still open");

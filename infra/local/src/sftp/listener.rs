@@ -13,7 +13,10 @@ use std::{
 
 use russh::{Disconnect, MethodKind, MethodSet, SshId, server::Config};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 use super::{Account, connection::Connection, meter::Meter};
 use crate::{context::Context, transfer::Transfer};
@@ -77,15 +80,16 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Listens on `addresses`. The region holds the port already, so that nobody else gets it while the server is away.
+    /// Sockets are closed for good when `tasks` are done.
     ///
     /// # Errors
     /// An address that cannot be bound.
-    pub(crate) fn open(gate: Gate, addresses: &[SocketAddr]) -> io::Result<Self> {
+    pub(crate) fn open(gate: Gate, addresses: &[SocketAddr], tasks: &TaskTracker) -> io::Result<Self> {
         let gate = Arc::new(gate);
         let listeners = addresses.iter().map(|address| bind(*address)).collect::<io::Result<Vec<_>>>()?;
         let shut = CancellationToken::new();
         for listener in listeners {
-            tokio::spawn(accept(listener, Arc::clone(&gate), shut.clone()));
+            tasks.spawn(accept(listener, Arc::clone(&gate), shut.clone(), tasks.clone()));
         }
         Ok(Self { _shut: shut.drop_guard() })
     }
@@ -98,7 +102,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(128)
 }
 
-async fn accept(listener: TcpListener, gate: Arc<Gate>, shut: CancellationToken) {
+async fn accept(listener: TcpListener, gate: Arc<Gate>, shut: CancellationToken, tasks: TaskTracker) {
     loop {
         let accepted = tokio::select! {
             () = shut.cancelled() => return,
@@ -106,7 +110,7 @@ async fn accept(listener: TcpListener, gate: Arc<Gate>, shut: CancellationToken)
         };
         match accepted {
             Ok((socket, client)) if gate.admits(client.ip()) => {
-                tokio::spawn(connect(socket, client.ip(), Arc::clone(&gate), shut.clone()));
+                tasks.spawn(connect(socket, client.ip(), Arc::clone(&gate), shut.clone()));
             }
             Ok((_, client)) => {
                 tracing::debug!(server = gate.server_id, client = %client.ip(), "not admitted by the security groups");

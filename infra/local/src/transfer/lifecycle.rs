@@ -74,7 +74,7 @@ impl Transfer {
     fn finish_start(&self, id: &str, transition: u64) {
         let Some(addresses) = self.listen_addresses(id) else { return };
         let gate = Gate::new(id, self.itself.clone(), self.context.clone(), self.meter(id));
-        match Listener::open(gate, &addresses) {
+        match Listener::open(gate, &addresses, &self.connections) {
             Ok(listener) => {
                 if self.settle(id, transition, Phase::Online) {
                     self.listeners.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), listener);

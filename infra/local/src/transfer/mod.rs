@@ -20,6 +20,7 @@ use std::{
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use tokio_util::task::TaskTracker;
 
 pub use self::faults::Faults;
 use self::{
@@ -47,6 +48,8 @@ pub struct Transfer {
     state: Mutex<State>,
     /// The open doors, by server id; dropping one closes it and cuts its sessions.
     listeners: Mutex<HashMap<String, Listener>>,
+    /// What serves the open doors and their sessions.
+    connections: TaskTracker,
     meters: Mutex<HashMap<String, Arc<Meter>>>,
     itself: Weak<Self>,
 }
@@ -72,6 +75,7 @@ impl Transfer {
             throttle: Throttle::new(),
             state: Mutex::new(state),
             listeners: Mutex::default(),
+            connections: TaskTracker::new(),
             meters: Mutex::default(),
             itself: itself.clone(),
         });
@@ -136,5 +140,11 @@ impl Service for Transfer {
 
     fn snapshot(&self) -> Value {
         serde_json::to_value(&*self.state()).expect("the state is made of strings, numbers, lists and maps")
+    }
+
+    async fn close(&self) {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.connections.close();
+        self.connections.wait().await;
     }
 }

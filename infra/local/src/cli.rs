@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{options::Options, region::Region, tour, welcome};
+use crate::{beside, options::Options, region::Region, tour, welcome};
 
 /// Wharfinger on a laptop: the whole product on an embedded region, without an AWS account.
 #[derive(Debug, Parser)]
@@ -22,6 +22,8 @@ struct Cli {
 enum Command {
     /// Tell the whole story on free ports, step by step; fails when a step does not hold.
     Tour,
+    /// Run Transfer Family alone, with real SFTP, beside another emulator's region.
+    Transfer(beside::Options),
     /// Be one function of the template, as the region starts it.
     #[command(hide = true)]
     Function {
@@ -48,6 +50,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Tour) => {
             log_at("warn");
             many_threads()?.block_on(tour::tell(program()?))
+        }
+        Some(Command::Transfer(options)) => {
+            log_at("warn");
+            many_threads()?.block_on(beside::run(options, wait_for_end()))
         }
         None => {
             log_at("info");

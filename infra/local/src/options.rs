@@ -58,7 +58,7 @@ impl Options {
     }
 }
 
-fn loopback(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr =
         text.parse().map_err(|_| "write an address and a port, such as 127.0.0.1:9000".to_owned())?;
     let v4 = matches!(address, SocketAddr::V4(address) if address.ip().is_loopback());

@@ -1,6 +1,10 @@
 //! Transfer Family alone, beside another region: an emulator that has the rest but no SFTP, or none that people can
 //! log in to. That region's network and file systems are described in a file; the events that Transfer Family would put
-//! on that region's bus are written to standard output, one JSON text a line, for whoever carries them there.
+//! on that region's bus are written to standard output, one JSON text a line, for whoever carries them there. The VPC
+//! endpoints of servers are made in that region's EC2, which is found as every AWS SDK finds it: by `AWS_ENDPOINT_URL`
+//! or `AWS_ENDPOINT_URL_EC2`, a region and credentials.
+
+mod network;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -73,7 +77,9 @@ pub(crate) async fn run(options: Options, ended: impl Future<Output = anyhow::Re
     let (ec2, efs) = settle(&context, &surroundings).await?;
     let metrics = Metrics::default();
     let cloudwatch = CloudWatch::new(context.clone(), None, metrics.clone())?;
-    let transfer = Transfer::new(context, None, Arc::clone(&ec2) as _, metrics)?;
+    let there = aws_sdk_ec2::Client::new(&aws_config::load_from_env().await);
+    let network = Arc::new(network::Twins::new(there, Arc::clone(&ec2)));
+    let transfer = Transfer::new(context, None, network, metrics)?;
     let services: [Arc<dyn Service>; 4] = [ec2, efs, cloudwatch, transfer.clone()];
 
     println!("AWS endpoint  http://{}", listener.local_addr().context("read the port of the AWS endpoint")?);

@@ -53,7 +53,8 @@ async fn only_who_signs_rightly_is_let_in() {
     let wharf = open(vec![]).await;
     let key = wharf.region.keys().first().expect("the region has made a key").clone();
     let main = server(None).to_string();
-    for (method, path) in [(Method::GET, "/v1/servers"), (Method::PUT, "/v1/servers/main"), (Method::GET, "/openapi.json")]
+    for (method, path) in
+        [(Method::GET, "/v1/servers"), (Method::PUT, "/v1/servers/main"), (Method::DELETE, "/v1/servers/main")]
     {
         let answer = wharf.api.ask(method, path, Some(&server(None))).await.unwrap();
         assert_forbidden(&answer, path);
@@ -79,7 +80,9 @@ async fn the_api_knows_who_has_signed() {
     let main = server(None).to_string();
     let put = ask(&wharf, &keys[0], Method::PUT, "/v1/servers/main", &main, &main).await;
     assert_eq!(put.status.as_u16(), 201, "{}", put.body);
-    for (key, asked, path) in [(&keys[0], "stop", "/v1/servers/main/stop"), (&keys[1], "start", "/v1/servers/main/start")] {
+    for (key, asked, path) in
+        [(&keys[0], "stop", "/v1/servers/main/stop"), (&keys[1], "start", "/v1/servers/main/start")]
+    {
         let answer: Value = ask(&wharf, key, Method::POST, path, "", "").await.taken(path).unwrap();
         let user = format!("arn:aws:iam::000000000000:user/{}", key.id());
         assert!(answer.to_string().contains(&user), "{asked} by {user}: {answer}");

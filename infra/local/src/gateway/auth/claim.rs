@@ -3,7 +3,7 @@
 //!
 //! Format: "Authentication methods" and "Elements of an AWS API request signature" in AWS's IAM User Guide.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, header::AUTHORIZATION, header::DATE, request::Parts};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
@@ -157,11 +157,10 @@ fn read_time(headers: &HeaderMap) -> Result<Timestamp, Refusal> {
 
 /// `20260306T101530Z`, and nothing else.
 fn parse_basic(text: &str) -> Option<Timestamp> {
-    let digits: Cow<'_, [u8]> = text.as_bytes().into();
-    let shaped = digits.len() == 16
-        && digits.iter().enumerate().all(|(place, byte)| match place {
-            8 => *byte == b'T',
-            15 => *byte == b'Z',
+    let shaped = text.len() == 16
+        && text.bytes().enumerate().all(|(place, byte)| match place {
+            8 => byte == b'T',
+            15 => byte == b'Z',
             _ => byte.is_ascii_digit(),
         });
     let time = DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok().filter(|_| shaped)?;
@@ -203,11 +202,10 @@ mod tests {
         assert_eq!(time(&[("date", "20260306T101530Z")]).unwrap(), "2026-03-06T10:15:30Z");
         let both = [("date", "Fri, 06 Mar 2026 11:00:00 GMT"), ("x-amz-date", "20260306T101530Z")];
         assert_eq!(time(&both).unwrap(), "2026-03-06T10:15:30Z");
-        for bad in
-            ["2026-03-06T10:15:30Z", "20260306T101530", "20261306T101530Z", "20260306T101530Z ", "+2026306T101530Z"]
-        {
-            let read = time(&[("x-amz-date", bad)]);
-            assert!(read.is_err() || bad.ends_with(' '), "{bad}: {read:?}");
+        let bad =
+            ["2026-03-06T10:15:30Z", "20260306T101530", "20261306T101530Z", "20260306T101530Z ", "+2026306T101530Z"];
+        for bad in bad {
+            assert!(time(&[("x-amz-date", bad)]).is_err(), "{bad}");
         }
         assert!(time(&[]).is_err());
     }

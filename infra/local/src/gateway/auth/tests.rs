@@ -1,5 +1,4 @@
-//! The authorizer against three signers: AWS's own for Rust, botocore and curl. What the last two signed was written
-//! down; the first signs here.
+//! The authorizer against AWS's own signer for Rust, which signs here, and botocore's, whose signatures were written down.
 
 use std::time::Duration;
 

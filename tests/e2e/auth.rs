@@ -29,12 +29,13 @@ async fn ask(wharf: &Wharf, key: &AccessKey, method: Method, path: &str, signed_
         .time(SystemTime::now())
         .settings(SigningSettings::default())
         .build()
-        .unwrap()
+        .expect("all parameters are set")
         .into();
     let url = format!("http://{}{path}", wharf.region.addresses().api);
     let body_to_sign = SignableBody::Bytes(signed_body.as_bytes());
-    let request = SignableRequest::new(method.as_str(), url, std::iter::empty(), body_to_sign).unwrap();
-    let (signature, _) = sign(request, &params).unwrap().into_parts();
+    let request =
+        SignableRequest::new(method.as_str(), url, std::iter::empty(), body_to_sign).expect("it is a request");
+    let (signature, _) = sign(request, &params).expect("it can be signed").into_parts();
     let headers: Vec<_> = signature.headers().collect();
     wharf.api.ask_raw(method, path, &headers, body.to_owned()).await.expect("the API answers")
 }

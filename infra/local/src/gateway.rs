@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    auth::{Authorizer, keys::AccessKey},
+    auth::{Authorizer, Refusal, keys::AccessKey},
     request::Caller,
     route::{Routes, Selected},
 };
@@ -84,7 +84,10 @@ async fn handle(
     };
     let caller = match gateway.identify(&selected, &parts, &body) {
         Ok(caller) => caller,
-        Err(refusal) => return refusal,
+        Err(reason) => {
+            tracing::warn!(%reason, method = %parts.method, path = parts.uri.path(), "a request is forbidden");
+            return refuse(StatusCode::FORBIDDEN, "Forbidden");
+        }
     };
     let event = request::to_event(&parts, &body, &selected, caller.as_ref(), source, &gateway.clock);
     let event = Bytes::from(event.to_string());
@@ -95,21 +98,16 @@ async fn handle(
 }
 
 impl Gateway {
-    /// Who asks, on a route of IAM. What is refused there is `Forbidden`, whatever the reason, as on AWS.
-    fn identify(&self, selected: &Selected<'_>, parts: &Parts, body: &[u8]) -> Result<Option<Caller>, Response> {
+    /// Who asks, on a route of IAM.
+    fn identify(&self, selected: &Selected<'_>, parts: &Parts, body: &[u8]) -> Result<Option<Caller>, Refusal> {
         if !selected.route.iam {
             return Ok(None);
         }
         let Some(authorizer) = &self.authorizer else {
             return Ok(Some(Caller::claimed(&parts.headers)));
         };
-        match authorizer.verify(parts, body, self.clock.now()) {
-            Ok(key) => Ok(Some(Caller::verified(key))),
-            Err(reason) => {
-                tracing::warn!(%reason, method = %parts.method, path = parts.uri.path(), "a request is forbidden");
-                Err(refuse(StatusCode::FORBIDDEN, "Forbidden"))
-            }
-        }
+        let key = authorizer.verify(parts, body, self.clock.now())?;
+        Ok(Some(Caller::verified(key)))
     }
 
     async fn ask(&self, selected: &Selected<'_>, event: Bytes) -> Response {

@@ -6,18 +6,32 @@ use std::{
     path::PathBuf,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::PossibleValue};
 
 use crate::{context::Pace, gateway::auth::keys::AccessKey};
 
 /// Who may use the HTTP API.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Auth {
-    /// Any program on this machine
+    /// Any program on this machine.
     #[default]
     None,
-    /// Who signs with AWS Signature Version 4, on the routes that the template gives to IAM
+    /// Who signs with AWS Signature Version 4, on the routes that the template gives to IAM.
     Iam,
+}
+
+impl ValueEnum for Auth {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::None, Self::Iam]
+    }
+
+    /// Without a text each, which would spread `--help` over three screens.
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::None => "none",
+            Self::Iam => "iam",
+        }))
+    }
 }
 
 /// The options of `cargo run`. All addresses are loopback addresses; port 0 takes a free one.
@@ -41,11 +55,10 @@ pub struct Options {
     /// Sets a parameter of infra/template.yaml, e.g. --set 'SweepSchedule=rate(10 seconds)'. Repeatable.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub settings: Vec<(String, String)>,
-    /// Whether the HTTP API asks for signed requests, as the deployed one does.
-    #[arg(long, value_enum, default_value_t)]
+    /// Who may use the HTTP API: anyone here, or with iam who signs, as on AWS.
+    #[arg(long, value_name = "WHO", value_enum, default_value_t)]
     pub auth: Auth,
-    /// An access key that --auth iam accepts; TOKEN is that of temporary credentials. Repeatable. Without it, the region
-    /// makes one at its start and tells it.
+    /// An access key for --auth iam. Repeatable. Without it, a new one is made and told at the start.
     #[arg(long = "access-key", value_name = "ID:SECRET[:TOKEN]")]
     pub access_keys: Vec<AccessKey>,
     /// How long the region takes for what takes AWS minutes.

@@ -164,7 +164,7 @@ fn parse_basic(text: &str) -> Option<Timestamp> {
             _ => byte.is_ascii_digit(),
         });
     let time = DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok().filter(|_| shaped)?;
-    Some(TimeZone::UTC.to_timestamp(time).ok()?)
+    TimeZone::UTC.to_timestamp(time).ok()
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The HTTP API in front of functions: it picks the route as API Gateway does, makes an event in payload format 2.0
 //! of the request, and an HTTP answer of the function's.
 //!
-//! Format: AWS's "Create AWS Lambda proxy integrations for HTTP APIs". Nobody has to sign here; where the template asks
-//! for IAM, a caller is known by the access key of its signature, or as `local`.
+//! Format: AWS's "Create AWS Lambda proxy integrations for HTTP APIs". Where the template asks for IAM, requests must be
+//! signed if the region was started so; else a caller is known by the access key that it names, or as `local`.
 
 mod answer;
+pub mod auth;
 mod request;
 mod route;
 #[cfg(test)]
@@ -16,7 +17,7 @@ use axum::{
     Json,
     body::Body,
     extract::{ConnectInfo, Request, State},
-    http::StatusCode,
+    http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -24,7 +25,11 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::route::{Routes, Selected};
+use self::{
+    auth::{Authorizer, Refusal, keys::AccessKey},
+    request::Caller,
+    route::{Routes, Selected},
+};
 use crate::{
     clock::Clock,
     guard,
@@ -37,9 +42,12 @@ struct Gateway {
     routes: Routes,
     lambda: Lambda,
     clock: Clock,
+    /// None: nobody has to sign.
+    authorizer: Option<Authorizer>,
 }
 
-/// Serves the routes of `functions` on `listener` until `stopping`; requests in work are answered first.
+/// Serves the routes of `functions` on `listener` until `stopping`; requests in work are answered first. With `keys`,
+/// the routes that the template gives to IAM answer only who signs with one of them; without, anyone.
 ///
 /// # Errors
 /// If the listener fails.
@@ -48,9 +56,11 @@ pub async fn serve(
     functions: &[plan::Function],
     lambda: Lambda,
     clock: Clock,
+    keys: Option<Vec<AccessKey>>,
     stopping: CancellationToken,
 ) -> std::io::Result<()> {
-    let gateway = Arc::new(Gateway { routes: Routes::of(functions), lambda, clock });
+    let gateway =
+        Arc::new(Gateway { routes: Routes::of(functions), lambda, clock, authorizer: keys.map(Authorizer::new) });
     let router = axum::Router::new()
         .fallback(handle)
         .with_state(gateway)
@@ -72,7 +82,15 @@ async fn handle(
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    let event = Bytes::from(request::to_event(&parts, &body, &selected, source, &gateway.clock).to_string());
+    let caller = match gateway.identify(&selected, &parts, &body) {
+        Ok(caller) => caller,
+        Err(reason) => {
+            tracing::warn!(%reason, method = %parts.method, path = parts.uri.path(), "a request is forbidden");
+            return refuse(StatusCode::FORBIDDEN, "Forbidden");
+        }
+    };
+    let event = request::to_event(&parts, &body, &selected, caller.as_ref(), source, &gateway.clock);
+    let event = Bytes::from(event.to_string());
     if event.len() > PAYLOAD_LIMIT {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     }
@@ -80,6 +98,18 @@ async fn handle(
 }
 
 impl Gateway {
+    /// Who asks, on a route of IAM.
+    fn identify(&self, selected: &Selected<'_>, parts: &Parts, body: &[u8]) -> Result<Option<Caller>, Refusal> {
+        if !selected.route.iam {
+            return Ok(None);
+        }
+        let Some(authorizer) = &self.authorizer else {
+            return Ok(Some(Caller::claimed(&parts.headers)));
+        };
+        let key = authorizer.verify(parts, body, self.clock.now())?;
+        Ok(Some(Caller::verified(key)))
+    }
+
     async fn ask(&self, selected: &Selected<'_>, event: Bytes) -> Response {
         let asked = self.lambda.invoke(selected.function, event);
         match tokio::time::timeout(selected.route.timeout, asked).await {

@@ -1,14 +1,38 @@
 //! What a region is started with.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum, builder::PossibleValue};
 
-use crate::context::Pace;
+use crate::{context::Pace, gateway::auth::keys::AccessKey};
+
+/// Who may use the HTTP API.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Auth {
+    /// Any program on this machine.
+    #[default]
+    None,
+    /// Who signs with AWS Signature Version 4, on the routes that the template gives to IAM.
+    Iam,
+}
+
+impl ValueEnum for Auth {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::None, Self::Iam]
+    }
+
+    /// Without a text each, which would spread `--help` over three screens.
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::None => "none",
+            Self::Iam => "iam",
+        }))
+    }
+}
 
 /// The options of `cargo run`. All addresses are loopback addresses; port 0 takes a free one.
 #[derive(Args, Clone, Debug)]
@@ -31,6 +55,12 @@ pub struct Options {
     /// Sets a parameter of infra/template.yaml, e.g. --set 'SweepSchedule=rate(10 seconds)'. Repeatable.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub settings: Vec<(String, String)>,
+    /// Who may use the HTTP API: anyone here, or with iam who signs, as on AWS.
+    #[arg(long, value_name = "WHO", value_enum, default_value_t)]
+    pub auth: Auth,
+    /// An access key for --auth iam. Repeatable. Without it, a new one is made and told at the start.
+    #[arg(long = "access-key", value_name = "ID:SECRET[:TOKEN]")]
+    pub access_keys: Vec<AccessKey>,
     /// How long the region takes for what takes AWS minutes.
     #[arg(skip)]
     pub pace: Pace,
@@ -41,7 +71,17 @@ impl Options {
     #[must_use]
     pub fn on_free_ports() -> Self {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self { api: free, aws: free, sftp: free, site: free, data: None, settings: Vec::new(), pace: Pace::default() }
+        Self {
+            api: free,
+            aws: free,
+            sftp: free,
+            site: free,
+            data: None,
+            settings: Vec::new(),
+            auth: Auth::None,
+            access_keys: Vec::new(),
+            pace: Pace::default(),
+        }
     }
 
     /// The same with a template parameter set.
@@ -49,6 +89,23 @@ impl Options {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The access keys that the HTTP API accepts; a new one if none is given. None: nobody has to sign.
+    ///
+    /// # Errors
+    /// When keys are given that nothing asks for, or two keys have one id.
+    pub fn keys(&self) -> anyhow::Result<Option<Vec<AccessKey>>> {
+        if self.auth == Auth::None {
+            anyhow::ensure!(self.access_keys.is_empty(), "--access-key is for signed requests: add --auth iam");
+            return Ok(None);
+        }
+        let mut ids = HashSet::new();
+        if let Some(twice) = self.access_keys.iter().find(|key| !ids.insert(key.id())) {
+            anyhow::bail!("--access-key gives {} twice: give each access key once", twice.id());
+        }
+        let given = self.access_keys.clone();
+        Ok(Some(if given.is_empty() { vec![AccessKey::generate()] } else { given }))
     }
 
     /// The template parameters that were set; the last one of a name counts.
@@ -80,6 +137,20 @@ mod tests {
         for bad in ["0.0.0.0:9000", "192.168.1.2:9000", "[::1]:9000", "localhost:9000", "9000", "127.0.0.1:70000"] {
             assert!(loopback(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn keys_are_there_only_where_requests_are_signed() {
+        let (free, key): (_, AccessKey) = (Options::on_free_ports(), "AKIAME:secret".parse().unwrap());
+        assert_eq!(free.keys().unwrap(), None);
+        let needless = Options { access_keys: vec![key.clone()], ..free.clone() };
+        assert!(needless.keys().unwrap_err().to_string().contains("--auth iam"));
+        let signed = Options { auth: Auth::Iam, ..free };
+        assert_eq!(signed.keys().unwrap().unwrap().len(), 1, "one is made");
+        let given = Options { access_keys: vec![key.clone()], ..signed.clone() };
+        assert_eq!(given.keys().unwrap(), Some(vec![key.clone()]));
+        let twice = Options { access_keys: vec![key.clone(), key], ..signed };
+        assert!(twice.keys().unwrap_err().to_string().contains("AKIAME"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What a region says at its start: where it listens, what is there, and how to try it.
 
 use crate::{
+    context::REGION,
+    gateway::auth::keys::AccessKey,
     region::{Addresses, Region},
     seed,
 };
@@ -12,10 +14,11 @@ pub fn print(region: &Region) {
         || "nothing (start with --data DIR to keep it)".into(),
         |directory| directory.display().to_string(),
     );
+    let api_note = if region.keys().is_empty() { "" } else { "   (signed requests only)" };
     println!(
         "Wharfinger is running on a region of its own. Nothing leaves this machine.
 
-  HTTP API      http://{}
+  HTTP API      http://{}{api_note}
   AWS endpoint  http://{}   (any credentials)
   SFTP          {}          (once a server is online)
   Site          http://{}   (ECS service web)
@@ -23,15 +26,47 @@ pub fn print(region: &Region) {
 ",
         at.api, at.aws, at.sftp, at.site,
     );
+    let curl = match region.keys().first() {
+        None => "curl -sS",
+        Some(key) => {
+            println!("{}", signing(key));
+            "signed"
+        }
+    };
     if region.found_again() {
-        println!("Everything is as you left it. Look at it:\n\n  curl -sS http://{}/v1/servers\n", at.api);
+        println!("Everything is as you left it. Look at it:\n\n  {curl} http://{}/v1/servers\n", at.api);
     } else {
-        println!("{}", first_steps(&at));
+        println!("{}", first_steps(&at, curl));
     }
     println!("Ctrl-C ends it.");
 }
 
-fn first_steps(at: &Addresses) -> String {
+/// How to sign with `key`. curl signs since 7.75; of a header without a value it would sign what it does not send, so
+/// the token is named only where there is one, in a word without spaces, for shells that split and shells that do not.
+fn signing(key: &AccessKey) -> String {
+    let token = key.session_token().map_or_else(
+        || "  unset AWS_SESSION_TOKEN".to_owned(),
+        |token| format!("  export AWS_SESSION_TOKEN={}", quote(token)),
+    );
+    format!(
+        "Requests to the HTTP API must be signed. Paste this into the terminal from which you call it:
+
+  export AWS_REGION={REGION} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}
+{token}
+  signed() {{ curl -sS --aws-sigv4 \"aws:amz:$AWS_REGION:execute-api\" --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" ${{AWS_SESSION_TOKEN:+-Hx-amz-security-token:$AWS_SESSION_TOKEN}} \"$@\"; }}
+",
+        key.id(),
+        quote(key.secret()),
+    )
+}
+
+/// As one word of a shell.
+fn quote(text: &str) -> String {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./+=".contains(&byte));
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+fn first_steps(at: &Addresses, curl: &str) -> String {
     format!(
         "It has what people have before they begin: VPC {vpc}, EFS file system {file_system} with the
 directory /sites/blog, Elastic IP {address}, and the ECS service web of the cluster local,
@@ -40,14 +75,14 @@ whose containers do not mount the file system yet.
 Try it; paste this into a second terminal:
 
   api=http://{api}
-  curl -sS -X PUT $api/v1/servers/main -d '{server}'
-  curl -sS -X PUT $api/v1/sites/blog -d '{blog}'
+  {curl} -X PUT $api/v1/servers/main -d '{server}'
+  {curl} -X PUT $api/v1/sites/blog -d '{blog}'
   [ -f alice ] || ssh-keygen -q -t ed25519 -N '' -f alice
-  curl -sS -X PUT $api/v1/servers/main/users/alice -d \"{{\\\"public_keys\\\":[\\\"$(cat alice.pub)\\\"],\\\"site\\\":\\\"blog\\\"}}\"
-  curl -sS $api/v1/servers/main          # until status.power is online
+  {curl} -X PUT $api/v1/servers/main/users/alice -d \"{{\\\"public_keys\\\":[\\\"$(cat alice.pub)\\\"],\\\"site\\\":\\\"blog\\\"}}\"
+  {curl} $api/v1/servers/main          # until status.power is online
   echo '<h1>Ahoy</h1>' > index.html
   echo 'put index.html' | sftp -i alice -P {port} -o UserKnownHostsFile=hosts -o StrictHostKeyChecking=accept-new alice@{host}
-  curl -sS $api/v1/sites/blog/rollouts   # until the state is succeeded
+  {curl} $api/v1/sites/blog/rollouts   # until the state is succeeded
   curl -sS http://{site}/
 ",
         vpc = seed::VPC,

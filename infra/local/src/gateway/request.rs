@@ -6,16 +6,54 @@ use axum::http::{HeaderMap, header, request::Parts};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
-use super::route::Selected;
+use super::{auth::keys::AccessKey, route::Selected};
 use crate::{clock::Clock, context::ACCOUNT};
 
 /// The id of the one HTTP API of a region.
 const API_ID: &str = "wharfinger";
 
+/// Who asks on a route of IAM.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Caller {
+    access_key: String,
+    user: String,
+}
+
+impl Caller {
+    /// The user whose key has signed.
+    pub(super) fn verified(key: &AccessKey) -> Self {
+        Self { access_key: key.id().to_owned(), user: key.user().to_owned() }
+    }
+
+    /// Where signatures are not checked: the access key that the request names, if it is signed, or `local`.
+    pub(super) fn claimed(headers: &HeaderMap) -> Self {
+        let signed = text_of(headers, header::AUTHORIZATION).and_then(|text| text.strip_prefix("AWS4-HMAC-SHA256 "));
+        let credential =
+            signed.and_then(|text| text.split("Credential=").nth(1)).and_then(|text| text.split('/').next());
+        let user = credential.unwrap_or("local").to_owned();
+        Self { access_key: user.clone(), user }
+    }
+
+    /// `requestContext.authorizer.iam` of payload format 2.0.
+    fn to_iam(&self) -> Value {
+        json!({
+            "accessKey": self.access_key,
+            "accountId": ACCOUNT,
+            "callerId": self.user,
+            "cognitoIdentity": null,
+            "principalOrgId": null,
+            "userArn": format!("arn:aws:iam::{ACCOUNT}:user/{}", self.user),
+            "userId": self.user,
+        })
+    }
+}
+
+/// The event. `caller` is there on routes of IAM.
 pub(super) fn to_event(
     parts: &Parts,
     body: &[u8],
     selected: &Selected<'_>,
+    caller: Option<&Caller>,
     source: SocketAddr,
     clock: &Clock,
 ) -> Value {
@@ -26,7 +64,7 @@ pub(super) fn to_event(
         "rawPath": parts.uri.path(),
         "rawQueryString": query,
         "headers": join_headers(&parts.headers, parts.uri.authority().map(ToString::to_string)),
-        "requestContext": request_context(parts, selected, source, clock),
+        "requestContext": request_context(parts, selected, caller, source, clock),
         "isBase64Encoded": false,
     });
     let cookies = read_cookies(&parts.headers);
@@ -48,12 +86,18 @@ pub(super) fn to_event(
     event
 }
 
-fn request_context(parts: &Parts, selected: &Selected<'_>, source: SocketAddr, clock: &Clock) -> Value {
+fn request_context(
+    parts: &Parts,
+    selected: &Selected<'_>,
+    caller: Option<&Caller>,
+    source: SocketAddr,
+    clock: &Clock,
+) -> Value {
     let now = clock.now();
     let host = text_of(&parts.headers, header::HOST).unwrap_or("localhost");
     let domain = host.rsplit_once(':').map_or(host, |(domain, _)| domain);
     let mut context = json!({
-        "accountId": if selected.route.iam { ACCOUNT } else { "anonymous" },
+        "accountId": if caller.is_some() { ACCOUNT } else { "anonymous" },
         "apiId": API_ID,
         "domainName": domain,
         "domainPrefix": domain.split('.').next(),
@@ -70,26 +114,10 @@ fn request_context(parts: &Parts, selected: &Selected<'_>, source: SocketAddr, c
         "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
         "timeEpoch": now.as_millisecond(),
     });
-    if selected.route.iam {
-        context["authorizer"] = json!({ "iam": identity(&parts.headers) });
+    if let Some(caller) = caller {
+        context["authorizer"] = json!({ "iam": caller.to_iam() });
     }
     context
-}
-
-/// Who asks: the access key of the signature, if there is one. The signature itself is not checked.
-fn identity(headers: &HeaderMap) -> Value {
-    let signed = text_of(headers, header::AUTHORIZATION).and_then(|text| text.strip_prefix("AWS4-HMAC-SHA256 "));
-    let credential = signed.and_then(|text| text.split("Credential=").nth(1)).and_then(|text| text.split('/').next());
-    let user = credential.unwrap_or("local");
-    json!({
-        "accessKey": user,
-        "accountId": ACCOUNT,
-        "callerId": user,
-        "cognitoIdentity": null,
-        "principalOrgId": null,
-        "userArn": format!("arn:aws:iam::{ACCOUNT}:user/{user}"),
-        "userId": user,
-    })
 }
 
 fn text_of(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
@@ -152,6 +180,7 @@ mod tests {
             &parts,
             body,
             &selected,
+            Some(&Caller::claimed(&parts.headers)),
             "127.0.0.1:5000".parse().unwrap(),
             &Clock::starting_at("2026-03-06T10:15:30Z".parse().unwrap()),
         )

@@ -20,7 +20,7 @@ async fn start(answer: Result<Value, FunctionError>, duration: Duration) -> Stri
     let functions = vec![plan::Function { routes: vec![route], ..function("api") }];
     let lambda = Recorder::new(vec![answer], duration).lambda(functions.clone());
     tokio::spawn(async move {
-        serve(listener, &functions, lambda, context().clock, CancellationToken::new()).await.unwrap();
+        serve(listener, &functions, lambda, context().clock, None, CancellationToken::new()).await.unwrap();
     });
     format!("http://{address}")
 }
@@ -61,4 +61,29 @@ async fn a_function_that_fails_is_an_internal_error() {
 async fn a_function_that_takes_too_long_is_unavailable() {
     let address = start(Ok(json!({})), Duration::from_secs(60)).await;
     assert_eq!(put(&address, "/v1/x", vec![]).await, (503, json!({ "message": "Service Unavailable" })));
+}
+
+/// A front whose one route is of IAM or not, and which asks for signatures of one key.
+async fn start_guarded(iam: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (method, path) = ("ANY".to_owned(), "/v1/{proxy+}".to_owned());
+    let route = plan::Route { method, path, timeout: Duration::from_secs(5), iam };
+    let functions = vec![plan::Function { routes: vec![route], ..function("api") }];
+    let answer = json!({ "statusCode": 200, "body": "{\"a\":1}" });
+    let lambda = Recorder::new(vec![Ok(answer)], Duration::ZERO).lambda(functions.clone());
+    let keys = Some(vec!["AKIAME:secret".parse().unwrap()]);
+    tokio::spawn(async move {
+        serve(listener, &functions, lambda, context().clock, keys, CancellationToken::new()).await.unwrap();
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn only_routes_of_iam_ask_for_a_signature() {
+    let guarded = start_guarded(true).await;
+    assert_eq!(put(&guarded, "/v1/x", vec![]).await, (403, json!({ "message": "Forbidden" })));
+    assert_eq!(put(&guarded, "/v2/x", vec![]).await, (404, json!({ "message": "Not Found" })), "there is no route");
+    let open = start_guarded(false).await;
+    assert_eq!(put(&open, "/v1/x", vec![]).await, (200, json!({ "a": 1 })));
 }

@@ -18,6 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     aws::{calls::Calls, error::AwsError, faults::Faults, front::Services, sqs::Sqs},
+    gateway::auth::keys::AccessKey,
     lambda::Lambda,
     options::Options,
     template::plan::Plan,
@@ -42,6 +43,7 @@ pub struct Addresses {
 /// A running region. It ends with [`Region::stop`].
 pub struct Region {
     addresses: Addresses,
+    keys: Vec<AccessKey>,
     services: Services,
     sqs: Arc<Sqs>,
     lambda: Lambda,
@@ -73,6 +75,12 @@ impl Region {
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// The access keys that its HTTP API asks for. None is there when nobody has to sign.
+    #[must_use]
+    pub fn keys(&self) -> &[AccessKey] {
+        &self.keys
     }
 
     /// The directory that keeps its state, if it is kept.

@@ -45,6 +45,7 @@ struct Listeners {
 }
 
 pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result<Region> {
+    let keys = options.keys()?;
     let store = Store::open(options.data.as_deref())?;
     let listeners = bind(&options).await?;
     let addresses = listeners.addresses;
@@ -72,12 +73,11 @@ pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result
     let delivery =
         rules::Delivery { sqs: Arc::clone(&built.sqs), lambda: lambda.clone(), clock: context.clock.clone() };
     rules::start(plan.rules.clone(), events, &delivery, &stopping, &tasks);
-    let (functions, api_lambda, clock, open) =
-        (plan.functions.clone(), lambda.clone(), context.clock.clone(), stopping.clone());
-    tasks.spawn(report(
-        "HTTP API",
-        async move { gateway::serve(listeners.api, &functions, api_lambda, clock, open).await },
-    ));
+    let (functions, api_lambda, clock, accepted, open) =
+        (plan.functions.clone(), lambda.clone(), context.clock.clone(), keys.clone(), stopping.clone());
+    tasks.spawn(report("HTTP API", async move {
+        gateway::serve(listeners.api, &functions, api_lambda, clock, accepted, open).await
+    }));
 
     let kept: Vec<_> = built.services.iter().cloned().collect();
     let writing = CancellationToken::new();
@@ -87,6 +87,7 @@ pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result
     });
     Ok(Region {
         addresses,
+        keys: keys.unwrap_or_default(),
         services: built.services,
         sqs: built.sqs,
         lambda,

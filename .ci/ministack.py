@@ -25,6 +25,7 @@ from awscli.customizations.cloudformation.yamlhelper import yaml_dump, yaml_pars
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
+import ministack_ec2
 import ministack_site
 from region import wait_until
 
@@ -37,7 +38,7 @@ SOURCES = {"aws.transfer": "carried.transfer", "aws.ecs": "carried.ecs"}
 
 
 def main(wharfinger, ministack):
-    ports = dict(zip(["gateway", "unused", "transfer", "sftp"], free_ports(4)))
+    ports = dict(zip(["gateway", "unused", "ec2", "transfer", "sftp"], free_ports(5)))
     with tempfile.TemporaryDirectory() as home, running_ministack(ministack, ports, home):
         home = pathlib.Path(home)
         site = deploy_site(home)
@@ -74,7 +75,9 @@ def running_ministack(program, ports, home):
         "SFTP_PORT": str(ports["unused"]),
         "IOT_MTLS_ENABLED": "0",
         "AWS_ENDPOINT_URL_TRANSFER": f"http://127.0.0.1:{ports['transfer']}",
+        "AWS_ENDPOINT_URL_EC2": f"http://127.0.0.1:{ports['ec2']}",
     }
+    ministack_ec2.start(ports["ec2"], endpoint)
     with open(f"{home}/ministack.log", "w") as log:
         process = subprocess.Popen([program], env=environment, cwd=home, stdout=log, stderr=log)
         try:
@@ -98,7 +101,8 @@ def running_transfer(program, site, ports, home):
     beside.write_text(json.dumps(there))
     addresses = ["--aws", f"127.0.0.1:{ports['transfer']}", "--sftp", f"127.0.0.1:{ports['sftp']}"]
     command = [program, "transfer", "--beside", beside, *addresses, "--metric-period", str(METRIC_PERIOD)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    environment = os.environ | {"AWS_ENDPOINT_URL_EC2": f"http://127.0.0.1:{ports['ec2']}"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         for line in process.stdout:
             if line.startswith("Files"):
@@ -264,7 +268,7 @@ def tell_story(api, site, ports, home):
     def ready():
         main = api("GET", "/v1/servers/main")["status"]
         alice = api("GET", "/v1/servers/main/users/alice")["status"]
-        return main.get("power") == "online" and alice.get("state") == "ready"
+        return main.get("power") == "online" and main["settled"] and alice.get("state") == "ready"
 
     step("the server is online and alice is ready", ready)
     upload(ports, home)

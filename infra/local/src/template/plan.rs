@@ -6,9 +6,11 @@ use serde_json::{Map, Value};
 
 use super::{
     TemplateError, document,
+    http_api::HttpApi,
     intrinsic::{Scope, plain_text},
     parameter,
     resource::{self, Fields},
+    rule,
 };
 use crate::events::{pattern::Pattern, schedule::Expression};
 
@@ -60,6 +62,18 @@ pub struct Queue {
     pub retention: Duration,
     /// Where messages go that were received too often.
     pub redrive: Option<Redrive>,
+    /// Whose dead letters it takes.
+    pub redrive_sources: RedriveSources,
+}
+
+/// The queues that may name a queue as their dead-letter queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RedriveSources {
+    /// Every queue.
+    #[default]
+    All,
+    /// Those of these ARNs.
+    These(Vec<String>),
 }
 
 /// The rule that moves a message to a dead-letter queue.
@@ -102,6 +116,26 @@ pub struct Function {
     pub routes: Vec<Route>,
     /// The queues that it works on.
     pub mappings: Vec<Mapping>,
+    /// What becomes of events that nobody waits for, if it fails.
+    pub asynchronous: Asynchronous,
+}
+
+/// How Lambda invokes a function where nobody waits for the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asynchronous {
+    /// How often a failed event is tried again, at most 2.
+    pub retries: u32,
+    /// How old an event may be to be tried again.
+    pub maximum_age: Duration,
+    /// The ARN of the queue that is told of events that failed each time.
+    pub on_failure_arn: Option<String>,
+}
+
+/// AWS's own: two more tries within six hours, then the event is dropped.
+impl Default for Asynchronous {
+    fn default() -> Self {
+        Self { retries: 2, maximum_age: Duration::from_hours(6), on_failure_arn: None }
+    }
 }
 
 /// A route of the HTTP API.
@@ -202,6 +236,7 @@ impl Plan {
         let parameters = parameter::resolve(&section("Parameters"), settings)?;
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         let scope = Scope { parameters, conditions: section("Conditions"), resources: section("Resources"), endpoint };
+        rule::check(&section("Rules"), &scope)?;
         let globals = section("Globals").get("Function").and_then(Value::as_object).cloned().unwrap_or_default();
         let mut plan = Self {
             parameters: scope.parameters.clone(),
@@ -210,15 +245,25 @@ impl Plan {
             functions: vec![],
             rules: vec![],
         };
+        let refuse = |(resource, problem): (String, String)| TemplateError::Resource { resource, problem };
+        let mut api = HttpApi::default();
         for (logical, body) in &scope.resources {
-            plan.add(&scope, &globals, logical, body)
-                .map_err(|problem| TemplateError::Resource { resource: logical.clone(), problem })?;
+            plan.add(&mut api, &scope, &globals, logical, body)
+                .map_err(|problem| refuse((logical.clone(), problem)))?;
         }
+        api.join(&mut plan.functions).map_err(refuse)?;
         plan.check_references()?;
         Ok(plan)
     }
 
-    fn add(&mut self, scope: &Scope, globals: &Map<String, Value>, logical: &str, body: &Value) -> Result<(), String> {
+    fn add(
+        &mut self,
+        api: &mut HttpApi,
+        scope: &Scope,
+        globals: &Map<String, Value>,
+        logical: &str,
+        body: &Value,
+    ) -> Result<(), String> {
         if let Some(condition) = body.get("Condition").and_then(Value::as_str)
             && !scope.holds(condition)?
         {
@@ -229,12 +274,12 @@ impl Plan {
             "AWS::DynamoDB::Table" => self.tables.push(resource::read_table(&fields)?),
             "AWS::SQS::Queue" => self.queues.push(resource::read_queue(&fields)?),
             "AWS::Events::Rule" => self.rules.extend(resource::read_rule(&fields)?),
-            "AWS::Serverless::HttpApi" => resource::check_http_api(&fields)?,
             "AWS::Serverless::Function" => {
                 let (function, rules) = resource::read_function(&fields.with_globals(globals))?;
                 self.functions.push(function);
                 self.rules.extend(rules);
             }
+            other if api.add(other, &fields)? => {}
             other if resource::would_run(other) => return Err(format!("the local region can't run {other}")),
             _ => {}
         }
@@ -253,10 +298,14 @@ impl Plan {
             if let Some(redrive) = queue.redrive.as_ref().filter(|redrive| !has_queue(&redrive.target_arn)) {
                 return Err(missing(&queue.logical, &redrive.target_arn));
             }
+            self.check_redrive(queue)?;
         }
         for function in &self.functions {
             if let Some(mapping) = function.mappings.iter().find(|mapping| !has_queue(&mapping.queue_arn)) {
                 return Err(missing(&function.logical, &mapping.queue_arn));
+            }
+            if let Some(arn) = function.asynchronous.on_failure_arn.as_ref().filter(|arn| !has_queue(arn)) {
+                return Err(missing(&function.logical, arn));
             }
         }
         for (rule, target) in self.rules.iter().flat_map(|rule| rule.targets.iter().map(move |target| (rule, target))) {
@@ -272,6 +321,30 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// The dead-letter queue takes letters of `queue`.
+    fn check_redrive(&self, queue: &Queue) -> Result<(), TemplateError> {
+        let Some(redrive) = &queue.redrive else { return Ok(()) };
+        let target = self.queues.iter().find(|other| other.arn == redrive.target_arn);
+        match target.map(|target| &target.redrive_sources) {
+            Some(RedriveSources::These(sources)) if !sources.contains(&queue.arn) => Err(TemplateError::Resource {
+                resource: queue.logical.clone(),
+                problem: format!("the RedriveAllowPolicy of {} doesn't name it", redrive.target_arn),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the queue of that ARN is where others put what they give up on.
+    #[must_use]
+    pub fn takes_dead_letters(&self, arn: &str) -> bool {
+        let of_queues =
+            self.queues.iter().filter_map(|queue| queue.redrive.as_ref()).map(|redrive| &redrive.target_arn);
+        let of_functions = self.functions.iter().filter_map(|function| function.asynchronous.on_failure_arn.as_ref());
+        let targets = self.rules.iter().flat_map(|rule| &rule.targets);
+        let of_rules = targets.filter_map(|target| target.dead_letter_arn.as_ref());
+        of_queues.chain(of_functions).chain(of_rules).any(|dead| dead == arn)
     }
 
     /// The function of that logical name.
@@ -373,7 +446,7 @@ mod tests {
         let table = &plan.tables[0];
         assert_eq!(table.create["TableName"], "wharfinger-Table");
         assert_eq!(table.create["KeySchema"][0], json!({ "AttributeName": "pk", "KeyType": "HASH" }));
-        assert_eq!(table.time_to_live.as_deref(), None);
+        assert_eq!(table.time_to_live.as_deref(), Some("expires_at"));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What a local region has to make and run, read from the template: tables, queues, functions and what wakes them.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value};
@@ -357,122 +360,5 @@ impl Plan {
     #[must_use]
     pub fn queue(&self, logical: &str) -> Option<&Queue> {
         self.queues.iter().find(|queue| queue.logical == logical)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const TEMPLATE: &str = include_str!("../../../template.yaml");
-    const ENDPOINT: &str = "http://127.0.0.1:4566";
-
-    fn read(settings: &[(&str, &str)]) -> Result<Plan, TemplateError> {
-        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Plan::read(TEMPLATE, &settings, ENDPOINT)
-    }
-
-    #[test]
-    fn the_deployed_template_gives_four_functions_with_their_programs() {
-        let plan = read(&[]).unwrap();
-        let binaries: Vec<_> = plan.functions.iter().map(|function| function.binary.as_str()).collect();
-        assert_eq!(binaries, ["wharfinger-api", "wharfinger-autostop", "wharfinger-reconcile", "wharfinger-rollout"]);
-    }
-
-    #[test]
-    fn globals_are_the_ground_of_each_function() {
-        let plan = read(&[]).unwrap();
-        let api = plan.function("ApiFunction").unwrap();
-        let reconcile = plan.function("ReconcileFunction").unwrap();
-        assert_eq!((api.timeout, api.memory_mb), (Duration::from_secs(15), 256));
-        assert_eq!((reconcile.timeout, reconcile.memory_mb), (Duration::from_secs(30), 128));
-        assert_eq!(reconcile.environment["TABLE_NAME"], "wharfinger-Table");
-        assert_eq!(reconcile.environment["SERVERS_QUEUE_URL"], plan.queue("ServersQueue").unwrap().url);
-        assert_eq!(reconcile.environment["SECRET_PREFIX"], "wharfinger/");
-        let role = "arn:aws:iam::000000000000:role/wharfinger-TransferUserRole";
-        assert_eq!(reconcile.environment["TRANSFER_USER_ROLE_ARN"], role);
-    }
-
-    #[test]
-    fn a_setting_reaches_what_refers_to_it() {
-        let role = "arn:aws:iam::111122223333:role/mine";
-        let plan = read(&[
-            ("TransferUserRoleArn", role),
-            ("MetricPeriodSeconds", "5"),
-            ("SweepSchedule", "rate(10 seconds)"),
-            ("QueueVisibilitySeconds", "7"),
-        ])
-        .unwrap();
-        assert_eq!(plan.function("ReconcileFunction").unwrap().environment["TRANSFER_USER_ROLE_ARN"], role);
-        assert_eq!(plan.function("AutostopFunction").unwrap().environment["METRIC_PERIOD_SECONDS"], "5");
-        assert_eq!(plan.queue("TicksQueue").unwrap().visibility, Duration::from_secs(7));
-        let schedules: Vec<_> = plan.rules.iter().filter_map(|rule| rule.schedule.clone()).collect();
-        assert_eq!(schedules, [Expression::Rate(Duration::from_secs(10))]);
-    }
-
-    #[test]
-    fn each_event_source_of_the_deployed_template_is_wired() {
-        let plan = read(&[]).unwrap();
-        let route = &plan.function("ApiFunction").unwrap().routes[0];
-        assert_eq!((route.method.as_str(), route.path.as_str(), route.iam), ("ANY", "/v1/{proxy+}", true));
-        let rollout = plan.function("RolloutFunction").unwrap();
-        let changes = &rollout.mappings[0];
-        assert_eq!(changes.queue_arn, plan.queue("ChangesQueue").unwrap().arn);
-        assert_eq!((changes.batch_size, changes.window), (1000, Duration::from_secs(1)));
-        assert!(changes.report_batch_item_failures);
-        assert_eq!(changes.maximum_concurrency, Some(5));
-        let redrive = plan.queue("ChangesQueue").unwrap().redrive.clone().unwrap();
-        assert_eq!(redrive.target_arn, plan.queue("ChangesDeadLetters").unwrap().arn);
-        assert_eq!(redrive.max_receive_count, 5);
-    }
-
-    #[test]
-    fn the_uploads_rule_takes_uploads_and_leaves_logins() {
-        let plan = read(&[]).unwrap();
-        let rule = plan.rules.iter().find(|rule| rule.name == "wharfinger-UploadsRule").unwrap();
-        let pattern = rule.pattern.as_ref().unwrap();
-        let event = |kind: &str| json!({ "source": "aws.transfer", "detail-type": kind, "detail": {} });
-        assert!(pattern.matches(&event("SFTP Server File Upload Completed")));
-        assert!(!pattern.matches(&event("SFTP Server File Download Completed")));
-        assert_eq!(rule.targets[0].destination, Destination::Queue(plan.queue("ChangesQueue").unwrap().arn.clone()));
-        assert_eq!(rule.targets[0].dead_letter_arn, Some(plan.queue("ChangesDeadLetters").unwrap().arn.clone()));
-    }
-
-    #[test]
-    fn the_table_is_created_as_declared() {
-        let plan = read(&[]).unwrap();
-        let table = &plan.tables[0];
-        assert_eq!(table.create["TableName"], "wharfinger-Table");
-        assert_eq!(table.create["KeySchema"][0], json!({ "AttributeName": "pk", "KeyType": "HASH" }));
-        assert_eq!(table.time_to_live.as_deref(), Some("expires_at"));
-    }
-
-    #[test]
-    fn a_resource_that_would_have_to_run_is_refused_by_name() {
-        let text = "Resources:\n  Flow: { Type: AWS::StepFunctions::StateMachine }\n";
-        let error = Plan::read(text, &BTreeMap::new(), ENDPOINT).unwrap_err().to_string();
-        assert!(error.contains("resource Flow") && error.contains("AWS::StepFunctions::StateMachine"), "{error}");
-    }
-
-    #[test]
-    fn a_large_batch_needs_a_window_as_on_aws() {
-        let text = TEMPLATE.replace("MaximumBatchingWindowInSeconds: 1", "MaximumBatchingWindowInSeconds: 0");
-        let error = Plan::read(&text, &BTreeMap::new(), ENDPOINT).unwrap_err().to_string();
-        assert!(error.contains("RolloutFunction") && error.contains("MaximumBatchingWindowInSeconds"), "{error}");
-    }
-
-    #[test]
-    fn an_event_of_an_unknown_type_is_refused() {
-        let text = TEMPLATE.replace("Type: Schedule", "Type: Kinesis");
-        let error = Plan::read(&text, &BTreeMap::new(), ENDPOINT).unwrap_err().to_string();
-        assert!(error.contains("AutostopFunction") && error.contains("Kinesis"), "{error}");
-    }
-
-    #[test]
-    fn a_schedule_that_aws_would_refuse_names_the_function() {
-        let error = read(&[("SweepSchedule", "rate(soon)")]).unwrap_err().to_string();
-        assert!(error.contains("AutostopFunction") && error.contains("rate(5 minutes)"), "{error}");
     }
 }

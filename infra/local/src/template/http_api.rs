@@ -11,6 +11,8 @@ use super::{
     resource::Fields,
 };
 
+const NO_TOKENS: &str = "the local region can't check tokens; leave Authorization at iam";
+
 /// What routes and functions are joined by.
 #[derive(Debug, Default)]
 pub struct HttpApi {
@@ -47,7 +49,7 @@ impl HttpApi {
                 self.deployed = true;
             }
             "AWS::ApiGatewayV2::Authorizer" => {
-                return Err("the local region can't check tokens; leave Authorization at iam".to_owned());
+                return Err(NO_TOKENS.to_owned());
             }
             "AWS::ApiGatewayV2::Integration" => {
                 let name = fields.scope.physical_name(fields.logical)?;
@@ -132,6 +134,7 @@ fn read_route(fields: &Fields<'_>) -> Result<OpenRoute, String> {
     let iam = match fields.text("AuthorizationType")?.as_deref() {
         None | Some("NONE") => false,
         Some("AWS_IAM") => true,
+        Some("JWT") => return Err(NO_TOKENS.to_owned()),
         Some(other) => return Err(format!("the local region knows the authorization AWS_IAM, not {other}")),
     };
     let target = fields.text("Target")?.ok_or("it has no Target")?;

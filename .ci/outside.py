@@ -72,7 +72,7 @@ def look_around(transfer):
     tables = boto3.client("dynamodb").list_tables()["TableNames"]
     assert len(tables) == 1, tables
     queues = boto3.client("sqs").list_queues()["QueueUrls"]
-    assert len(queues) == 6, queues
+    assert len(queues) == 7, queues
 
 
 def make_server(transfer):

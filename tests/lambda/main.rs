@@ -15,7 +15,7 @@ use wharfinger_local::{
     context::{Context, Pace},
     events::bus::EventBus,
     lambda::{FunctionError, Lambda, Runner, logs::Logs, process::Processes},
-    template::plan::Function,
+    template::plan::{Asynchronous, Function},
 };
 
 /// Long enough for a busy machine; a test that waits so long has failed.
@@ -70,6 +70,7 @@ fn function(binary: &str) -> Function {
         reserved_concurrency: None,
         routes: vec![],
         mappings: vec![],
+        asynchronous: Asynchronous::default(),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
 pub(crate) struct Call {
     /// When it came, to the millisecond.
     pub(crate) now: Timestamp,
-    /// The caller's ARN, or `anonymous` where the gateway asks for no identity.
+    /// The caller's ARN, with a token its `sub`, or `anonymous` where the gateway asks for no identity.
     pub(crate) caller: String,
     path: Vec<(String, String)>,
     query: Option<String>,
@@ -66,7 +66,11 @@ impl FromRequest<Api> for Call {
 
 fn caller(extensions: &http::Extensions) -> Option<String> {
     match extensions.get::<RequestContext>()? {
-        RequestContext::ApiGatewayV2(context) => context.authorizer.as_ref()?.iam.as_ref()?.user_arn.clone(),
+        RequestContext::ApiGatewayV2(context) => {
+            let authorizer = context.authorizer.as_ref()?;
+            let of_token = || authorizer.jwt.as_ref()?.claims.get("sub").cloned();
+            authorizer.iam.as_ref().and_then(|iam| iam.user_arn.clone()).or_else(of_token)
+        }
         _ => None,
     }
 }
@@ -121,5 +125,31 @@ impl Call {
             b"" | b"{}" => Ok(()),
             _ => Err(Problem::field("", "this request takes no body: leave it empty")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn caller_with(authorizer: &Value) -> Option<String> {
+        let context = json!({
+            "accountId": "000000000000", "apiId": "api", "stage": "$default", "timeEpoch": 0, "authorizer": authorizer,
+            "http": { "method": "GET", "path": "/v1/servers", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1" },
+        });
+        let mut extensions = http::Extensions::new();
+        extensions.insert(RequestContext::ApiGatewayV2(serde_json::from_value(context).unwrap()));
+        caller(&extensions)
+    }
+
+    #[test]
+    fn a_caller_is_known_by_arn_or_by_the_subject_of_a_token() {
+        let iam = json!({ "iam": { "userArn": "arn:aws:iam::000000000000:user/alice" } });
+        let jwt = json!({ "jwt": { "claims": { "sub": "alice", "iss": "https://issuer" }, "scopes": null } });
+        assert_eq!(caller_with(&iam).as_deref(), Some("arn:aws:iam::000000000000:user/alice"));
+        assert_eq!(caller_with(&jwt).as_deref(), Some("alice"));
+        assert_eq!(caller_with(&json!({ "jwt": { "claims": {}, "scopes": null } })), None);
     }
 }

@@ -60,14 +60,14 @@ fn read(body: &str, now: Timestamp) -> Result<Message, String> {
     if let Some(event) = change::read(&body, now) {
         return Ok(Message::Upload(event));
     }
-    if body["source"] == "aws.ecs" {
+    if body["detail-type"] == "ECS Deployment State Change" {
         let service = body["resources"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let service = service.into_iter().find(|arn| arn.contains(":service/"));
         return service.map(|arn| Message::Deployment(arn.to_owned())).ok_or_else(|| "it names no service".to_owned());
     }
     serde_json::from_value::<SiteTick>(body)
         .map(|tick| Message::Tick(tick.site))
-        .map_err(|error| format!("it is neither an event of aws.transfer or aws.ecs nor a tick: {error}"))
+        .map_err(|error| format!("it is neither an event of Transfer Family or ECS nor a tick: {error}"))
 }
 
 /// Whether `arn` is the service `service` of `cluster`. ARNs of the old form don't name the cluster.
@@ -99,7 +99,7 @@ mod tests {
         let batch = batch(&[
             r#"{"site":"blog"}"#,
             r#"{"source":"aws.transfer","detail-type":"SFTP Server File Upload Completed","detail":{}}"#,
-            r#"{"source":"aws.ecs","resources":["arn:aws:ecs:us-east-1:1:service/local/web"],"detail":{}}"#,
+            r#"{"source":"aws.ecs","detail-type":"ECS Deployment State Change","resources":["arn:aws:ecs:us-east-1:1:service/local/web"],"detail":{}}"#,
         ]);
         assert_eq!((batch.ticks.len(), batch.uploads.len(), batch.deployments.len()), (1, 1, 1));
         assert!(batch.failed.is_empty());
@@ -107,7 +107,14 @@ mod tests {
 
     #[test]
     fn what_can_t_be_read_is_reported_and_nothing_else() {
-        let batch = batch(&["{", "[]", "{}", r#"{"site":"No Name"}"#, r#"{"source":"aws.ecs"}"#, r#"{"site":"blog"}"#]);
+        let batch = batch(&[
+            "{",
+            "[]",
+            "{}",
+            r#"{"site":"No Name"}"#,
+            r#"{"detail-type":"ECS Deployment State Change"}"#,
+            r#"{"site":"blog"}"#,
+        ]);
         assert_eq!(batch.failed.into_iter().collect::<Vec<_>>(), ["0", "1", "2", "3", "4"]);
         assert_eq!(batch.ticks.len(), 1);
     }

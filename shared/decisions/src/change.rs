@@ -67,12 +67,11 @@ pub struct Change {
     pub marker: bool,
 }
 
-/// Reads a Transfer Family event that was heard of at `now`. `None`: it is an event of another source.
+/// Reads a Transfer Family event that was heard of at `now`. `None`: it is another event. Whose word counts is for the
+/// rule to say, by its source: an event that was forwarded or replayed has the source of whoever did so.
 #[must_use]
 pub fn read(event: &Value, now: Timestamp) -> Option<SftpEvent> {
-    if event["source"] != "aws.transfer" {
-        return None;
-    }
+    let kind = event["detail-type"].as_str().filter(|kind| kind.starts_with("SFTP Server "))?;
     let detail = &event["detail"];
     let time = |field: &Value| field.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     let at = time(&detail["end-timestamp"]).or_else(|| time(&event["time"])).unwrap_or(now).min(now);
@@ -83,7 +82,7 @@ pub fn read(event: &Value, now: Timestamp) -> Option<SftpEvent> {
         server_id: detail["server-id"].as_str().map(ToOwned::to_owned),
         user: detail["username"].as_str().map(|user| shortened(user, 100)),
         bytes: detail["bytes"].as_u64().unwrap_or(0),
-        touched: touched(event["detail-type"].as_str().unwrap_or_default(), detail),
+        touched: touched(kind, detail),
     })
 }
 
@@ -231,7 +230,7 @@ mod tests {
             assert!(changes(kind, json!({"file-path": file("/x"), "directory-path": file("/x")})).is_empty(), "{kind}");
         }
         assert!(changes("File Upload Completed", json!({})).is_empty());
-        assert!(read(&json!({"source": "aws.s3"}), Timestamp::MAX).is_none());
+        assert!(read(&json!({"source": "aws.transfer", "detail-type": "Object Created"}), Timestamp::MAX).is_none());
         assert!(read(&json!(null), Timestamp::MAX).is_none());
     }
 
@@ -240,7 +239,7 @@ mod tests {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let event = |time: &str| {
             read(
-                &json!({"source": "aws.transfer", "time": "2025-01-01T00:00:00Z", "detail": {"end-timestamp": time}}),
+                &json!({"detail-type": "SFTP Server File Upload Completed", "time": "2025-01-01T00:00:00Z", "detail": {"end-timestamp": time}}),
                 now,
             )
         };

@@ -135,6 +135,7 @@ mod tests {
             reserved_concurrency: None,
             routes: keys.iter().map(route).collect(),
             mappings: vec![],
+            asynchronous: plan::Asynchronous::default(),
         }])
     }
 

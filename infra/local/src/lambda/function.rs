@@ -43,6 +43,14 @@ impl Running {
         &self.function.name
     }
 
+    pub(super) fn arn(&self) -> &str {
+        &self.function.arn
+    }
+
+    pub(super) fn asynchronous(&self) -> &plan::Asynchronous {
+        &self.function.asynchronous
+    }
+
     pub(super) fn is_called(&self, name: &str) -> bool {
         [&self.function.logical, &self.function.name, &self.function.arn].into_iter().any(|own| own == name)
     }

@@ -4,6 +4,7 @@
 //! one process under a paused clock, a [`Handler`]. Idle instances are used again; concurrent events start more of
 //! them; one that crashed or was killed fails its event and is replaced at the next.
 
+mod asynchronous;
 mod function;
 pub mod logs;
 pub mod mapping;
@@ -13,7 +14,10 @@ pub mod statistics;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,7 +26,7 @@ use thiserror::Error;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{function::Running, process::Processes, statistics::Statistics};
-use crate::{clock::Clock, context::Context, template::plan};
+use crate::{aws::sqs::Sqs, clock::Clock, context::Context, template::plan};
 
 /// The largest event and the largest answer of a function, in bytes.
 pub const PAYLOAD_LIMIT: usize = 6 * 1024 * 1024;
@@ -30,9 +34,6 @@ pub const PAYLOAD_LIMIT: usize = 6 * 1024 * 1024;
 /// How many instances of one function may run at a time where the template reserves nothing. AWS's account limit is
 /// 1000; this is a laptop.
 const DEFAULT_CONCURRENCY: usize = 10;
-
-/// The waits before the two further tries of an asynchronous event. AWS waits one and two minutes.
-const RETRY_WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
 /// Why an invocation has no answer.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -135,6 +136,7 @@ struct Inner {
     clock: Clock,
     stopping: CancellationToken,
     invocations: TaskTracker,
+    queues: OnceLock<Arc<Sqs>>,
 }
 
 impl Lambda {
@@ -147,8 +149,16 @@ impl Lambda {
             clock: context.clock.clone(),
             stopping: CancellationToken::new(),
             invocations: TaskTracker::new(),
+            queues: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Lets on-failure destinations be these queues. Without them, failed events are only logged.
+    #[must_use]
+    pub fn with_destinations(self, queues: Arc<Sqs>) -> Self {
+        self.inner.queues.get_or_init(|| queues);
+        self
     }
 
     /// Invokes a function and waits for its answer. `function` is its logical name, its name or its ARN. The
@@ -165,7 +175,7 @@ impl Lambda {
         joined.unwrap_or_else(|error| Err(FunctionError::Exited(error.to_string())))
     }
 
-    /// Hands an event over as EventBridge does: at once, tried three times in all, the last error logged.
+    /// Hands an event over as EventBridge does: at once, and tried again as the function's configuration says.
     ///
     /// # Errors
     /// If there is no such function, or the event is too large: nothing was taken over then.
@@ -174,24 +184,17 @@ impl Lambda {
             return Err(FunctionError::TooLarge("event", event.len()));
         }
         let running = Arc::clone(self.find(function)?);
-        let stopping = self.inner.stopping.clone();
-        let clock = self.inner.clock.clone();
-        self.inner.invocations.spawn(async move {
-            let mut waits = RETRY_WAITS.into_iter();
-            while let Err(error) = running.invoke(event.clone()).await {
-                let name = running.name();
-                let Some(wait) = waits.next() else {
-                    tracing::error!(function = name, %error, "an event was dropped after three tries");
-                    return;
-                };
-                tracing::warn!(function = name, %error, "an event failed and will be tried again");
-                tokio::select! {
-                    () = clock.sleep(wait) => {}
-                    () = stopping.cancelled() => return,
-                }
-            }
-        });
+        let (clock, stopping) = (self.inner.clock.clone(), self.inner.stopping.clone());
+        let queues = self.inner.queues.get().cloned();
+        self.inner.invocations.spawn(asynchronous::invoke(running, event, clock, stopping, queues));
         Ok(())
+    }
+
+    /// Waits until no event is in work or waits to be tried again.
+    #[cfg(test)]
+    pub(crate) async fn settle(&self) {
+        self.inner.invocations.close();
+        self.inner.invocations.wait().await;
     }
 
     /// What each function has used so far, in the template's order.

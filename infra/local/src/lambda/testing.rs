@@ -47,6 +47,7 @@ pub(crate) fn function(name: &str) -> plan::Function {
         reserved_concurrency: None,
         routes: vec![],
         mappings: vec![],
+        asynchronous: plan::Asynchronous::default(),
     }
 }
 

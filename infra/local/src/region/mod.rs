@@ -143,17 +143,11 @@ impl Region {
         Ok(answer["taskDefinition"].clone())
     }
 
-    /// The bodies of the messages in queues that other queues or rules give up on.
+    /// The bodies of the messages that queues, rules or functions have given up on.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<String> {
-        let dead = |queue: &&crate::template::plan::Queue| {
-            self.plan
-                .queues
-                .iter()
-                .any(|other| other.redrive.as_ref().is_some_and(|redrive| redrive.target_arn == queue.arn))
-        };
-        let queues = self.plan.queues.iter().filter(dead);
-        queues.flat_map(|queue| self.sqs.bodies(&queue.name)).collect()
+        let dead = self.plan.queues.iter().filter(|queue| self.plan.takes_dead_letters(&queue.arn));
+        dead.flat_map(|queue| self.sqs.bodies(&queue.name)).collect()
     }
 
     /// Ends the region: nothing more is let in, functions finish their events, and the state is written.

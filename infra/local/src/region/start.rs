@@ -68,7 +68,8 @@ pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result
     tasks.spawn(report("AWS endpoint", front::serve(listeners.aws, built.services.clone(), endpoint_open.clone())));
 
     let processes = Processes { program, endpoint, logs: Logs::Region };
-    let lambda = Lambda::start(&context, plan.functions.clone(), Runner::Processes(processes));
+    let lambda = Lambda::start(&context, plan.functions.clone(), Runner::Processes(processes))
+        .with_destinations(Arc::clone(&built.sqs));
     mapping::start(&plan.functions, &built.sqs, &lambda, &stopping, &tasks);
     let delivery =
         rules::Delivery { sqs: Arc::clone(&built.sqs), lambda: lambda.clone(), clock: context.clock.clone() };

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     intrinsic::STACK,
-    plan::{Destination, Function, Input, Mapping, Route, Rule, Target},
+    plan::{Destination, Function, Input, Mapping, Rule, Target},
     resource::Fields,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     events::{pattern::Pattern, schedule::Expression},
 };
 
-/// Reads one event of a function: a route or mapping is added to the function; a rule is returned, as SAM makes one.
+/// Reads one event of a function: a mapping is added to the function; a rule is returned, as SAM makes one.
 ///
 /// # Errors
 /// If the event's type is not known here, or a property is outside AWS's limits.
@@ -23,43 +23,16 @@ pub fn read_event(
     function: &mut Function,
 ) -> Result<Option<Rule>, String> {
     match body["Type"].as_str().unwrap_or_default() {
-        "HttpApi" => function.routes.push(read_route(fields)?),
         "SQS" => function.mappings.extend(read_mapping(fields)?),
         "Schedule" => return read_schedule(fields, name, function),
         "EventBridgeRule" | "CloudWatchEvent" => return read_pattern(fields, name, function),
         other => {
             return Err(format!(
-                "the local region can't run events of type {other:?}; it knows HttpApi, SQS, Schedule and EventBridgeRule"
+                "the local region can't run events of type {other:?}; it knows SQS, Schedule and EventBridgeRule"
             ));
         }
     }
     Ok(None)
-}
-
-fn read_route(fields: &Fields<'_>) -> Result<Route, String> {
-    if let Some(version) = fields.text("PayloadFormatVersion")?.filter(|version| version != "2.0") {
-        return Err(format!("the local region sends payload format 2.0, not {version}"));
-    }
-    let method = fields.text("Method")?.unwrap_or_else(|| "ANY".to_owned()).to_uppercase();
-    let path = fields.text("Path")?.unwrap_or_else(|| "$default".to_owned());
-    if path != "$default" && !path.starts_with('/') {
-        return Err(format!("Path is {path}, but must begin with /"));
-    }
-    let timeout = fields.number("TimeoutInMillis", 30_000, 50..=30_000)?;
-    Ok(Route { method, path, timeout: std::time::Duration::from_millis(timeout), iam: read_authorizer(fields)? })
-}
-
-/// Whether the route asks for IAM: by itself, or by the default of its API.
-fn read_authorizer(fields: &Fields<'_>) -> Result<bool, String> {
-    let own = fields.members.get("Auth").and_then(|auth| auth.get("Authorizer"));
-    let api = fields.members.get("ApiId").and_then(|id| id.get("Ref")).and_then(Value::as_str);
-    let api = api.and_then(|api| fields.scope.resources.get(api));
-    let default = api.and_then(|api| api["Properties"]["Auth"].get("DefaultAuthorizer"));
-    match own.or(default).and_then(Value::as_str) {
-        None | Some("NONE") => Ok(false),
-        Some("AWS_IAM") => Ok(true),
-        Some(other) => Err(format!("the local region knows the authorizer AWS_IAM, not {other}")),
-    }
 }
 
 fn read_mapping(fields: &Fields<'_>) -> Result<Option<Mapping>, String> {
@@ -146,7 +119,11 @@ fn read_input(fields: &Fields<'_>) -> Result<Input, String> {
     }
 }
 
+/// Also checks the limits of its neighbour RetryPolicy; here every target answers at once, so nothing is sent again.
 fn read_dead_letter(fields: &Fields<'_>) -> Result<Option<String>, String> {
+    let retry = fields.inside(&fields.value("RetryPolicy")?.unwrap_or_default());
+    retry.number("MaximumRetryAttempts", 185, 0..=185)?;
+    retry.number("MaximumEventAgeInSeconds", 86_400, 60..=86_400)?;
     let letters = fields.value("DeadLetterConfig")?;
     Ok(letters.and_then(|letters| letters["Arn"].as_str().map(str::to_owned)))
 }

@@ -238,15 +238,23 @@ impl Scope {
             return Err(format!("the condition {condition} refers to itself"));
         }
         let body = self.conditions.get(condition).ok_or_else(|| format!("there is no condition {condition}"))?;
-        self.evaluate(body, depth)
+        self.evaluate_within(body, depth)
     }
 
-    fn evaluate(&self, body: &Value, depth: usize) -> Result<bool, Problem> {
+    /// Whether a condition's body holds.
+    ///
+    /// # Errors
+    /// If it is ill-formed, or refers to a condition that is not there.
+    pub fn evaluate(&self, body: &Value) -> Result<bool, Problem> {
+        self.evaluate_within(body, 0)
+    }
+
+    fn evaluate_within(&self, body: &Value, depth: usize) -> Result<bool, Problem> {
         let single = body.as_object().filter(|members| members.len() == 1).and_then(|members| members.iter().next());
         let (function, argument) = single.ok_or_else(|| format!("{body} is not a condition"))?;
         let each = |items: &Value| -> Result<Vec<bool>, Problem> {
             let items = items.as_array().ok_or_else(|| format!("{function} needs a list of conditions"))?;
-            items.iter().map(|item| self.evaluate(item, depth)).collect()
+            items.iter().map(|item| self.evaluate_within(item, depth)).collect()
         };
         match function.as_str() {
             "Condition" => self.holds_within(text(argument, "Condition")?, depth + 1),

@@ -2,14 +2,17 @@
 //! resolved here, so that what runs on a laptop is wired as what is deployed.
 //!
 //! [`document`] reads YAML with CloudFormation's tags, [`parameter`] checks what was set, [`intrinsic`] resolves
-//! references and functions, [`event`] and [`resource`] read what runs, and [`plan`] puts it together.
+//! references and functions, [`rule`] asserts what must hold of parameters together, [`event`], [`http_api`] and
+//! [`resource`] read what runs, and [`plan`] puts it together.
 
 pub mod document;
 pub mod event;
+pub mod http_api;
 pub mod intrinsic;
 pub mod parameter;
 pub mod plan;
 pub mod resource;
+pub mod rule;
 
 use thiserror::Error;
 
@@ -33,6 +36,14 @@ pub enum TemplateError {
         /// The parameter.
         name: String,
         /// What is wrong, and what is allowed.
+        problem: String,
+    },
+    /// Parameters don't go together.
+    #[error("rule {name}: {problem}")]
+    Rule {
+        /// The rule.
+        name: String,
+        /// What it asserts.
         problem: String,
     },
     /// A resource can't be run here.

@@ -1,14 +1,19 @@
 //! What a local region has to make and run, read from the template: tables, queues, functions and what wakes them.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value};
 
 use super::{
     TemplateError, document,
+    http_api::HttpApi,
     intrinsic::{Scope, plain_text},
     parameter,
     resource::{self, Fields},
+    rule,
 };
 use crate::events::{pattern::Pattern, schedule::Expression};
 
@@ -60,6 +65,18 @@ pub struct Queue {
     pub retention: Duration,
     /// Where messages go that were received too often.
     pub redrive: Option<Redrive>,
+    /// Whose dead letters it takes.
+    pub redrive_sources: RedriveSources,
+}
+
+/// The queues that may name a queue as their dead-letter queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RedriveSources {
+    /// Every queue.
+    #[default]
+    All,
+    /// Those of these ARNs.
+    These(Vec<String>),
 }
 
 /// The rule that moves a message to a dead-letter queue.
@@ -102,6 +119,26 @@ pub struct Function {
     pub routes: Vec<Route>,
     /// The queues that it works on.
     pub mappings: Vec<Mapping>,
+    /// What becomes of events that nobody waits for, if it fails.
+    pub asynchronous: Asynchronous,
+}
+
+/// How Lambda invokes a function where nobody waits for the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asynchronous {
+    /// How often a failed event is tried again, at most 2.
+    pub retries: u32,
+    /// How old an event may be to be tried again.
+    pub maximum_age: Duration,
+    /// The ARN of the queue that is told of events that failed each time.
+    pub on_failure_arn: Option<String>,
+}
+
+/// AWS's own: two more tries within six hours, then the event is dropped.
+impl Default for Asynchronous {
+    fn default() -> Self {
+        Self { retries: 2, maximum_age: Duration::from_hours(6), on_failure_arn: None }
+    }
 }
 
 /// A route of the HTTP API.
@@ -202,6 +239,7 @@ impl Plan {
         let parameters = parameter::resolve(&section("Parameters"), settings)?;
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         let scope = Scope { parameters, conditions: section("Conditions"), resources: section("Resources"), endpoint };
+        rule::check(&section("Rules"), &scope)?;
         let globals = section("Globals").get("Function").and_then(Value::as_object).cloned().unwrap_or_default();
         let mut plan = Self {
             parameters: scope.parameters.clone(),
@@ -210,15 +248,25 @@ impl Plan {
             functions: vec![],
             rules: vec![],
         };
+        let refuse = |(resource, problem): (String, String)| TemplateError::Resource { resource, problem };
+        let mut api = HttpApi::default();
         for (logical, body) in &scope.resources {
-            plan.add(&scope, &globals, logical, body)
-                .map_err(|problem| TemplateError::Resource { resource: logical.clone(), problem })?;
+            plan.add(&mut api, &scope, &globals, logical, body)
+                .map_err(|problem| refuse((logical.clone(), problem)))?;
         }
+        api.join(&mut plan.functions).map_err(refuse)?;
         plan.check_references()?;
         Ok(plan)
     }
 
-    fn add(&mut self, scope: &Scope, globals: &Map<String, Value>, logical: &str, body: &Value) -> Result<(), String> {
+    fn add(
+        &mut self,
+        api: &mut HttpApi,
+        scope: &Scope,
+        globals: &Map<String, Value>,
+        logical: &str,
+        body: &Value,
+    ) -> Result<(), String> {
         if let Some(condition) = body.get("Condition").and_then(Value::as_str)
             && !scope.holds(condition)?
         {
@@ -229,12 +277,12 @@ impl Plan {
             "AWS::DynamoDB::Table" => self.tables.push(resource::read_table(&fields)?),
             "AWS::SQS::Queue" => self.queues.push(resource::read_queue(&fields)?),
             "AWS::Events::Rule" => self.rules.extend(resource::read_rule(&fields)?),
-            "AWS::Serverless::HttpApi" => resource::check_http_api(&fields)?,
             "AWS::Serverless::Function" => {
                 let (function, rules) = resource::read_function(&fields.with_globals(globals))?;
                 self.functions.push(function);
                 self.rules.extend(rules);
             }
+            other if api.add(other, &fields)? => {}
             other if resource::would_run(other) => return Err(format!("the local region can't run {other}")),
             _ => {}
         }
@@ -253,10 +301,14 @@ impl Plan {
             if let Some(redrive) = queue.redrive.as_ref().filter(|redrive| !has_queue(&redrive.target_arn)) {
                 return Err(missing(&queue.logical, &redrive.target_arn));
             }
+            self.check_redrive(queue)?;
         }
         for function in &self.functions {
             if let Some(mapping) = function.mappings.iter().find(|mapping| !has_queue(&mapping.queue_arn)) {
                 return Err(missing(&function.logical, &mapping.queue_arn));
+            }
+            if let Some(arn) = function.asynchronous.on_failure_arn.as_ref().filter(|arn| !has_queue(arn)) {
+                return Err(missing(&function.logical, arn));
             }
         }
         for (rule, target) in self.rules.iter().flat_map(|rule| rule.targets.iter().map(move |target| (rule, target))) {
@@ -274,6 +326,30 @@ impl Plan {
         Ok(())
     }
 
+    /// The dead-letter queue takes letters of `queue`.
+    fn check_redrive(&self, queue: &Queue) -> Result<(), TemplateError> {
+        let Some(redrive) = &queue.redrive else { return Ok(()) };
+        let target = self.queues.iter().find(|other| other.arn == redrive.target_arn);
+        match target.map(|target| &target.redrive_sources) {
+            Some(RedriveSources::These(sources)) if !sources.contains(&queue.arn) => Err(TemplateError::Resource {
+                resource: queue.logical.clone(),
+                problem: format!("the RedriveAllowPolicy of {} doesn't name it", redrive.target_arn),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the queue of that ARN is where others put what they give up on.
+    #[must_use]
+    pub fn takes_dead_letters(&self, arn: &str) -> bool {
+        let of_queues =
+            self.queues.iter().filter_map(|queue| queue.redrive.as_ref()).map(|redrive| &redrive.target_arn);
+        let of_functions = self.functions.iter().filter_map(|function| function.asynchronous.on_failure_arn.as_ref());
+        let targets = self.rules.iter().flat_map(|rule| &rule.targets);
+        let of_rules = targets.filter_map(|target| target.dead_letter_arn.as_ref());
+        of_queues.chain(of_functions).chain(of_rules).any(|dead| dead == arn)
+    }
+
     /// The function of that logical name.
     #[must_use]
     pub fn function(&self, logical: &str) -> Option<&Function> {
@@ -284,122 +360,5 @@ impl Plan {
     #[must_use]
     pub fn queue(&self, logical: &str) -> Option<&Queue> {
         self.queues.iter().find(|queue| queue.logical == logical)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const TEMPLATE: &str = include_str!("../../../template.yaml");
-    const ENDPOINT: &str = "http://127.0.0.1:4566";
-
-    fn read(settings: &[(&str, &str)]) -> Result<Plan, TemplateError> {
-        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Plan::read(TEMPLATE, &settings, ENDPOINT)
-    }
-
-    #[test]
-    fn the_deployed_template_gives_four_functions_with_their_programs() {
-        let plan = read(&[]).unwrap();
-        let binaries: Vec<_> = plan.functions.iter().map(|function| function.binary.as_str()).collect();
-        assert_eq!(binaries, ["wharfinger-api", "wharfinger-autostop", "wharfinger-reconcile", "wharfinger-rollout"]);
-    }
-
-    #[test]
-    fn globals_are_the_ground_of_each_function() {
-        let plan = read(&[]).unwrap();
-        let api = plan.function("ApiFunction").unwrap();
-        let reconcile = plan.function("ReconcileFunction").unwrap();
-        assert_eq!((api.timeout, api.memory_mb), (Duration::from_secs(15), 256));
-        assert_eq!((reconcile.timeout, reconcile.memory_mb), (Duration::from_secs(30), 128));
-        assert_eq!(reconcile.environment["TABLE_NAME"], "wharfinger-Table");
-        assert_eq!(reconcile.environment["SERVERS_QUEUE_URL"], plan.queue("ServersQueue").unwrap().url);
-        assert_eq!(reconcile.environment["SECRET_PREFIX"], "wharfinger/");
-        let role = "arn:aws:iam::000000000000:role/wharfinger-TransferUserRole";
-        assert_eq!(reconcile.environment["TRANSFER_USER_ROLE_ARN"], role);
-    }
-
-    #[test]
-    fn a_setting_reaches_what_refers_to_it() {
-        let role = "arn:aws:iam::111122223333:role/mine";
-        let plan = read(&[
-            ("TransferUserRoleArn", role),
-            ("MetricPeriodSeconds", "5"),
-            ("SweepSchedule", "rate(10 seconds)"),
-            ("QueueVisibilitySeconds", "7"),
-        ])
-        .unwrap();
-        assert_eq!(plan.function("ReconcileFunction").unwrap().environment["TRANSFER_USER_ROLE_ARN"], role);
-        assert_eq!(plan.function("AutostopFunction").unwrap().environment["METRIC_PERIOD_SECONDS"], "5");
-        assert_eq!(plan.queue("TicksQueue").unwrap().visibility, Duration::from_secs(7));
-        let schedules: Vec<_> = plan.rules.iter().filter_map(|rule| rule.schedule.clone()).collect();
-        assert_eq!(schedules, [Expression::Rate(Duration::from_secs(10))]);
-    }
-
-    #[test]
-    fn each_event_source_of_the_deployed_template_is_wired() {
-        let plan = read(&[]).unwrap();
-        let route = &plan.function("ApiFunction").unwrap().routes[0];
-        assert_eq!((route.method.as_str(), route.path.as_str(), route.iam), ("ANY", "/v1/{proxy+}", true));
-        let rollout = plan.function("RolloutFunction").unwrap();
-        let changes = &rollout.mappings[0];
-        assert_eq!(changes.queue_arn, plan.queue("ChangesQueue").unwrap().arn);
-        assert_eq!((changes.batch_size, changes.window), (1000, Duration::from_secs(1)));
-        assert!(changes.report_batch_item_failures);
-        assert_eq!(changes.maximum_concurrency, Some(5));
-        let redrive = plan.queue("ChangesQueue").unwrap().redrive.clone().unwrap();
-        assert_eq!(redrive.target_arn, plan.queue("ChangesDeadLetters").unwrap().arn);
-        assert_eq!(redrive.max_receive_count, 5);
-    }
-
-    #[test]
-    fn the_uploads_rule_takes_uploads_and_leaves_logins() {
-        let plan = read(&[]).unwrap();
-        let rule = plan.rules.iter().find(|rule| rule.name == "wharfinger-UploadsRule").unwrap();
-        let pattern = rule.pattern.as_ref().unwrap();
-        let event = |kind: &str| json!({ "source": "aws.transfer", "detail-type": kind, "detail": {} });
-        assert!(pattern.matches(&event("SFTP Server File Upload Completed")));
-        assert!(!pattern.matches(&event("SFTP Server File Download Completed")));
-        assert_eq!(rule.targets[0].destination, Destination::Queue(plan.queue("ChangesQueue").unwrap().arn.clone()));
-        assert_eq!(rule.targets[0].dead_letter_arn, Some(plan.queue("ChangesDeadLetters").unwrap().arn.clone()));
-    }
-
-    #[test]
-    fn the_table_is_created_as_declared() {
-        let plan = read(&[]).unwrap();
-        let table = &plan.tables[0];
-        assert_eq!(table.create["TableName"], "wharfinger-Table");
-        assert_eq!(table.create["KeySchema"][0], json!({ "AttributeName": "pk", "KeyType": "HASH" }));
-        assert_eq!(table.time_to_live.as_deref(), None);
-    }
-
-    #[test]
-    fn a_resource_that_would_have_to_run_is_refused_by_name() {
-        let text = "Resources:\n  Flow: { Type: AWS::StepFunctions::StateMachine }\n";
-        let error = Plan::read(text, &BTreeMap::new(), ENDPOINT).unwrap_err().to_string();
-        assert!(error.contains("resource Flow") && error.contains("AWS::StepFunctions::StateMachine"), "{error}");
-    }
-
-    #[test]
-    fn a_large_batch_needs_a_window_as_on_aws() {
-        let text = TEMPLATE.replace("MaximumBatchingWindowInSeconds: 1", "MaximumBatchingWindowInSeconds: 0");
-        let error = Plan::read(&text, &BTreeMap::new(), ENDPOINT).unwrap_err().to_string();
-        assert!(error.contains("RolloutFunction") && error.contains("MaximumBatchingWindowInSeconds"), "{error}");
-    }
-
-    #[test]
-    fn an_event_of_an_unknown_type_is_refused() {
-        let text = TEMPLATE.replace("Type: Schedule", "Type: Kinesis");
-        let error = Plan::read(&text, &BTreeMap::new(), ENDPOINT).unwrap_err().to_string();
-        assert!(error.contains("AutostopFunction") && error.contains("Kinesis"), "{error}");
-    }
-
-    #[test]
-    fn a_schedule_that_aws_would_refuse_names_the_function() {
-        let error = read(&[("SweepSchedule", "rate(soon)")]).unwrap_err().to_string();
-        assert!(error.contains("AutostopFunction") && error.contains("rate(5 minutes)"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     event,
     intrinsic::{Scope, plain_text},
-    plan::{Function, Queue, Redrive, Rule, Table},
+    plan::{Asynchronous, Function, Queue, Redrive, RedriveSources, Rule, Table},
 };
 use crate::events::{pattern::Pattern, schedule::Expression};
 
@@ -102,10 +102,12 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// If one of them is there.
     pub fn refuse(&self, names: &[&str]) -> Result<(), String> {
-        match names.iter().find(|name| self.members.contains_key(**name)) {
-            Some(name) => Err(format!("the local region doesn't know {name}")),
-            None => Ok(()),
+        for name in names {
+            if self.value(name)?.is_some() {
+                return Err(format!("the local region doesn't know {name}"));
+            }
         }
+        Ok(())
     }
 }
 
@@ -136,7 +138,8 @@ fn is_function(members: &Map<String, Value>) -> bool {
 /// Whether something would have to run for a resource of this type, so that leaving it out would hide a fault.
 #[must_use]
 pub fn would_run(kind: &str) -> bool {
-    const INERT: [&str; 2] = ["AWS::Lambda::Permission", "AWS::Events::EventBusPolicy"];
+    const INERT: [&str; 3] =
+        ["AWS::ApiGatewayV2::ApiMapping", "AWS::ApiGatewayV2::DomainName", "AWS::Events::EventBusPolicy"];
     const RUNNING: [&str; 12] = [
         "AWS::ApiGateway",
         "AWS::DynamoDB::",
@@ -213,7 +216,25 @@ pub fn read_queue(fields: &Fields<'_>) -> Result<Queue, String> {
         delay: fields.seconds("DelaySeconds", 0, 0..=900)?,
         retention: fields.seconds("MessageRetentionPeriod", 345_600, 60..=1_209_600)?,
         redrive,
+        redrive_sources: read_redrive_sources(fields)?,
     })
+}
+
+/// Reads `RedriveAllowPolicy`. AWS lets it name at most 10 queues.
+fn read_redrive_sources(fields: &Fields<'_>) -> Result<RedriveSources, String> {
+    let Some(policy) = fields.value("RedriveAllowPolicy")? else { return Ok(RedriveSources::All) };
+    let sources = policy["sourceQueueArns"].as_array().cloned().unwrap_or_default();
+    match policy["redrivePermission"].as_str() {
+        Some("allowAll") => Ok(RedriveSources::All),
+        Some("denyAll") => Ok(RedriveSources::These(vec![])),
+        Some("byQueue") if (1..=10).contains(&sources.len()) => {
+            Ok(RedriveSources::These(sources.iter().map(plain_text).collect()))
+        }
+        _ => Err(
+            "RedriveAllowPolicy: redrivePermission must be allowAll, denyAll, or byQueue with 1 to 10 sourceQueueArns"
+                .to_owned(),
+        ),
+    }
 }
 
 /// Reads an `AWS::Events::Rule`; None if it is disabled.
@@ -246,18 +267,6 @@ pub fn read_rule(fields: &Fields<'_>) -> Result<Option<Rule>, String> {
     }))
 }
 
-/// Checks that an `AWS::Serverless::HttpApi` is one that the front can be.
-///
-/// # Errors
-/// If it has what the front doesn't.
-pub fn check_http_api(fields: &Fields<'_>) -> Result<(), String> {
-    fields.refuse(&["CorsConfiguration", "DefinitionBody", "DefinitionUri"])?;
-    match fields.text("StageName")?.as_deref() {
-        None | Some("$default") => Ok(()),
-        Some(other) => Err(format!("the local region has the stage $default only, not {other}")),
-    }
-}
-
 /// Reads an `AWS::Serverless::Function`, and the rules that its events make.
 ///
 /// # Errors
@@ -283,6 +292,7 @@ pub fn read_function(fields: &Fields<'_>) -> Result<(Function, Vec<Rule>), Strin
         reserved_concurrency: reserved.map(|count| usize::try_from(count).expect("at most 1000")),
         routes: Vec::new(),
         mappings: Vec::new(),
+        asynchronous: read_asynchronous(fields)?,
     };
     let mut rules = Vec::new();
     if let Some(events) = fields.members.get("Events").and_then(Value::as_object) {
@@ -292,6 +302,20 @@ pub fn read_function(fields: &Fields<'_>) -> Result<(Function, Vec<Rule>), Strin
         }
     }
     Ok((function, rules))
+}
+
+fn read_asynchronous(fields: &Fields<'_>) -> Result<Asynchronous, String> {
+    let config = fields.inside(&fields.value("EventInvokeConfig")?.unwrap_or_default());
+    let destinations = config.inside(&config.value("DestinationConfig")?.unwrap_or_default());
+    destinations.refuse(&["OnSuccess"])?;
+    let on_failure = destinations.value("OnFailure")?.unwrap_or_default();
+    let ground = Asynchronous::default();
+    let retries = config.number("MaximumRetryAttempts", ground.retries.into(), 0..=2)?;
+    Ok(Asynchronous {
+        retries: u32::try_from(retries).expect("at most 2"),
+        maximum_age: config.seconds("MaximumEventAgeInSeconds", ground.maximum_age.as_secs(), 60..=21_600)?,
+        on_failure_arn: on_failure["Destination"].as_str().map(str::to_owned),
+    })
 }
 
 fn read_environment(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, String> {

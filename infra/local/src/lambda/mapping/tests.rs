@@ -26,6 +26,7 @@ fn queue(name: &str, redrive: Option<plan::Redrive>) -> Queue {
         delay: Duration::ZERO,
         retention: Duration::from_secs(345_600),
         redrive,
+        redrive_sources: plan::RedriveSources::All,
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Options {
     /// How long the region takes for what takes AWS minutes.
     #[arg(skip)]
     pub pace: Pace,
+    /// The template's text, where it is not that of infra/template.yaml: a test that breaks something in it.
+    #[arg(skip)]
+    pub template: Option<String>,
 }
 
 impl Options {
@@ -41,7 +44,16 @@ impl Options {
     #[must_use]
     pub fn on_free_ports() -> Self {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self { api: free, aws: free, sftp: free, site: free, data: None, settings: Vec::new(), pace: Pace::default() }
+        Self {
+            api: free,
+            aws: free,
+            sftp: free,
+            site: free,
+            data: None,
+            settings: Vec::new(),
+            pace: Pace::default(),
+            template: None,
+        }
     }
 
     /// The same with a template parameter set.

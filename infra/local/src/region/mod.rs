@@ -18,6 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     aws::{calls::Calls, error::AwsError, faults::Faults, front::Services, sqs::Sqs},
+    events::bus::EventBus,
     lambda::Lambda,
     options::Options,
     template::plan::Plan,
@@ -39,12 +40,16 @@ pub struct Addresses {
     pub site: SocketAddr,
 }
 
+/// The text of the template that a deployment uses.
+pub const TEMPLATE: &str = start::TEMPLATE;
+
 /// A running region. It ends with [`Region::stop`].
 pub struct Region {
     addresses: Addresses,
     services: Services,
     sqs: Arc<Sqs>,
     lambda: Lambda,
+    bus: EventBus,
     plan: Plan,
     /// Writes down what changes, until `writing` ends it, and once more then.
     keeper: JoinHandle<()>,
@@ -97,6 +102,18 @@ impl Region {
     #[must_use]
     pub fn calls(&self) -> &Calls {
         &self.services.calls
+    }
+
+    /// What it runs, as the template says.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The last events of its bus, the oldest first.
+    #[must_use]
+    pub fn events(&self) -> Vec<Value> {
+        self.bus.recent()
     }
 
     /// Faults that the AWS endpoint answers with.

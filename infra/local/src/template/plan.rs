@@ -10,7 +10,10 @@ use super::{
     parameter,
     resource::{self, Fields},
 };
-use crate::events::{pattern::Pattern, schedule::Expression};
+use crate::{
+    events::{pattern::Pattern, schedule::Expression},
+    iam::policy::Policy,
+};
 
 /// A whole template, resolved.
 #[derive(Clone, Debug)]
@@ -98,10 +101,20 @@ pub struct Function {
     pub memory_mb: u32,
     /// At most so many invocations at a time; None is the account's share.
     pub reserved_concurrency: Option<usize>,
+    /// What its role may do.
+    pub policy: Policy,
     /// What the HTTP API sends to it.
     pub routes: Vec<Route>,
     /// The queues that it works on.
     pub mappings: Vec<Mapping>,
+}
+
+impl Function {
+    /// The access key id that its processes use, by which their calls are known.
+    #[must_use]
+    pub fn access_key(&self) -> String {
+        format!("LOCAL{}", self.logical)
+    }
 }
 
 /// A route of the HTTP API.

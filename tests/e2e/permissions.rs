@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wharfinger_local::{
     aws::calls::Asked,
     client::sftp::{UserKey, Visitor},
-    iam::policy::Decision,
+    iam::{policy::Decision, request::Request},
     region::{Region, TEMPLATE},
     seed,
     template::plan::{Function, Plan},
@@ -22,11 +22,11 @@ const NEVER_CALLED: [&str; 0] = [];
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_life_needs_each_permission_and_no_other() {
     let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
-    upload_and_tidy_up(&wharf).await;
-    change_alice(&wharf).await;
-    rest_and_wake(&wharf).await;
-    move_house(&wharf).await;
-    let asked = live_again(&wharf).await;
+    upload_and_tidy_up(&wharf).await.unwrap();
+    change_alice(&wharf).await.unwrap();
+    rest_and_wake(&wharf).await.unwrap();
+    move_house(&wharf).await.unwrap();
+    let asked = live_again(&wharf).await.unwrap();
 
     let region = &wharf.region;
     assert_eq!(region.calls().refused(), [], "a function was refused what it needs");
@@ -37,42 +37,42 @@ async fn a_whole_life_needs_each_permission_and_no_other() {
 }
 
 /// Uploads of every kind, and more rollouts than revisions are kept.
-async fn upload_and_tidy_up(wharf: &Wharf) {
+async fn upload_and_tidy_up(wharf: &Wharf) -> anyhow::Result<()> {
     let mut site = blog("1s");
-    site["keep_revisions"] = json!(1);
-    wharf.api.put("/v1/sites/blog", &site).await.unwrap();
+    site["keep_revisions"] = json!(2);
+    wharf.api.put("/v1/sites/blog", &site).await?;
     let alice = wharf.log_in().await;
-    for round in 1..=4 {
-        alice.put("index.html", format!("round {round}").as_bytes()).await.unwrap();
-        alice.sftp.create_dir("new").await.unwrap();
-        alice.put("new/draft.txt", b"draft").await.unwrap();
-        alice.sftp.rename("new/draft.txt", "new/final.txt").await.unwrap();
-        alice.sftp.remove_file("new/final.txt").await.unwrap();
-        alice.sftp.remove_dir("new").await.unwrap();
+    for round in 1..=3 {
+        alice.put("index.html", format!("round {round}").as_bytes()).await?;
+        alice.sftp.create_dir("new").await?;
+        alice.put("new/draft.txt", b"draft").await?;
+        alice.sftp.rename("new/draft.txt", "new/final.txt").await?;
+        alice.sftp.remove_file("new/final.txt").await?;
+        alice.sftp.remove_dir("new").await?;
         wharf
             .until(&format!("round {round} is rolled out"), || async {
-                let served = wharf.site.get("/").await?.body;
                 let rollouts = wharf.rollouts().await?;
-                let done = rollouts.iter().all(|rollout| rollout["state"] == "succeeded");
-                Ok((done && served.to_string().contains(&format!("round {round}"))).then_some(()))
+                let done = rollouts.iter().filter(|rollout| rollout["state"] == "succeeded").count();
+                Ok((done == round).then_some(()))
             })
             .await;
     }
-    alice.log_out().await.unwrap();
+    alice.log_out().await?;
     wharf
         .until("an old revision is deregistered", || async {
             Ok((wharf.calls("ecs", "DeregisterTaskDefinition") > 0).then_some(()))
         })
         .await;
+    Ok(())
 }
 
 /// Another key, other POSIX ids.
-async fn change_alice(wharf: &Wharf) {
+async fn change_alice(wharf: &Wharf) -> anyhow::Result<()> {
     let (other, address) = (UserKey::generate(), wharf.region.addresses().sftp);
     let user = json!({
         "public_keys": [other.public_line()], "site": "blog", "posix": { "uid": 1500, "gid": 1500 },
     });
-    wharf.api.put("/v1/servers/main/users/alice", &user).await.unwrap();
+    wharf.api.put("/v1/servers/main/users/alice", &user).await?;
     wharf
         .until("alice's new key is taken and the old one is not", || async {
             let new = Visitor::log_in(address, "alice", &other).await;
@@ -81,23 +81,25 @@ async fn change_alice(wharf: &Wharf) {
         })
         .await;
     wharf.until_alice_is_ready().await;
+    Ok(())
 }
 
 /// Stopped by the sweep, started by a person.
-async fn rest_and_wake(wharf: &Wharf) {
-    wharf.api.put("/v1/servers/main", &server(Some("3s"))).await.unwrap();
+async fn rest_and_wake(wharf: &Wharf) -> anyhow::Result<()> {
+    wharf.api.put("/v1/servers/main", &server(Some("3s"))).await?;
     wharf.until_power("stopped").await;
-    wharf.api.put("/v1/servers/main", &server(None)).await.unwrap();
-    wharf.api.post("/v1/servers/main/start").await.unwrap();
+    wharf.api.put("/v1/servers/main", &server(None)).await?;
+    wharf.api.post("/v1/servers/main/start").await?;
     wharf.until_power("online").await;
+    Ok(())
 }
 
 /// Other trusted addresses and security groups; then no Elastic IP, and an endpoint with private addresses.
-async fn move_house(wharf: &Wharf) {
+async fn move_house(wharf: &Wharf) -> anyhow::Result<()> {
     let mut moved = server(None);
     moved["network"]["allowed_cidrs"] = json!(["127.0.0.0/9", "203.0.113.0/24"]);
     moved["network"]["security_group_ids"] = json!([seed::SFTP_GROUP, seed::DEFAULT_GROUP]);
-    wharf.api.put("/v1/servers/main", &moved).await.unwrap();
+    wharf.api.put("/v1/servers/main", &moved).await?;
     wharf
         .until("groups and rules are changed", || async {
             let changed = ["ModifyVpcEndpoint", "RevokeSecurityGroupIngress"];
@@ -105,28 +107,29 @@ async fn move_house(wharf: &Wharf) {
         })
         .await;
     moved["network"]["address_allocation_ids"] = json!([]);
-    wharf.api.put("/v1/servers/main", &moved).await.unwrap();
+    wharf.api.put("/v1/servers/main", &moved).await?;
     wharf
         .until("clients are told the private addresses", || async {
             Ok((wharf.calls("ec2", "DescribeNetworkInterfaces") > 0).then_some(()))
         })
         .await;
     wharf.until_power("online").await;
+    Ok(())
 }
 
 /// User, server and site go, and a server of the same name comes. Returns what all functions asked of IAM.
-async fn live_again(wharf: &Wharf) -> Vec<Asked> {
+async fn live_again(wharf: &Wharf) -> anyhow::Result<Vec<Asked>> {
     for path in ["/v1/servers/main/users/alice", "/v1/servers/main", "/v1/sites/blog"] {
-        wharf.api.delete(path).await.unwrap();
+        wharf.api.delete(path).await?;
         wharf
             .until(&format!("{path} is gone"), || async {
                 Ok((wharf.api.get(path).await?.status == 404).then_some(()))
             })
             .await;
     }
-    wharf.api.put("/v1/servers/main", &server(None)).await.unwrap();
+    wharf.api.put("/v1/servers/main", &server(None)).await?;
     wharf.until_power("online").await;
-    wharf.region.calls().allowed().into_iter().map(|(asked, _)| asked).collect()
+    Ok(wharf.region.calls().allowed().into_iter().map(|(asked, _)| asked).collect())
 }
 
 /// The questions of one function.
@@ -249,3 +252,77 @@ async fn a_policy_that_cannot_be_evaluated_stops_the_region() {
         assert!(refusal.contains(says), "{refusal}");
     }
 }
+
+#[test]
+fn what_no_function_needs_is_refused() {
+    let plan = Plan::read(TEMPLATE, &[].into(), "http://127.0.0.1:4566").unwrap();
+    let (ours, others) = (tags("wharfinger"), tags("another"));
+    let server = |action: &str| Request::new(action, "arn:aws:transfer:us-east-1:000000000000:server/s-1");
+    let create = |tags: &Value, domain: &str, endpoint: &str| {
+        Request::new("transfer:CreateServer", "*")
+            .giving(tags)
+            .with("transfer:RequestServerDomain", [domain])
+            .with("transfer:RequestServerEndpointType", [endpoint])
+    };
+    let pass = |role: &str, to: &str| {
+        Request::new("iam:PassRole", format!("arn:aws:iam::000000000000:role/{role}")).with("iam:PassedToService", [to])
+    };
+    let secret = |name: &str| format!("arn:aws:secretsmanager:us-east-1:000000000000:secret:{name}");
+    let definition = "arn:aws:ecs:us-east-1:000000000000:task-definition/web:7";
+    let (reconcile, rollout) = ("ReconcileFunction", "RolloutFunction");
+    for (function, request, allowed) in [
+        (reconcile, create(&ours, "EFS", "VPC"), true),
+        (reconcile, create(&others, "EFS", "VPC"), false),
+        (reconcile, create(&json!([]), "EFS", "VPC"), false),
+        (reconcile, create(&ours, "S3", "VPC"), false),
+        (reconcile, create(&ours, "EFS", "PUBLIC"), false),
+        (reconcile, server("transfer:DeleteServer").having(&ours), true),
+        (reconcile, server("transfer:DeleteServer").having(&others), false),
+        (reconcile, server("transfer:DeleteServer"), false),
+        (reconcile, server("transfer:TagResource").giving(&others), false),
+        (reconcile, pass("wharfinger-TransferUserRole", "transfer.amazonaws.com"), true),
+        (reconcile, pass("wharfinger-TransferUserRole", "lambda.amazonaws.com"), false),
+        (reconcile, pass("administrator", "transfer.amazonaws.com"), false),
+        (reconcile, Request::new("secretsmanager:GetSecretValue", secret("wharfinger/servers/a/host-key-Ab1")), true),
+        (reconcile, Request::new("secretsmanager:GetSecretValue", secret("another/servers/a/host-key-Ab1")), false),
+        (reconcile, Request::new("dynamodb:Query", "arn:aws:dynamodb:us-east-1:000000000000:table/another"), false),
+        (rollout, pass("web-task", "ecs-tasks.amazonaws.com"), true),
+        (rollout, pass("web-task", "transfer.amazonaws.com"), false),
+        (
+            rollout,
+            Request::new("ecs:TagResource", definition).with("ecs:CreateAction", ["RegisterTaskDefinition"]),
+            true,
+        ),
+        (rollout, Request::new("ecs:TagResource", definition), false),
+        (rollout, Request::new("ecs:UpdateService", "arn:aws:ecs:us-east-1:111122223333:service/a/b"), false),
+        ("ApiFunction", server("transfer:DescribeServer"), false),
+    ] {
+        let decision = plan.function(function).unwrap().policy.decide(&request);
+        assert_eq!(matches!(decision, Decision::Allowed(_)), allowed, "{function} {request:?}");
+    }
+}
+
+/// The tags of a server of the deployment `stack`.
+fn tags(stack: &str) -> Value {
+    json!([{ "Key": "wharfinger:deployment", "Value": stack }, { "Key": "wharfinger:server", "Value": "main" }])
+}
+
+#[test]
+fn roles_to_pass_are_named_by_parameters() {
+    let settings = [("OtherUserRoles", "sftp/*"), ("TaskRoles", "sites/*"), ("TransferUserRoleArn", OWN_ROLE)];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let plan = Plan::read(TEMPLATE, &settings, "http://127.0.0.1:4566").unwrap();
+    for (function, role, to, allowed) in [
+        ("ReconcileFunction", OWN_ROLE, "transfer.amazonaws.com", true),
+        ("ReconcileFunction", "arn:aws:iam::000000000000:role/sftp/guests", "transfer.amazonaws.com", true),
+        ("ReconcileFunction", "arn:aws:iam::000000000000:role/guests", "transfer.amazonaws.com", false),
+        ("RolloutFunction", "arn:aws:iam::000000000000:role/sites/web", "ecs-tasks.amazonaws.com", true),
+        ("RolloutFunction", "arn:aws:iam::000000000000:role/web", "ecs-tasks.amazonaws.com", false),
+    ] {
+        let request = Request::new("iam:PassRole", role).with("iam:PassedToService", [to]);
+        let decision = plan.function(function).unwrap().policy.decide(&request);
+        assert_eq!(matches!(decision, Decision::Allowed(_)), allowed, "{function} {role}");
+    }
+}
+
+const OWN_ROLE: &str = "arn:aws:iam::000000000000:role/mine";

@@ -8,6 +8,7 @@ mod crash;
 mod faults;
 mod idle;
 mod kept;
+mod permissions;
 mod refusals;
 mod story;
 mod support;

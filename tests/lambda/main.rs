@@ -68,6 +68,7 @@ fn function(binary: &str) -> Function {
         timeout: PATIENCE,
         memory_mb: 128,
         reserved_concurrency: None,
+        policy: Default::default(),
         routes: vec![],
         mappings: vec![],
         asynchronous: Asynchronous::default(),

@@ -11,6 +11,7 @@ pub mod ecs;
 pub mod events;
 pub mod gateway;
 mod guard;
+pub mod iam;
 pub mod lambda;
 pub mod options;
 pub mod region;

@@ -64,6 +64,9 @@ pub struct Options {
     /// How long the region takes for what takes AWS minutes.
     #[arg(skip)]
     pub pace: Pace,
+    /// The template's text, where it is not that of infra/template.yaml: a test that breaks something in it.
+    #[arg(skip)]
+    pub template: Option<String>,
 }
 
 impl Options {
@@ -81,6 +84,7 @@ impl Options {
             auth: Auth::None,
             access_keys: Vec::new(),
             pace: Pace::default(),
+            template: None,
         }
     }
 

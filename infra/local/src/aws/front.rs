@@ -1,5 +1,6 @@
 //! The AWS endpoint: one port for all services. It finds out from a request which service, operation and wire
-//! protocol are meant, counts the call, applies an injected fault, and writes the answer in the caller's protocol.
+//! protocol are meant, counts the call, asks IAM whether a function may make it, applies an injected fault, and writes
+//! the answer in the caller's protocol.
 //! Signatures are not verified: an access key id only tells callers apart.
 
 use std::{collections::BTreeMap, io, sync::Arc};
@@ -18,7 +19,10 @@ use super::{
     service::Service,
     wire::{self, Call, Protocol},
 };
-use crate::guard;
+use crate::{
+    guard,
+    iam::{Roles, policy::Decision, refusal, request, requirements},
+};
 
 /// The largest request body, in bytes: DynamoDB's 16 MB for a batch, and room for its names.
 const BODY_LIMIT: usize = 20 * 1024 * 1024;
@@ -31,6 +35,7 @@ pub struct Services {
     pub calls: Calls,
     /// What the next calls answer instead of the services.
     pub faults: Faults,
+    roles: Roles,
 }
 
 impl Services {
@@ -42,7 +47,14 @@ impl Services {
         for service in std::iter::once(sts).chain(services) {
             found.insert(service.name(), service);
         }
-        Self { services: Arc::new(found), calls: Calls::default(), faults: Faults::default() }
+        Self { services: Arc::new(found), calls: Calls::default(), faults: Faults::default(), roles: Roles::default() }
+    }
+
+    /// The same with roles: what their access key ids call is refused unless their policies allow it.
+    #[must_use]
+    pub fn with_roles(mut self, roles: Roles) -> Self {
+        self.roles = roles;
+        self
     }
 
     /// The service with this name, e.g. `transfer`.
@@ -67,6 +79,7 @@ impl Services {
             return Err(AwsError::client("MissingAction", message));
         }
         self.calls.record(&call.caller, &call.service, &call.operation);
+        self.authorize(&call)?;
         match self.faults.take(&call.service, &call.operation) {
             None => service.call(&call.operation, call.input).await,
             Some(Fault::Answer(error)) => Err(error),
@@ -76,6 +89,30 @@ impl Services {
                 Err(AwsError::client("InternalFailure", "The answer of this call was lost.").with_status(500))
             }
         }
+    }
+}
+
+impl Services {
+    /// Asks IAM whether the caller may make this call. Whoever is no function may do everything.
+    fn authorize(&self, call: &Call) -> Result<(), AwsError> {
+        let Some(role) = self.roles.get(&call.caller) else { return Ok(()) };
+        let find = |service: &str, arn: &str| self.get(service)?.resource(arn);
+        let Some(requests) = requirements::of(&call.service, &call.operation, &call.input, &find) else {
+            let unknown = request::Request::new(format!("{}:{}", call.service, call.operation), "*");
+            self.calls.record_answer(&call.caller, unknown, false);
+            return Err(refusal::unknown(&call.service, &call.operation));
+        };
+        for request in requests {
+            let decision = role.policy.decide(&request);
+            if !matches!(decision, Decision::Allowed(_)) {
+                let refusal = refusal::answer(&call.service, role, &request, decision);
+                tracing::warn!(operation = call.operation, %refusal, "A function's role does not allow its call");
+                self.calls.record_answer(&call.caller, request, false);
+                return Err(refusal);
+            }
+            self.calls.record_answer(&call.caller, request, true);
+        }
+        Ok(())
     }
 }
 

@@ -345,6 +345,10 @@ impl Service for SecretsManager {
         }
     }
 
+    fn resource(&self, id: &str) -> Option<Value> {
+        self.describe(&serde_json::json!({ "SecretId": id })).ok()
+    }
+
     fn snapshot(&self) -> Value {
         serde_json::to_value(&*self.secrets()).expect("secrets are made of strings, numbers, lists and maps")
     }

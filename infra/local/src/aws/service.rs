@@ -19,6 +19,12 @@ pub trait Service: Send + Sync + 'static {
     /// AWS's own error for what is wrong with the call.
     async fn call(&self, operation: &str, input: Value) -> Result<Value, AwsError>;
 
+    /// The resource that `id` (an ARN, or another name that the service takes) means, as the service describes it, with
+    /// its tags. Conditions of policies are evaluated against it.
+    fn resource(&self, _id: &str) -> Option<Value> {
+        None
+    }
+
     /// Everything that a restart must find again.
     fn snapshot(&self) -> Value;
 

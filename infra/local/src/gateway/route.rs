@@ -133,6 +133,7 @@ mod tests {
             timeout: Duration::from_secs(3),
             memory_mb: 128,
             reserved_concurrency: None,
+            policy: Default::default(),
             routes: keys.iter().map(route).collect(),
             mappings: vec![],
             asynchronous: plan::Asynchronous::default(),

@@ -61,7 +61,7 @@ impl Processes {
         let stream = format!("local/[$LATEST]{}", uuid::Uuid::new_v4().simple());
         let group = format!("/aws/lambda/{}", function.name);
         let memory = function.memory_mb.to_string();
-        let key = format!("LOCAL{}", function.logical);
+        let key = function.access_key();
         let fixed = [
             ("AWS_LAMBDA_RUNTIME_API", runtime_api),
             ("AWS_LAMBDA_FUNCTION_NAME", &function.name),

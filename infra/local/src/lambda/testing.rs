@@ -45,6 +45,7 @@ pub(crate) fn function(name: &str) -> plan::Function {
         timeout: Duration::from_secs(30),
         memory_mb: 128,
         reserved_concurrency: None,
+        policy: Default::default(),
         routes: vec![],
         mappings: vec![],
         asynchronous: plan::Asynchronous::default(),

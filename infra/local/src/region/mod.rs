@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     aws::{calls::Calls, error::AwsError, faults::Faults, front::Services, sqs::Sqs},
     gateway::auth::keys::AccessKey,
+    events::bus::EventBus,
     lambda::Lambda,
     options::Options,
     template::plan::Plan,
@@ -40,6 +41,9 @@ pub struct Addresses {
     pub site: SocketAddr,
 }
 
+/// The text of the template that a deployment uses.
+pub const TEMPLATE: &str = start::TEMPLATE;
+
 /// A running region. It ends with [`Region::stop`].
 pub struct Region {
     addresses: Addresses,
@@ -47,6 +51,7 @@ pub struct Region {
     services: Services,
     sqs: Arc<Sqs>,
     lambda: Lambda,
+    bus: EventBus,
     plan: Plan,
     /// Writes down what changes, until `writing` ends it, and once more then.
     keeper: JoinHandle<()>,
@@ -105,6 +110,18 @@ impl Region {
     #[must_use]
     pub fn calls(&self) -> &Calls {
         &self.services.calls
+    }
+
+    /// What it runs, as the template says.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The last events of its bus, the oldest first.
+    #[must_use]
+    pub fn events(&self) -> Vec<Value> {
+        self.bus.recent()
     }
 
     /// Faults that the AWS endpoint answers with.

@@ -24,6 +24,7 @@ use crate::{
     ecs::Ecs,
     events::{bus::EventBus, rules},
     gateway,
+    iam::Roles,
     lambda::{Lambda, Runner, logs::Logs, mapping, process::Processes},
     options::Options,
     seed,
@@ -33,7 +34,7 @@ use crate::{
 };
 
 /// The template that a deployment uses.
-const TEMPLATE: &str = include_str!("../../../template.yaml");
+pub(super) const TEMPLATE: &str = include_str!("../../../template.yaml");
 
 /// Everything that listens, bound before anything runs, so that a taken port has no consequences.
 struct Listeners {
@@ -92,6 +93,7 @@ pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result
         services: built.services,
         sqs: built.sqs,
         lambda,
+        bus: context.bus,
         plan,
         keeper,
         writing,
@@ -128,7 +130,8 @@ fn read_plan(options: &Options, addresses: Addresses, endpoint: &str) -> anyhow:
     {
         anyhow::bail!("SftpPort is the port of --sftp here, {port}: give another with --sftp 127.0.0.1:{asked}");
     }
-    Ok(Plan::read(TEMPLATE, &parameters, endpoint)?)
+    let template = options.template.as_deref().unwrap_or(TEMPLATE);
+    Ok(Plan::read(template, &parameters, endpoint)?)
 }
 
 fn context(
@@ -174,7 +177,8 @@ fn build(context: &Context, plan: &Plan, store: &Store, endpoint: &str) -> anyho
     let transfer = Transfer::new(context.clone(), store.saved("transfer")?, Arc::clone(&ec2) as _, metrics)?;
     let all: [Arc<dyn Service>; 8] =
         [ec2.clone(), efs.clone(), ecs.clone(), sqs.clone(), dynamodb, cloudwatch, secrets, transfer];
-    Ok(Built { services: Services::new(all), ec2, efs, ecs, sqs })
+    let services = Services::new(all).with_roles(Roles::of(&plan.functions));
+    Ok(Built { services, ec2, efs, ecs, sqs })
 }
 
 async fn report(what: &'static str, serving: impl Future<Output = std::io::Result<()>>) {

@@ -15,7 +15,10 @@ use super::{
     resource::{self, Fields},
     rule,
 };
-use crate::events::{pattern::Pattern, schedule::Expression};
+use crate::{
+    events::{pattern::Pattern, schedule::Expression},
+    iam::policy::Policy,
+};
 
 /// A whole template, resolved.
 #[derive(Clone, Debug)]
@@ -115,6 +118,8 @@ pub struct Function {
     pub memory_mb: u32,
     /// At most so many invocations at a time; None is the account's share.
     pub reserved_concurrency: Option<usize>,
+    /// What its role may do.
+    pub policy: Policy,
     /// What the HTTP API sends to it.
     pub routes: Vec<Route>,
     /// The queues that it works on.
@@ -138,6 +143,14 @@ pub struct Asynchronous {
 impl Default for Asynchronous {
     fn default() -> Self {
         Self { retries: 2, maximum_age: Duration::from_hours(6), on_failure_arn: None }
+    }
+}
+
+impl Function {
+    /// The access key id that its processes use, by which their calls are known.
+    #[must_use]
+    pub fn access_key(&self) -> String {
+        format!("LOCAL{}", self.logical)
     }
 }
 

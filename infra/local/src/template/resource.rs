@@ -9,7 +9,10 @@ use super::{
     intrinsic::{Scope, plain_text},
     plan::{Asynchronous, Function, Queue, Redrive, RedriveSources, Rule, Table},
 };
-use crate::events::{pattern::Pattern, schedule::Expression};
+use crate::{
+    events::{pattern::Pattern, schedule::Expression},
+    iam::policy::Policy,
+};
 
 /// The properties of one resource, resolved one by one as they are asked for.
 #[derive(Clone, Debug)]
@@ -290,6 +293,7 @@ pub fn read_function(fields: &Fields<'_>) -> Result<(Function, Vec<Rule>), Strin
         timeout: fields.seconds("Timeout", 3, 1..=900)?,
         memory_mb: u32::try_from(fields.number("MemorySize", 128, 128..=10_240)?).expect("at most 10240"),
         reserved_concurrency: reserved.map(|count| usize::try_from(count).expect("at most 1000")),
+        policy: read_policy(fields)?,
         routes: Vec::new(),
         mappings: Vec::new(),
         asynchronous: read_asynchronous(fields)?,
@@ -316,6 +320,16 @@ fn read_asynchronous(fields: &Fields<'_>) -> Result<Asynchronous, String> {
         maximum_age: config.seconds("MaximumEventAgeInSeconds", ground.maximum_age.as_secs(), 60..=21_600)?,
         on_failure_arn: on_failure["Destination"].as_str().map(str::to_owned),
     })
+}
+
+/// What the role may do that AWS SAM makes for a function. AWS SAM's own additions, for logs and queues, are used by
+/// Lambda and not by the function.
+fn read_policy(fields: &Fields<'_>) -> Result<Policy, String> {
+    if fields.value("PermissionsBoundary")?.is_some_and(|boundary| boundary != "") {
+        return Err("the local region can't evaluate a PermissionsBoundary".to_owned());
+    }
+    fields.refuse(&["Role"])?;
+    Policy::read(&fields.value("Policies")?.unwrap_or_default())
 }
 
 fn read_environment(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, String> {

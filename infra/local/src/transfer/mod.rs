@@ -138,6 +138,18 @@ impl Service for Transfer {
         if answer_is_lost { Err(lost_answer()) } else { answer }
     }
 
+    fn resource(&self, id: &str) -> Option<Value> {
+        let state = self.state();
+        match id.rsplit(':').next()?.split('/').collect::<Vec<_>>()[..] {
+            ["server", server] => Some(state.server(server).ok()?.describe(&self.context)),
+            ["user", server, user] => {
+                let tags = state::show_tags(&state.server(server).ok()?.user(user).ok()?.tags);
+                Some(serde_json::json!({ "Tags": tags }))
+            }
+            _ => None,
+        }
+    }
+
     fn snapshot(&self) -> Value {
         serde_json::to_value(&*self.state()).expect("the state is made of strings, numbers, lists and maps")
     }

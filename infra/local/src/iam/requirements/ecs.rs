@@ -1,0 +1,53 @@
+//! ECS: services have resource-level permissions, task definitions have none here, and a revision's roles are passed.
+//! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html>
+
+use serde_json::Value;
+
+use super::pass_role;
+use crate::{
+    aws::input::{list, text, texts},
+    iam::request::{Request, arn},
+};
+
+const TASKS: &str = "ecs-tasks.amazonaws.com";
+
+pub(super) fn requests(operation: &str, input: &Value) -> Option<Vec<Request>> {
+    let action = format!("ecs:{operation}");
+    Some(match operation {
+        "DeregisterTaskDefinition" | "DescribeTaskDefinition" | "ListTaskDefinitions" => {
+            vec![Request::new(action, "*")]
+        }
+        "RegisterTaskDefinition" => register(action, input),
+        "DescribeServices" => {
+            texts(input, "services").iter().map(|service| on_service(action.clone(), input, service)).collect()
+        }
+        "UpdateService" => {
+            let definition = text(input, "taskDefinition");
+            let definition = definition.map(|name| arn("ecs", "task-definition/", name));
+            vec![on_service(action, input, text(input, "service")?).with("ecs:task-definition", definition)]
+        }
+        "ListTagsForResource" => vec![Request::new(action, text(input, "resourceArn")?)],
+        "TagResource" => vec![Request::new(action, text(input, "resourceArn")?).giving(&input["tags"])],
+        _ => return None,
+    })
+}
+
+/// A service named by name or ARN, in a cluster named so; the cluster `default` where none is named.
+fn on_service(action: String, input: &Value, service: &str) -> Request {
+    let cluster = arn("ecs", "cluster/", text(input, "cluster").unwrap_or("default"));
+    let name = cluster.rsplit('/').next().unwrap_or_default().to_owned();
+    Request::new(action, arn("ecs", &format!("service/{name}/"), service)).with("ecs:cluster", [cluster])
+}
+
+fn register(action: String, input: &Value) -> Vec<Request> {
+    let mut requests = vec![Request::new(action, "*").giving(&input["tags"])];
+    if !list(input, "tags").is_empty() {
+        let family = text(input, "family").unwrap_or_default();
+        // The revision has no number yet.
+        let tagging = Request::new("ecs:TagResource", arn("ecs", "task-definition/", &format!("{family}:*")));
+        requests.push(tagging.giving(&input["tags"]).with("ecs:CreateAction", ["RegisterTaskDefinition"]));
+    }
+    let roles = ["taskRoleArn", "executionRoleArn"].into_iter().filter_map(|member| text(input, member));
+    requests.extend(roles.map(|role| pass_role(role, TASKS)));
+    requests
+}

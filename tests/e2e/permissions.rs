@@ -1,0 +1,326 @@
+//! The IAM proof: what the roles of the template allow is what the functions do, no less and hardly more. The region
+//! refuses a function what its role doesn't allow, so every story of this suite proves the first half; here the second
+//! half is proven, and that the proof bites.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use wharfinger_local::{
+    aws::calls::Asked,
+    client::sftp::{UserKey, Visitor},
+    iam::{policy::Decision, request::Request},
+    region::{Region, TEMPLATE},
+    seed,
+    template::plan::{Function, Plan},
+};
+
+use crate::support::{Wharf, blog, brisk, server};
+
+/// Allowed actions that no story on a laptop calls, each as `Function action`, with the reason why it stays.
+const NEVER_CALLED: [&str; 0] = [];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_life_needs_each_permission_and_no_other() {
+    let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
+    upload_and_tidy_up(&wharf).await.unwrap();
+    change_alice(&wharf).await.unwrap();
+    rest_and_wake(&wharf).await.unwrap();
+    move_house(&wharf).await.unwrap();
+    let asked = live_again(&wharf).await.unwrap();
+
+    let region = &wharf.region;
+    assert_eq!(region.calls().refused(), [], "a function was refused what it needs");
+    assert_eq!(never_called(region, &asked), NEVER_CALLED, "actions are allowed that nothing calls");
+    every_permission_is_missed_when_it_is_gone(region, &asked);
+    every_rule_is_missed_when_it_is_broken(&region.events());
+    wharf.close().await;
+}
+
+/// Uploads of every kind, and more rollouts than revisions are kept.
+async fn upload_and_tidy_up(wharf: &Wharf) -> anyhow::Result<()> {
+    let mut site = blog("1s");
+    site["keep_revisions"] = json!(2);
+    wharf.api.put("/v1/sites/blog", &site).await?;
+    let alice = wharf.log_in().await;
+    for round in 1..=3 {
+        alice.put("index.html", format!("round {round}").as_bytes()).await?;
+        alice.sftp.create_dir("new").await?;
+        alice.put("new/draft.txt", b"draft").await?;
+        alice.sftp.rename("new/draft.txt", "new/final.txt").await?;
+        alice.sftp.remove_file("new/final.txt").await?;
+        alice.sftp.remove_dir("new").await?;
+        wharf
+            .until(&format!("round {round} is rolled out"), || async {
+                let rollouts = wharf.rollouts().await?;
+                let done = rollouts.iter().filter(|rollout| rollout["state"] == "succeeded").count();
+                Ok((done == round).then_some(()))
+            })
+            .await;
+    }
+    alice.log_out().await?;
+    wharf
+        .until("an old revision is deregistered", || async {
+            Ok((wharf.calls("ecs", "DeregisterTaskDefinition") > 0).then_some(()))
+        })
+        .await;
+    Ok(())
+}
+
+/// Another key, other POSIX ids.
+async fn change_alice(wharf: &Wharf) -> anyhow::Result<()> {
+    let (other, address) = (UserKey::generate(), wharf.region.addresses().sftp);
+    let user = json!({
+        "public_keys": [other.public_line()], "site": "blog", "posix": { "uid": 1500, "gid": 1500 },
+    });
+    wharf.api.put("/v1/servers/main/users/alice", &user).await?;
+    wharf
+        .until("alice's new key is taken and the old one is not", || async {
+            let new = Visitor::log_in(address, "alice", &other).await;
+            let old = Visitor::log_in(address, "alice", &wharf.key).await;
+            Ok((new.is_ok() && old.is_err()).then_some(()))
+        })
+        .await;
+    wharf.until_alice_is_ready().await;
+    Ok(())
+}
+
+/// Stopped by the sweep, started by a person.
+async fn rest_and_wake(wharf: &Wharf) -> anyhow::Result<()> {
+    wharf.api.put("/v1/servers/main", &server(Some("3s"))).await?;
+    wharf.until_power("stopped").await;
+    wharf.api.put("/v1/servers/main", &server(None)).await?;
+    wharf.api.post("/v1/servers/main/start").await?;
+    wharf.until_power("online").await;
+    Ok(())
+}
+
+/// Other trusted addresses and security groups; then no Elastic IP, and an endpoint with private addresses.
+async fn move_house(wharf: &Wharf) -> anyhow::Result<()> {
+    let mut moved = server(None);
+    moved["network"]["allowed_cidrs"] = json!(["127.0.0.0/9", "203.0.113.0/24"]);
+    moved["network"]["security_group_ids"] = json!([seed::SFTP_GROUP, seed::DEFAULT_GROUP]);
+    wharf.api.put("/v1/servers/main", &moved).await?;
+    wharf
+        .until("groups and rules are changed", || async {
+            let changed = ["ModifyVpcEndpoint", "RevokeSecurityGroupIngress"];
+            Ok(changed.iter().all(|operation| wharf.calls("ec2", operation) > 0).then_some(()))
+        })
+        .await;
+    moved["network"]["address_allocation_ids"] = json!([]);
+    wharf.api.put("/v1/servers/main", &moved).await?;
+    wharf
+        .until("clients are told the private addresses", || async {
+            Ok((wharf.calls("ec2", "DescribeNetworkInterfaces") > 0).then_some(()))
+        })
+        .await;
+    wharf.until_power("online").await;
+    Ok(())
+}
+
+/// User, server and site go, and a server of the same name comes. Returns what all functions asked of IAM.
+async fn live_again(wharf: &Wharf) -> anyhow::Result<Vec<Asked>> {
+    for path in ["/v1/servers/main/users/alice", "/v1/servers/main", "/v1/sites/blog"] {
+        wharf.api.delete(path).await?;
+        wharf
+            .until(&format!("{path} is gone"), || async {
+                Ok((wharf.api.get(path).await?.status == 404).then_some(()))
+            })
+            .await;
+    }
+    wharf.api.put("/v1/servers/main", &server(None)).await?;
+    wharf.until_power("online").await;
+    Ok(wharf.region.calls().allowed().into_iter().map(|(asked, _)| asked).collect())
+}
+
+/// The questions of one function.
+fn of<'a>(function: &Function, asked: &'a [Asked]) -> Vec<&'a Asked> {
+    let key = function.access_key();
+    asked.iter().filter(|one| one.caller == key).collect()
+}
+
+/// Actions and resources of statements that allowed nothing of what was asked.
+fn never_called(region: &Region, asked: &[Asked]) -> Vec<String> {
+    let mut idle = Vec::new();
+    for function in &region.plan().functions {
+        let asked = of(function, asked);
+        for (number, action) in function.policy.allowed_actions() {
+            let used = asked.iter().any(|one| {
+                one.request.action.eq_ignore_ascii_case(action) && function.policy.allows_by(number, &one.request)
+            });
+            if !used {
+                idle.push(format!("{} {action}", function.logical));
+            }
+        }
+    }
+    idle
+}
+
+/// Without any one action of any statement, something that was done would have been refused.
+fn every_permission_is_missed_when_it_is_gone(region: &Region, asked: &[Asked]) {
+    let mut taken_away = 0;
+    for function in &region.plan().functions {
+        let asked = of(function, asked);
+        for (number, action) in function.policy.allowed_actions() {
+            let narrower = function.policy.without(number, action);
+            let refused = |one: &&Asked| !matches!(narrower.decide(&one.request), Decision::Allowed(_));
+            let what = format!("{} {action}", function.logical);
+            assert!(
+                asked.iter().any(refused) || NEVER_CALLED.contains(&what.as_str()),
+                "{what} could be taken from statement {number}, and nothing would be refused"
+            );
+            taken_away += 1;
+        }
+    }
+    assert!(taken_away > 40, "only {taken_away} actions were taken away");
+}
+
+/// Each text in each event pattern of the template, broken by one letter, lets an event by that was delivered.
+fn every_rule_is_missed_when_it_is_broken(events: &[Value]) {
+    let delivered = delivered(TEMPLATE, events);
+    for (texts, broken) in [
+        (&["source: [aws.transfer]", "source: [!Ref TransferEventSource]"][..], "source: [aws.transfers]"),
+        (&["source: [aws.ecs]", "source: [!Ref EcsEventSource]"], "source: [aws.ec]"),
+        (&["prefix: \"SFTP Server File Upload "], "prefix: \"SFTP Server File Uploads "),
+        (&["- SFTP Server File Rename Completed"], "- SFTP Server File Rename Complete"),
+        (&["- SFTP Server File Delete Completed"], "- SFTP Server File Delete Complete"),
+        (&["- SFTP Server Directory Create Completed"], "- SFTP Server Directory Create Complete"),
+        (&["- SFTP Server Directory Delete Completed"], "- SFTP Server Directory Delete Complete"),
+        (&["detail-type: [ECS Deployment State Change]"], "detail-type: [ECS Deployment State Changes]"),
+        (&["prefix: SERVICE_DEPLOYMENT_"], "prefix: SERVICE_DEPLOYMENTS_"),
+    ] {
+        let there: Vec<&&str> = texts.iter().filter(|text| TEMPLATE.matches(**text).count() == 1).collect();
+        let [text] = there[..] else { panic!("the template has none of {texts:?}, or one more than once") };
+        let missed = delivered.difference(&self::delivered(&TEMPLATE.replace(text, broken), events)).count();
+        assert!(missed > 0, "with {text:?} broken, every event is still delivered");
+    }
+}
+
+/// The ids of the events that some rule of this template takes.
+fn delivered(template: &str, events: &[Value]) -> BTreeSet<String> {
+    let plan = Plan::read(template, &[].into(), "http://127.0.0.1:4566").expect("the template is readable");
+    let taken = |event: &&Value| {
+        plan.rules.iter().any(|rule| rule.pattern.as_ref().is_some_and(|pattern| pattern.matches(event)))
+    };
+    events.iter().filter(taken).map(|event| event["id"].to_string()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_lacks_an_action_is_refused_as_aws_would() {
+    let action = "                - transfer:CreateUser\n";
+    assert_eq!(TEMPLATE.matches(action).count(), 1, "the template lists transfer:CreateUser once");
+    let mut options = brisk();
+    options.template = Some(TEMPLATE.replace(action, ""));
+    let wharf = Wharf::open(options).await;
+    wharf.api.put("/v1/servers/main", &server(None)).await.unwrap();
+    wharf.api.put("/v1/sites/blog", &blog("1s")).await.unwrap();
+    wharf.put_alice().await;
+
+    let reason = wharf
+        .until("alice has failed", || async {
+            let status = wharf.api.get("/v1/servers/main/users/alice").await?.taken("alice")?["status"].clone();
+            Ok((status["state"] == "failed").then(|| status["reason"].to_string()))
+        })
+        .await;
+
+    let id = wharf.server().await.unwrap()["status"]["server_id"].as_str().unwrap_or_default().to_owned();
+    let role = "arn:aws:sts::000000000000:assumed-role/wharfinger-ReconcileFunctionRole/wharfinger-ReconcileFunction";
+    let sentence = format!(
+        "User: {role} is not authorized to perform: transfer:CreateUser on resource: \
+         arn:aws:transfer:us-east-1:000000000000:server/{id} because no identity-based policy allows the \
+         transfer:CreateUser action"
+    );
+    assert!(reason.contains("AccessDeniedException") && reason.contains(&sentence), "{reason}");
+    let users = wharf.region.call("transfer", "ListUsers", json!({ "ServerId": id })).await.unwrap();
+    assert_eq!(users["Users"], json!([]), "{users}");
+    let refused = wharf.region.calls().refused();
+    assert!(refused.iter().all(|(asked, _)| asked.request.action == "transfer:CreateUser"), "{refused:?}");
+    wharf.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_cannot_be_evaluated_stops_the_region() {
+    for (from, to, says) in [
+        ("\"iam:PassedToService\": transfer", "\"aws:PrincipalOrgID\": transfer", "aws:PrincipalOrgID"),
+        ("Action: cloudwatch:GetMetricData", "NotPrincipal: cloudwatch:GetMetricData", "NotPrincipal"),
+    ] {
+        let mut options = brisk();
+        options.template = Some(TEMPLATE.replace(from, to));
+        let refused = Region::start(options, crate::support::program().to_owned()).await;
+        let refusal = format!("{:#}", refused.err().unwrap_or_else(|| panic!("{to} was taken")));
+        assert!(refusal.contains(says), "{refusal}");
+    }
+}
+
+#[test]
+fn what_no_function_needs_is_refused() {
+    let plan = Plan::read(TEMPLATE, &[].into(), "http://127.0.0.1:4566").unwrap();
+    let (ours, others) = (tags("wharfinger"), tags("another"));
+    let server = |action: &str| Request::new(action, "arn:aws:transfer:us-east-1:000000000000:server/s-1");
+    let create = |tags: &Value, domain: &str, endpoint: &str| {
+        Request::new("transfer:CreateServer", "*")
+            .giving(tags)
+            .with("transfer:RequestServerDomain", [domain])
+            .with("transfer:RequestServerEndpointType", [endpoint])
+    };
+    let pass = |role: &str, to: &str| {
+        Request::new("iam:PassRole", format!("arn:aws:iam::000000000000:role/{role}")).with("iam:PassedToService", [to])
+    };
+    let secret = |name: &str| format!("arn:aws:secretsmanager:us-east-1:000000000000:secret:{name}");
+    let definition = "arn:aws:ecs:us-east-1:000000000000:task-definition/web:7";
+    let (reconcile, rollout) = ("ReconcileFunction", "RolloutFunction");
+    for (function, request, allowed) in [
+        (reconcile, create(&ours, "EFS", "VPC"), true),
+        (reconcile, create(&others, "EFS", "VPC"), false),
+        (reconcile, create(&json!([]), "EFS", "VPC"), false),
+        (reconcile, create(&ours, "S3", "VPC"), false),
+        (reconcile, create(&ours, "EFS", "PUBLIC"), false),
+        (reconcile, server("transfer:DeleteServer").having(&ours), true),
+        (reconcile, server("transfer:DeleteServer").having(&others), false),
+        (reconcile, server("transfer:DeleteServer"), false),
+        (reconcile, server("transfer:TagResource").giving(&others), false),
+        (reconcile, pass("wharfinger-TransferUserRole", "transfer.amazonaws.com"), true),
+        (reconcile, pass("wharfinger-TransferUserRole", "lambda.amazonaws.com"), false),
+        (reconcile, pass("administrator", "transfer.amazonaws.com"), false),
+        (reconcile, Request::new("secretsmanager:GetSecretValue", secret("wharfinger/servers/a/host-key-Ab1")), true),
+        (reconcile, Request::new("secretsmanager:GetSecretValue", secret("another/servers/a/host-key-Ab1")), false),
+        (reconcile, Request::new("dynamodb:Query", "arn:aws:dynamodb:us-east-1:000000000000:table/another"), false),
+        (rollout, pass("web-task", "ecs-tasks.amazonaws.com"), true),
+        (rollout, pass("web-task", "transfer.amazonaws.com"), false),
+        (
+            rollout,
+            Request::new("ecs:TagResource", definition).with("ecs:CreateAction", ["RegisterTaskDefinition"]),
+            true,
+        ),
+        (rollout, Request::new("ecs:TagResource", definition), false),
+        (rollout, Request::new("ecs:UpdateService", "arn:aws:ecs:us-east-1:111122223333:service/a/b"), false),
+        ("ApiFunction", server("transfer:DescribeServer"), false),
+    ] {
+        let decision = plan.function(function).unwrap().policy.decide(&request);
+        assert_eq!(matches!(decision, Decision::Allowed(_)), allowed, "{function} {request:?}");
+    }
+}
+
+/// The tags of a server of the deployment `stack`.
+fn tags(stack: &str) -> Value {
+    json!([{ "Key": "wharfinger:deployment", "Value": stack }, { "Key": "wharfinger:server", "Value": "main" }])
+}
+
+#[test]
+fn roles_to_pass_are_named_by_parameters() {
+    let settings = [("OtherUserRoles", "sftp/*"), ("TaskRoles", "sites/*"), ("TransferUserRoleArn", OWN_ROLE)];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let plan = Plan::read(TEMPLATE, &settings, "http://127.0.0.1:4566").unwrap();
+    for (function, role, to, allowed) in [
+        ("ReconcileFunction", OWN_ROLE, "transfer.amazonaws.com", true),
+        ("ReconcileFunction", "arn:aws:iam::000000000000:role/sftp/guests", "transfer.amazonaws.com", true),
+        ("ReconcileFunction", "arn:aws:iam::000000000000:role/guests", "transfer.amazonaws.com", false),
+        ("RolloutFunction", "arn:aws:iam::000000000000:role/sites/web", "ecs-tasks.amazonaws.com", true),
+        ("RolloutFunction", "arn:aws:iam::000000000000:role/web", "ecs-tasks.amazonaws.com", false),
+    ] {
+        let request = Request::new("iam:PassRole", role).with("iam:PassedToService", [to]);
+        let decision = plan.function(function).unwrap().policy.decide(&request);
+        assert_eq!(matches!(decision, Decision::Allowed(_)), allowed, "{function} {role}");
+    }
+}
+
+const OWN_ROLE: &str = "arn:aws:iam::000000000000:role/mine";

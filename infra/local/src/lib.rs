@@ -2,6 +2,7 @@
 //! speak AWS's wire protocols: the same SDKs, the `aws` CLI and `sftp` work against it unchanged.
 
 pub mod aws;
+pub mod bill;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -15,6 +15,7 @@ use super::{
     calls::Calls,
     error::AwsError,
     faults::{Fault, Faults},
+    meter::{Meter, Reading},
     service::Service,
     wire::{self, Call, Protocol},
 };
@@ -29,6 +30,8 @@ pub struct Services {
     services: Arc<BTreeMap<&'static str, Arc<dyn Service>>>,
     /// What was called, and by whom.
     pub calls: Calls,
+    /// What the calls consumed, in the units that AWS bills.
+    pub meter: Meter,
     /// What the next calls answer instead of the services.
     pub faults: Faults,
 }
@@ -42,7 +45,7 @@ impl Services {
         for service in std::iter::once(sts).chain(services) {
             found.insert(service.name(), service);
         }
-        Self { services: Arc::new(found), calls: Calls::default(), faults: Faults::default() }
+        Self { services: Arc::new(found), calls: Calls::default(), meter: Meter::default(), faults: Faults::default() }
     }
 
     /// The service with this name, e.g. `transfer`.
@@ -56,7 +59,7 @@ impl Services {
         self.services.values()
     }
 
-    async fn answer(&self, call: Call) -> Result<Value, AwsError> {
+    async fn answer(&self, mut call: Call) -> Result<Value, AwsError> {
         let Some(service) = self.get(&call.service) else {
             let known: Vec<&str> = self.services.keys().copied().collect();
             let message = format!("This region has no service {:?}; it has {}.", call.service, known.join(", "));
@@ -67,7 +70,8 @@ impl Services {
             return Err(AwsError::client("MissingAction", message));
         }
         self.calls.record(&call.caller, &call.service, &call.operation);
-        match self.faults.take(&call.service, &call.operation) {
+        let reading = Reading::begin(&mut call);
+        let mut answer = match self.faults.take(&call.service, &call.operation) {
             None => service.call(&call.operation, call.input).await,
             Some(Fault::Answer(error)) => Err(error),
             Some(Fault::LoseAnswer) => {
@@ -75,7 +79,9 @@ impl Services {
                 tracing::debug!(service = call.service, operation = call.operation, ?outcome, "The answer is lost");
                 Err(AwsError::client("InternalFailure", "The answer of this call was lost.").with_status(500))
             }
-        }
+        };
+        self.meter.note(reading, &mut answer);
+        answer
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    aws::{calls::Calls, error::AwsError, faults::Faults, front::Services, sqs::Sqs},
+    aws::{calls::Calls, error::AwsError, faults::Faults, front::Services, meter::Meter, sqs::Sqs},
     lambda::Lambda,
     options::Options,
     template::plan::Plan,
@@ -97,6 +97,24 @@ impl Region {
     #[must_use]
     pub fn calls(&self) -> &Calls {
         &self.services.calls
+    }
+
+    /// What those calls consumed, in the units that AWS bills.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.services.meter
+    }
+
+    /// The queues.
+    #[must_use]
+    pub fn queues(&self) -> &Sqs {
+        &self.sqs
+    }
+
+    /// The template as it was read.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Faults that the AWS endpoint answers with.

@@ -34,6 +34,8 @@ pub struct Scene {
     pub region: Region,
     api: Http,
     key: UserKey,
+    /// The security group of each server: two servers can't share one.
+    groups: Mutex<Vec<String>>,
 }
 
 impl Scene {
@@ -45,7 +47,7 @@ impl Scene {
         let options = Options::on_free_ports().with("SweepSchedule", "rate(7 days)");
         let region = Region::start(options, program).await?;
         let api = Http::new(region.addresses().api);
-        Ok(Self { region, api, key: UserKey::generate() })
+        Ok(Self { region, api, key: UserKey::generate(), groups: Mutex::new(vec![seed::SFTP_GROUP.to_owned()]) })
     }
 
     /// Brings up servers until there are `count`, and waits until all is done that follows from it.
@@ -55,7 +57,8 @@ impl Scene {
     pub async fn grow_to(&self, count: usize) -> anyhow::Result<()> {
         for number in 1..=count {
             let (server, site, user) = (server_name(number), site_name(number), json!([self.key.public_line()]));
-            self.api.put(&format!("/v1/servers/{server}"), &server_spec(number, "24h")).await?;
+            let group = self.group(number).await?;
+            self.api.put(&format!("/v1/servers/{server}"), &server_spec(number, &group, "24h")).await?;
             self.api.put(&format!("/v1/sites/{site}"), &site_spec(number)).await?;
             let user = json!({ "public_keys": user, "site": site });
             self.api.put(&format!("/v1/servers/{server}/users/alice"), &user).await?;
@@ -90,7 +93,7 @@ impl Scene {
         let reconcile = self.function("wharfinger-reconcile")?;
         for after in ["25h", "24h"] {
             let before = self.read_of(&reconcile).await?;
-            self.api.put("/v1/servers/main", &server_spec(1, after)).await?;
+            self.api.put("/v1/servers/main", &server_spec(1, seed::SFTP_GROUP, after)).await?;
             let used = self.read_of(&reconcile).await?.since(&before);
             // A look that was woken twice is none to count by.
             if used.invocations.get(&reconcile) == Some(&1) {
@@ -180,6 +183,20 @@ impl Scene {
         .await
     }
 
+    /// The security group of a server, made if it is not there yet.
+    async fn group(&self, number: usize) -> anyhow::Result<String> {
+        let there = self.groups.lock().expect("nobody panics holding it").get(number - 1).cloned();
+        if let Some(group) = there {
+            return Ok(group);
+        }
+        let name = server_name(number);
+        let input = json!({ "GroupName": name, "GroupDescription": "SFTP", "Description": "SFTP", "VpcId": seed::VPC });
+        let made = self.region.call("ec2", "CreateSecurityGroup", input).await?;
+        let group = made["GroupId"].as_str().or(made["groupId"].as_str()).context("a security group has an id")?.to_owned();
+        self.groups.lock().expect("nobody panics holding it").push(group.clone());
+        Ok(group)
+    }
+
     /// The logical name of the function with this binary.
     fn function(&self, binary: &str) -> anyhow::Result<String> {
         let found = self.region.plan().functions.iter().find(|function| function.binary == binary);
@@ -196,14 +213,14 @@ fn site_name(number: usize) -> String {
 }
 
 /// The first server is on the Internet; the others, for want of Elastic IPs, inside the VPC.
-fn server_spec(number: usize, idle_after: &str) -> Value {
+fn server_spec(number: usize, group: &str, idle_after: &str) -> Value {
     let addresses: &[&str] = if number == 1 { &seed::ADDRESSES[..1] } else { &[] };
     json!({
         "file_system_id": seed::FILE_SYSTEM,
         "network": {
             "vpc_id": seed::VPC,
             "subnet_ids": [seed::SUBNETS[0]],
-            "security_group_ids": [seed::SFTP_GROUP],
+            "security_group_ids": [group],
             "address_allocation_ids": addresses,
             "allowed_cidrs": ["127.0.0.0/8"],
         },

@@ -47,7 +47,7 @@ impl Line {
     /// What each server more adds.
     #[must_use]
     pub fn per_server(&self) -> Usage {
-        self.with_many.minus(&self.with_one).times(1.0 / (self.many - 1.0))
+        self.with_many.minus(&self.with_one).times(1.0 / (self.many - 1.0)).at_least_zero()
     }
 }
 

@@ -127,6 +127,12 @@ impl Usage {
         self.plus(&other.times(-1.0))
     }
 
+    /// The same without what is below zero: of two counts of one thing, the later may have been the quicker one.
+    #[must_use]
+    pub fn at_least_zero(&self) -> Self {
+        Self(self.0.iter().map(|(item, amount)| (*item, amount.max(0.0))).collect())
+    }
+
     /// What it costs, by line of the bill, in USD.
     #[must_use]
     pub fn cost(&self) -> BTreeMap<&'static str, f64> {

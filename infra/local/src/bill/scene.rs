@@ -192,7 +192,8 @@ impl Scene {
         let name = server_name(number);
         let input = json!({ "GroupName": name, "GroupDescription": "SFTP", "Description": "SFTP", "VpcId": seed::VPC });
         let made = self.region.call("ec2", "CreateSecurityGroup", input).await?;
-        let group = made["GroupId"].as_str().or(made["groupId"].as_str()).context("a security group has an id")?.to_owned();
+        let group =
+            made["GroupId"].as_str().or(made["groupId"].as_str()).context("a security group has an id")?.to_owned();
         self.groups.lock().expect("nobody panics holding it").push(group.clone());
         Ok(group)
     }

@@ -2,6 +2,7 @@
 //! own region on free ports and waits for conditions, never for a time.
 
 mod auth;
+mod bill;
 mod burst;
 mod command_line;
 mod crash;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{beside, options::Options, region::Region, tour, welcome};
+use crate::{beside, bill, options::Options, region::Region, tour, welcome};
 
 /// Wharfinger on a laptop: the whole product on an embedded region, without an AWS account.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Tour,
     /// Run Transfer Family alone, with real SFTP, beside another emulator's region.
     Transfer(beside::Options),
+    /// Count what the control plane uses, and print what that costs a month on AWS.
+    Bill,
     /// Be one function of the template, as the region starts it.
     #[command(hide = true)]
     Function {
@@ -47,6 +49,10 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Some(Command::Function { binary }) => be_function(&binary),
+        Some(Command::Bill) => {
+            log_at("warn");
+            many_threads()?.block_on(bill::tell(program()?))
+        }
         Some(Command::Tour) => {
             log_at("warn");
             many_threads()?.block_on(tour::tell(program()?))

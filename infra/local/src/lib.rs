@@ -3,6 +3,7 @@
 
 pub mod aws;
 mod beside;
+pub mod bill;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -16,6 +16,7 @@ use super::{
     calls::Calls,
     error::AwsError,
     faults::{Fault, Faults},
+    meter::{Meter, Reading},
     service::Service,
     wire::{self, Call, Protocol},
 };
@@ -33,6 +34,8 @@ pub struct Services {
     services: Arc<BTreeMap<&'static str, Arc<dyn Service>>>,
     /// What was called, and by whom.
     pub calls: Calls,
+    /// What the calls consumed, in the units that AWS bills.
+    pub meter: Meter,
     /// What the next calls answer instead of the services.
     pub faults: Faults,
     roles: Roles,
@@ -47,7 +50,7 @@ impl Services {
         for service in std::iter::once(sts).chain(services) {
             found.insert(service.name(), service);
         }
-        Self { services: Arc::new(found), calls: Calls::default(), faults: Faults::default(), roles: Roles::default() }
+        Self { services: Arc::new(found), ..Self::default() }
     }
 
     /// The same with roles: what their access key ids call is refused unless their policies allow it.
@@ -68,7 +71,7 @@ impl Services {
         self.services.values()
     }
 
-    async fn answer(&self, call: Call) -> Result<Value, AwsError> {
+    async fn answer(&self, mut call: Call) -> Result<Value, AwsError> {
         let Some(service) = self.get(&call.service) else {
             let known: Vec<&str> = self.services.keys().copied().collect();
             let message = format!("This region has no service {:?}; it has {}.", call.service, known.join(", "));
@@ -80,7 +83,8 @@ impl Services {
         }
         self.calls.record(&call.caller, &call.service, &call.operation);
         self.authorize(&call)?;
-        match self.faults.take(&call.service, &call.operation) {
+        let reading = Reading::begin(&mut call);
+        let mut answer = match self.faults.take(&call.service, &call.operation) {
             None => service.call(&call.operation, call.input).await,
             Some(Fault::Answer(error)) => Err(error),
             Some(Fault::LoseAnswer) => {
@@ -88,11 +92,11 @@ impl Services {
                 tracing::debug!(service = call.service, operation = call.operation, ?outcome, "The answer is lost");
                 Err(AwsError::client("InternalFailure", "The answer of this call was lost.").with_status(500))
             }
-        }
+        };
+        self.meter.note(reading, &mut answer);
+        answer
     }
-}
 
-impl Services {
     /// Asks IAM whether the caller may make this call. Whoever is no function may do everything.
     fn authorize(&self, call: &Call) -> Result<(), AwsError> {
         let Some(role) = self.roles.get(&call.caller) else { return Ok(()) };

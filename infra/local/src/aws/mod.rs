@@ -9,6 +9,7 @@ pub mod error;
 pub mod faults;
 pub mod front;
 pub mod input;
+pub mod meter;
 pub mod secretsmanager;
 pub mod service;
 pub mod sqs;

@@ -38,6 +38,18 @@ pub struct Sqs {
     endpoint: String,
     queues: Mutex<BTreeMap<String, Queue>>,
     changed: Notify,
+    requests: Mutex<Requests>,
+}
+
+/// Requests for messages that did something: receives that found nothing are not among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Messages sent, one a request.
+    pub sends: u64,
+    /// Receives that brought messages, at most ten each.
+    pub receives: u64,
+    /// Messages deleted, one a request.
+    pub deletes: u64,
 }
 
 /// What one in-process receive asks for.
@@ -66,6 +78,7 @@ impl Sqs {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             queues: Mutex::new(queues),
             changed: Notify::new(),
+            requests: Mutex::default(),
         }))
     }
 
@@ -110,6 +123,7 @@ impl Sqs {
             }
             Ok(queue.push(body.to_owned(), attributes, delay_seconds, now_ms))
         })?;
+        self.lock_requests().sends += 1;
         self.changed.notify_waiters();
         Ok(id)
     }
@@ -125,6 +139,7 @@ impl Sqs {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             let (messages, next_visible_ms) = self.take(queue, receive)?;
+            self.lock_requests().receives += u64::from(!messages.is_empty());
             if !messages.is_empty() || tokio::time::Instant::now() >= deadline {
                 return Ok(messages);
             }
@@ -175,7 +190,10 @@ impl Sqs {
     /// AWS's error if there is no such queue, or the handle is none.
     pub fn delete(&self, queue: &str, receipt_handle: &str) -> Result<(), AwsError> {
         match self.with(queue, |queue| Ok(queue.delete(receipt_handle)))? {
-            Handled::Done | Handled::Stale => Ok(()),
+            Handled::Done | Handled::Stale => {
+                self.lock_requests().deletes += 1;
+                Ok(())
+            }
             Handled::Invalid => Err(invalid_handle(receipt_handle)),
         }
     }
@@ -212,6 +230,16 @@ impl Sqs {
     #[must_use]
     pub fn bodies(&self, queue: &str) -> Vec<String> {
         self.lock().get(queue_name(queue)).map(Queue::bodies).unwrap_or_default()
+    }
+
+    /// The requests so far.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        *self.lock_requests()
+    }
+
+    fn lock_requests(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn url(&self, name: &str) -> String {

@@ -1,7 +1,10 @@
 //! One function at work: its idle instances, its share of concurrency, and what it has used.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,7 @@ pub(super) struct Running {
     permits: Semaphore,
     idle: Mutex<Vec<Instance>>,
     statistics: Mutex<Statistics>,
+    log_bytes: Arc<AtomicU64>,
 }
 
 impl Running {
@@ -33,6 +37,7 @@ impl Running {
             permits: Semaphore::new(function.reserved_concurrency.unwrap_or(DEFAULT_CONCURRENCY)),
             idle: Mutex::default(),
             statistics: Mutex::new(statistics),
+            log_bytes: Arc::default(),
             function,
             clock,
             runner,
@@ -82,6 +87,7 @@ impl Running {
         let started = Instant::now();
         let request_id = uuid::Uuid::new_v4().to_string();
         let outcome = instance.invoke(&self.clock, &self.function, &request_id, event).await;
+        self.note_billed(started.elapsed());
         self.note_memory(&instance);
         if matches!(outcome, Ok(_) | Err(FunctionError::Failed { .. } | FunctionError::TooLarge(..))) {
             self.put_idle(instance);
@@ -93,11 +99,12 @@ impl Running {
 
     async fn start(&self, processes: &Processes) -> Result<Instance, FunctionError> {
         let started = Instant::now();
-        let mut instance = processes.start(&self.function).await?;
+        let mut instance = processes.start(&self.function, &self.log_bytes).await?;
         self.lock_statistics().process_ids.push(instance.process_id());
         match instance.wait_until_ready().await {
             Ok(()) => {
                 self.lock_statistics().cold_starts.push(started.elapsed());
+                self.note_billed(started.elapsed());
                 Ok(instance)
             }
             Err(error) => {
@@ -144,6 +151,11 @@ impl Running {
         self.lock_statistics().process_ids.retain(|id| *id != instance.process_id());
     }
 
+    fn note_billed(&self, took: Duration) {
+        let milliseconds = u64::try_from(took.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+        self.lock_statistics().billed_ms += milliseconds;
+    }
+
     fn note_memory(&self, instance: &Instance) {
         let peak = if cfg!(target_os = "linux") { peak_memory_bytes(instance.process_id()) } else { None };
         let mut statistics = self.lock_statistics();
@@ -155,7 +167,7 @@ impl Running {
         let mut statistics = self.lock_statistics();
         let now = statistics.process_ids.iter().filter_map(|id| peak_memory_bytes(*id)).max();
         statistics.peak_memory_bytes = statistics.peak_memory_bytes.max(now);
-        statistics.clone()
+        Statistics { log_bytes: self.log_bytes.load(Ordering::Relaxed), ..statistics.clone() }
     }
 
     /// Takes no further event and ends every idle instance. What is in work ends with its task.

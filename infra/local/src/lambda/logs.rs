@@ -4,10 +4,17 @@ use std::{
     fs::File,
     io::Write,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+
+/// What CloudWatch Logs counts for each line beside its text, in bytes.
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>
+const LINE_OVERHEAD: u64 = 26;
 
 /// A place for functions' lines. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,13 +49,19 @@ impl Logs {
         }
     }
 
-    /// Keeps what comes from `output`, line by line, until its end.
-    pub(crate) fn follow(&self, function: &str, output: impl AsyncRead + Send + Unpin + 'static) {
-        let (logs, function) = (self.clone(), function.to_owned());
+    /// Keeps what comes from `output`, line by line, until its end, and adds its size to `bytes`.
+    pub(crate) fn follow(
+        &self,
+        function: &str,
+        bytes: &Arc<AtomicU64>,
+        output: impl AsyncRead + Send + Unpin + 'static,
+    ) {
+        let (logs, function, bytes) = (self.clone(), function.to_owned(), Arc::clone(bytes));
         tokio::spawn(async move {
             let mut reader = BufReader::new(output);
             let mut line = Vec::new();
             while let Ok(1..) = reader.read_until(b'\n', &mut line).await {
+                bytes.fetch_add(line.len() as u64 + LINE_OVERHEAD, Ordering::Relaxed);
                 logs.write(&function, String::from_utf8_lossy(&line).trim_end());
                 line.clear();
             }

@@ -2,7 +2,12 @@
 //! Lambda's environment and a Runtime API of its own. It ends with its instance, and by itself when the region is
 //! gone, because its Runtime API is gone then.
 
-use std::{net::Ipv4Addr, path::PathBuf, process::Stdio};
+use std::{
+    net::Ipv4Addr,
+    path::PathBuf,
+    process::Stdio,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use bytes::Bytes;
 use tokio::{
@@ -31,8 +36,12 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Starts an instance; it isn't ready yet.
-    pub(super) async fn start(&self, function: &Function) -> Result<Instance, FunctionError> {
+    /// Starts an instance; it isn't ready yet. What it prints is added to `log_bytes`.
+    pub(super) async fn start(
+        &self,
+        function: &Function,
+        log_bytes: &Arc<AtomicU64>,
+    ) -> Result<Instance, FunctionError> {
         let failed = |error: std::io::Error| FunctionError::NotStarted(error.to_string());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?.to_string();
@@ -45,10 +54,10 @@ impl Processes {
         let mut child = command.spawn().map_err(failed)?;
         let process_id = child.id().ok_or_else(|| FunctionError::NotStarted("it ended at once".to_owned()))?;
         if let Some(output) = child.stdout.take() {
-            self.logs.follow(&function.name, output);
+            self.logs.follow(&function.name, log_bytes, output);
         }
         if let Some(output) = child.stderr.take() {
-            self.logs.follow(&function.name, output);
+            self.logs.follow(&function.name, log_bytes, output);
         }
         let (events, receiver) = mpsc::channel(1);
         let (sender, outcomes) = mpsc::unbounded_channel();

@@ -13,6 +13,10 @@ pub struct Statistics {
     pub invocations: u64,
     /// How many of them without an answer.
     pub errors: u64,
+    /// What AWS would bill of their time here: each start and each invocation rounded up to a whole millisecond.
+    pub billed_ms: u64,
+    /// How much it has logged, in bytes, with the 26 that CloudWatch Logs adds to each line.
+    pub log_bytes: u64,
     /// The most memory that one instance used, in bytes; None if it can't be read here.
     pub peak_memory_bytes: Option<u64>,
     /// The process ids of the instances that are there now.

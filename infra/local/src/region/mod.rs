@@ -17,9 +17,9 @@ use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    aws::{calls::Calls, error::AwsError, faults::Faults, front::Services, sqs::Sqs},
-    gateway::auth::keys::AccessKey,
+    aws::{calls::Calls, error::AwsError, faults::Faults, front::Services, meter::Meter, sqs::Sqs},
     events::bus::EventBus,
+    gateway::auth::keys::AccessKey,
     lambda::Lambda,
     options::Options,
     template::plan::Plan,
@@ -112,7 +112,19 @@ impl Region {
         &self.services.calls
     }
 
-    /// What it runs, as the template says.
+    /// What those calls consumed, in the units that AWS bills.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.services.meter
+    }
+
+    /// The queues.
+    #[must_use]
+    pub fn queues(&self) -> &Sqs {
+        &self.sqs
+    }
+
+    /// The template as it was read.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan

@@ -49,10 +49,10 @@ def main(wharfinger, ministack):
             api = Api(control, ports)
             try:
                 tell_story(api, site, ports, home)
+                remove(api, control, ports)
             except BaseException:
-                tell_what_is_there(api, home)
+                tell_what_is_there(api)
                 raise
-            remove(control)
     print("MiniStack: all held")
 
 
@@ -82,8 +82,11 @@ def running_ministack(program, ports, home):
     with open(f"{home}/ministack.log", "w") as log:
         process = subprocess.Popen([program], env=environment, cwd=home, stdout=log, stderr=log)
         try:
-            wait_until("MiniStack answers", lambda: answers(f"{endpoint}/_ministack/health"))
+            wait_until("MiniStack answers", lambda: process.poll() is not None or answers(f"{endpoint}/_ministack/health"))
             yield
+        except BaseException:
+            print(pathlib.Path(log.name).read_text()[-6000:], file=sys.stderr)
+            raise
         finally:
             end(process)
 
@@ -108,6 +111,8 @@ def running_transfer(program, site, ports, home):
         for line in process.stdout:
             if line.startswith("Files"):
                 break
+        else:
+            raise SystemExit("wharfinger transfer ended at its start")
         threading.Thread(target=carry_events, args=(process.stdout,), daemon=True).start()
         threading.Thread(target=carry_metrics, args=(ports,), daemon=True).start()
         yield
@@ -216,8 +221,12 @@ def deploy(stack, file, parameters):
     return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
 
 
-def remove(control):
-    """Uninstalls, as the README says: the stack goes, and the table stays."""
+def remove(api, control, ports):
+    """Uninstalls, as the README says: the server goes, then the stack, and the table stays."""
+    api("DELETE", "/v1/servers/main?with_users=true")
+    step("the server is gone", lambda: api("GET", "/v1/servers")["items"] == [])
+    transfer = boto3.client("transfer", endpoint_url=f"http://127.0.0.1:{ports['transfer']}")
+    assert transfer.list_servers()["Servers"] == [], "a server is left over"
     aws("cloudformation", "delete-stack", "--stack-name", "wharfinger")
     aws("cloudformation", "wait", "stack-delete-complete", "--stack-name", "wharfinger")
     assert control["TableName"] in boto3.client("dynamodb").list_tables()["TableNames"], "the table went with the stack"
@@ -260,7 +269,8 @@ class Api:
 def tell_story(api, site, ports, home):
     ecs = boto3.client("ecs")
     before = service(ecs, site)["taskDefinition"]
-    server = json.loads(site["ServerBody"]) | {"idle": {"after": "1m", "action": "stop"}}
+    # Without its idle policy, so that nothing stops it before the upload.
+    server = {name: value for name, value in json.loads(site["ServerBody"]).items() if name != "idle"}
     api("PUT", "/v1/servers/main", server)
     wanted = json.loads(site["SiteBody"]) | {"finish": {"quiet_period": "5s"}}
     api("PUT", "/v1/sites/blog", wanted)
@@ -284,6 +294,7 @@ def tell_story(api, site, ports, home):
     rollout = step("the rollout has its verdict", rolled_out)
     assert rollout["state"] == "succeeded", rollout
     look_at_service(ecs, site, before, rollout)
+    api("PUT", "/v1/servers/main", server | {"idle": {"after": "1m", "action": "stop"}})
     stopped = step("the deployed schedule stops the idle server", lambda: power(api, "stopped"))
     print("   ", stopped["wanted"]["reason"])
     assert stopped["wanted"]["by"] == "autostop", stopped["wanted"]
@@ -316,8 +327,9 @@ def look_at_service(ecs, site, before, rollout):
 def upload(ports, home):
     home.joinpath("index.html").write_text("<h1>Ahoy</h1>\n")
     known = ["-o", f"UserKnownHostsFile={home}/hosts", "-o", "StrictHostKeyChecking=accept-new"]
+    known += ["-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"]
     words = ["sftp", "-q", "-i", home / "alice", "-P", str(ports["sftp"]), *known, "-b", "-", "alice@127.0.0.1"]
-    subprocess.run(words, input="put index.html\n", text=True, cwd=home, check=True)
+    subprocess.run(words, input="put index.html\n", text=True, cwd=home, check=True, timeout=60)
 
 
 def no_dead_letters():
@@ -328,8 +340,7 @@ def no_dead_letters():
             assert count["ApproximateNumberOfMessages"] == "0", f"{url} holds messages"
 
 
-def tell_what_is_there(api, home):
-    print(home.joinpath("ministack.log").read_text()[-6000:], file=sys.stderr)
+def tell_what_is_there(api):
     for path in ("/v1/servers/main", "/v1/servers/main/users", "/v1/sites/blog", "/v1/sites/blog/rollouts"):
         with contextlib.suppress(SystemExit):
             print(path, json.dumps(api("GET", path), indent=1), file=sys.stderr)
@@ -364,6 +375,7 @@ def end(process):
         process.wait(20)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.wait()
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ async fn a_hundred_uploads_in_one_burst_cost_few_writes_and_one_rollout() {
     assert!(writes <= 60, "{writes} writes for 100 uploads: {burst:?}");
     assert_eq!(burst.calls_of("ecs", "RegisterTaskDefinition"), 1);
     assert_eq!(burst.calls_of("ecs", "UpdateService"), 1);
-    // Each upload is sent to the queue and deleted from it; what is received comes by the ten.
+    // Each upload is sent to the queue and deleted from it; what is received comes one to ten at a time.
     let requests = burst.usage().of(Item::QueueRequest);
     assert!((200.0..400.0).contains(&requests), "{requests}: {burst:?}");
     scene.close().await;

@@ -11,7 +11,10 @@ use wharfinger_local::{
     iam::{policy::Decision, request::Request},
     region::{Region, TEMPLATE},
     seed,
-    template::plan::{Function, Plan},
+    template::{
+        document,
+        plan::{Function, Plan},
+    },
 };
 
 use crate::support::{Wharf, blog, brisk, server};
@@ -43,6 +46,7 @@ async fn upload_and_tidy_up(wharf: &Wharf) -> anyhow::Result<()> {
     wharf.api.put("/v1/sites/blog", &site).await?;
     let alice = wharf.log_in().await;
     for round in 1..=3 {
+        let before = wharf.rollouts().await?.len();
         alice.put("index.html", format!("round {round}").as_bytes()).await?;
         alice.sftp.create_dir("new").await?;
         alice.put("new/draft.txt", b"draft").await?;
@@ -52,8 +56,8 @@ async fn upload_and_tidy_up(wharf: &Wharf) -> anyhow::Result<()> {
         wharf
             .until(&format!("round {round} is rolled out"), || async {
                 let rollouts = wharf.rollouts().await?;
-                let done = rollouts.iter().filter(|rollout| rollout["state"] == "succeeded").count();
-                Ok((done == round).then_some(()))
+                let done = rollouts.iter().all(|rollout| rollout["state"] == "succeeded");
+                Ok((rollouts.len() > before && done).then_some(()))
             })
             .await;
     }
@@ -138,7 +142,7 @@ fn of<'a>(function: &Function, asked: &'a [Asked]) -> Vec<&'a Asked> {
     asked.iter().filter(|one| one.caller == key).collect()
 }
 
-/// Actions and resources of statements that allowed nothing of what was asked.
+/// Actions of statements that allowed nothing of what was asked.
 fn never_called(region: &Region, asked: &[Asked]) -> Vec<String> {
     let mut idle = Vec::new();
     for function in &region.plan().functions {
@@ -177,22 +181,42 @@ fn every_permission_is_missed_when_it_is_gone(region: &Region, asked: &[Asked]) 
 /// Each text in each event pattern of the template, broken by one letter, lets an event by that was delivered.
 fn every_rule_is_missed_when_it_is_broken(events: &[Value]) {
     let delivered = delivered(TEMPLATE, events);
-    for (texts, broken) in [
-        (&["source: [aws.transfer]", "source: [!Ref TransferEventSource]"][..], "source: [aws.transfers]"),
-        (&["source: [aws.ecs]", "source: [!Ref EcsEventSource]"], "source: [aws.ec]"),
-        (&["prefix: \"SFTP Server File Upload "], "prefix: \"SFTP Server File Uploads "),
-        (&["- SFTP Server File Rename Completed"], "- SFTP Server File Rename Complete"),
-        (&["- SFTP Server File Delete Completed"], "- SFTP Server File Delete Complete"),
-        (&["- SFTP Server Directory Create Completed"], "- SFTP Server Directory Create Complete"),
-        (&["- SFTP Server Directory Delete Completed"], "- SFTP Server Directory Delete Complete"),
-        (&["detail-type: [ECS Deployment State Change]"], "detail-type: [ECS Deployment State Changes]"),
-        (&["prefix: SERVICE_DEPLOYMENT_"], "prefix: SERVICE_DEPLOYMENTS_"),
-    ] {
-        let there: Vec<&&str> = texts.iter().filter(|text| TEMPLATE.matches(**text).count() == 1).collect();
-        let [text] = there[..] else { panic!("the template has none of {texts:?}, or one more than once") };
+    let breaks = [
+        ("source: [!Ref TransferEventSource]", "source: [aws.transfers]"),
+        ("source: [!Ref EcsEventSource]", "source: [aws.ec]"),
+        ("prefix: \"SFTP Server File Upload ", "prefix: \"SFTP Server File Uploads "),
+        ("- SFTP Server File Rename Completed", "- SFTP Server File Rename Complete"),
+        ("- SFTP Server File Delete Completed", "- SFTP Server File Delete Complete"),
+        ("- SFTP Server Directory Create Completed", "- SFTP Server Directory Create Complete"),
+        ("- SFTP Server Directory Delete Completed", "- SFTP Server Directory Delete Complete"),
+        ("detail-type: [ECS Deployment State Change]", "detail-type: [ECS Deployment State Changes]"),
+        ("prefix: SERVICE_DEPLOYMENT_", "prefix: SERVICE_DEPLOYMENTS_"),
+    ];
+    assert_eq!(breaks.len(), pattern_texts(), "each text of each event pattern is broken once");
+    for (text, broken) in breaks {
+        assert_eq!(TEMPLATE.matches(text).count(), 1, "the template has {text:?} once");
         let missed = delivered.difference(&self::delivered(&TEMPLATE.replace(text, broken), events)).count();
         assert!(missed > 0, "with {text:?} broken, every event is still delivered");
     }
+}
+
+/// How many texts the template's event patterns hold.
+fn pattern_texts() -> usize {
+    fn texts(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => items.iter().map(texts).sum(),
+            Value::Object(members) => members.values().map(texts).sum(),
+            _ => 1,
+        }
+    }
+    let document = document::read(TEMPLATE).expect("the template is readable");
+    let resources = document["Resources"].as_object().expect("the template has resources");
+    resources
+        .values()
+        .map(|resource| &resource["Properties"]["EventPattern"])
+        .filter(|pattern| !pattern.is_null())
+        .map(texts)
+        .sum()
 }
 
 /// The ids of the events that some rule of this template takes.

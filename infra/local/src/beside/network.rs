@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use aws_sdk_ec2::{Client, error::ProvideErrorMetadata, types::VpcEndpointType};
+use aws_sdk_ec2::{Client, error::DisplayErrorContext, types::VpcEndpointType};
 
 use crate::{
     aws::{ec2::Ec2, error::AwsError},
@@ -50,7 +50,7 @@ impl Twins {
             .set_subnet_ids(Some(subnet_ids.to_vec()))
             .set_security_group_ids(Some(security_group_ids.to_vec()));
         let made = wait(create.send()).map_err(|error| {
-            let message = error.message().unwrap_or("the other region's EC2 can't be reached").to_owned();
+            let message = format!("the other region's EC2 made no VPC endpoint: {}", DisplayErrorContext(&error));
             AwsError::client("InvalidRequestException", message)
         })?;
         let id = made.vpc_endpoint.and_then(|endpoint| endpoint.vpc_endpoint_id);
@@ -66,13 +66,15 @@ impl Network for Twins {
         security_group_ids: &[String],
     ) -> Result<Endpoint, AwsError> {
         let ours = self.here.create_endpoint(vpc_id, subnet_ids, security_group_ids)?;
-        let id = self.create_there(vpc_id, subnet_ids, security_group_ids)?;
+        let there = self.create_there(vpc_id, subnet_ids, security_group_ids);
+        let id = there.inspect_err(|_| self.here.delete_endpoint(&ours.id))?;
         self.endpoints().insert(id.clone(), ours.id);
         Ok(Endpoint { id, private_address: ours.private_address })
     }
 
     fn delete_endpoint(&self, endpoint_id: &str) {
         if let Err(error) = wait(self.there.delete_vpc_endpoints().vpc_endpoint_ids(endpoint_id).send()) {
+            let error = DisplayErrorContext(&error);
             tracing::warn!(endpoint_id, %error, "the other region keeps a VPC endpoint");
         }
         if let Some(ours) = self.endpoints().remove(endpoint_id) {

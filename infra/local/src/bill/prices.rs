@@ -1,7 +1,7 @@
 //! AWS's list prices of what the control plane uses, and what a usage costs at them.
 //!
-//! us-east-1, USD, on demand, first tier, without the free tier, as recorded on [`RECORDED_ON`]. A price that could not
-//! be compared with its page on that day says so.
+//! us-east-1, USD, on demand, first tier, without the free tier, as recorded on [`RECORDED_ON`], from memory and from
+//! third-party pages. Each names AWS's own page, to compare it with.
 
 use std::collections::BTreeMap;
 

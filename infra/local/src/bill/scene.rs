@@ -242,6 +242,6 @@ fn site_spec(number: usize) -> Value {
         "service": service,
         "container": "web",
         "mount_path": "/usr/local/apache2/htdocs",
-        "finish": { "quiet_period": "3s", "max_wait": "5m" },
+        "finish": { "quiet_period": "10s", "max_wait": "5m" },
     })
 }

@@ -100,14 +100,6 @@ impl Policy {
         })
     }
 
-    /// Every pair of a statement's number and a resource pattern that it is about.
-    pub fn resources(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.statements.iter().enumerate().flat_map(|(number, statement)| {
-            let (List::Only(resources) | List::AllBut(resources)) = &statement.resources;
-            resources.iter().map(move |resource| (number, resource.as_str()))
-        })
-    }
-
     /// Whether statement `number` allows `request`, whatever the others say.
     #[must_use]
     pub fn allows_by(&self, number: usize, request: &Request) -> bool {

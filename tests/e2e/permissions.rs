@@ -230,7 +230,7 @@ fn delivered(template: &str, events: &[Value]) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_lacks_an_action_is_refused_as_aws_would() {
-    let action = "                - transfer:CreateUser\n";
+    let action = "                  - transfer:CreateUser\n";
     assert_eq!(TEMPLATE.matches(action).count(), 1, "the template lists transfer:CreateUser once");
     let mut options = brisk();
     options.template = Some(TEMPLATE.replace(action, ""));

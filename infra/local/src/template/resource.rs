@@ -7,11 +7,14 @@ use serde_json::{Map, Value, json};
 use super::{
     event,
     intrinsic::{Scope, plain_text},
-    plan::{Asynchronous, Function, Queue, Redrive, RedriveSources, Rule, Table},
+    plan::{Asynchronous, Function, Mapping, Queue, Redrive, RedriveSources, Rule, Table},
 };
 use crate::{
     events::{pattern::Pattern, schedule::Expression},
-    iam::policy::Policy,
+    iam::{
+        policy::{Decision, Policy},
+        request::Request,
+    },
 };
 
 /// The properties of one resource, resolved one by one as they are asked for.
@@ -293,7 +296,7 @@ pub fn read_function(fields: &Fields<'_>) -> Result<(Function, Vec<Rule>), Strin
         timeout: fields.seconds("Timeout", 3, 1..=900)?,
         memory_mb: u32::try_from(fields.number("MemorySize", 128, 128..=10_240)?).expect("at most 10240"),
         reserved_concurrency: reserved.map(|count| usize::try_from(count).expect("at most 1000")),
-        policy: read_policy(fields)?,
+        policy: Policy::default(),
         routes: Vec::new(),
         mappings: Vec::new(),
         asynchronous: read_asynchronous(fields)?,
@@ -305,6 +308,7 @@ pub fn read_function(fields: &Fields<'_>) -> Result<(Function, Vec<Rule>), Strin
             rules.extend(added.map_err(|problem| format!("event {event_name}: {problem}"))?);
         }
     }
+    function.policy = read_policy(fields, &function.mappings, function.asynchronous.on_failure_arn.as_deref())?;
     Ok((function, rules))
 }
 
@@ -322,14 +326,44 @@ fn read_asynchronous(fields: &Fields<'_>) -> Result<Asynchronous, String> {
     })
 }
 
-/// What the role may do that AWS SAM makes for a function. AWS SAM's own additions, for logs and queues, are used by
-/// Lambda and not by the function.
-fn read_policy(fields: &Fields<'_>) -> Result<Policy, String> {
+/// What a function may do: by its role of the template, or by the one that AWS SAM makes of `Policies`.
+fn read_policy(fields: &Fields<'_>, mappings: &[Mapping], on_failure: Option<&str>) -> Result<Policy, String> {
     if fields.value("PermissionsBoundary")?.is_some_and(|boundary| boundary != "") {
         return Err("the local region can't evaluate a PermissionsBoundary".to_owned());
     }
-    fields.refuse(&["Role"])?;
-    Policy::read(&fields.value("Policies")?.unwrap_or_default())
+    let Some(role) = fields.members.get("Role") else {
+        // AWS SAM's own additions, for logs and queues, are used by Lambda and not by the function.
+        return Policy::read(&fields.value("Policies")?.unwrap_or_default());
+    };
+    fields.refuse(&["Policies"])?;
+    let (own, lambdas) = read_role(fields, role)?;
+    let polling = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
+    let needs = mappings.iter().flat_map(|mapping| polling.map(|action| (action, mapping.queue_arn.as_str())));
+    for (action, arn) in needs.chain(on_failure.map(|queue| ("sqs:SendMessage", queue))) {
+        if !matches!(lambdas.decide(&Request::new(action, arn)), Decision::Allowed(_)) {
+            return Err(format!("its role must allow {action} on {arn} in the policy `{FOR_LAMBDA}`"));
+        }
+    }
+    Ok(own)
+}
+
+/// The policy of a role with what Lambda does under it: logs, polling, destinations. The function itself calls none of it.
+const FOR_LAMBDA: &str = "lambda";
+
+/// A role's policies: what the function calls, and what Lambda does.
+fn read_role(fields: &Fields<'_>, role: &Value) -> Result<(Policy, Policy), String> {
+    let named = role["Fn::GetAtt"][0].as_str().and_then(|name| fields.scope.resources.get(name));
+    let named = named.filter(|resource| resource["Type"] == "AWS::IAM::Role");
+    let properties = &named.ok_or("Role must be !GetAtt ROLE.Arn of a role in the template")?["Properties"];
+    let role = fields.inside(properties);
+    role.refuse(&["ManagedPolicyArns", "PermissionsBoundary"])?;
+    let policies = role.value("Policies")?.unwrap_or_default();
+    let policies = policies.as_array().cloned().unwrap_or_default();
+    let (lambdas, own): (Vec<_>, Vec<_>) = policies.into_iter().partition(|policy| policy["PolicyName"] == FOR_LAMBDA);
+    let read = |policies: Vec<Value>| {
+        Policy::read(&policies.iter().map(|policy| policy["PolicyDocument"].clone()).collect::<Value>())
+    };
+    Ok((read(own)?, read(lambdas)?))
 }
 
 fn read_environment(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, String> {

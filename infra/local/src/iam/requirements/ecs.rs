@@ -1,4 +1,4 @@
-//! ECS: services have resource-level permissions, task definitions have none here, and a revision's roles are passed.
+//! ECS: services have resource-level permissions, of the actions on task definitions only registering has them, and a revision's roles are passed.
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html>
 
 use serde_json::Value;
@@ -40,11 +40,12 @@ fn on_service(action: String, input: &Value, service: &str) -> Request {
 }
 
 fn register(action: String, input: &Value) -> Vec<Request> {
-    let mut requests = vec![Request::new(action, "*").giving(&input["tags"])];
+    // The revision has no number yet.
+    let family = format!("{}:*", text(input, "family").unwrap_or_default());
+    let revision = arn("ecs", "task-definition/", &family);
+    let mut requests = vec![Request::new(action, revision.clone()).giving(&input["tags"])];
     if !list(input, "tags").is_empty() {
-        let family = text(input, "family").unwrap_or_default();
-        // The revision has no number yet.
-        let tagging = Request::new("ecs:TagResource", arn("ecs", "task-definition/", &format!("{family}:*")));
+        let tagging = Request::new("ecs:TagResource", revision);
         requests.push(tagging.giving(&input["tags"]).with("ecs:CreateAction", ["RegisterTaskDefinition"]));
     }
     let roles = ["taskRoleArn", "executionRoleArn"].into_iter().filter_map(|member| text(input, member));

@@ -238,3 +238,21 @@ fn every_queue_is_encrypted_and_takes_tls_only() {
         assert!(denies, "{logical}");
     }
 }
+
+#[test]
+fn a_role_that_lambda_could_not_work_under_is_refused() {
+    let needs = [
+        ("[sqs:ReceiveMessage, sqs:DeleteMessage, ", "[sqs:DeleteMessage, ", "must allow sqs:ReceiveMessage"),
+        (
+            "Action: sqs:SendMessage\n                Resource: !GetAtt SweepDeadLetters.Arn",
+            "Action: sqs:SendMessage\n                Resource: !GetAtt TicksQueue.Arn",
+            "must allow sqs:SendMessage",
+        ),
+        ("Role: !GetAtt ApiFunctionRole.Arn", "Role: arn:aws:iam::111122223333:role/other", "a role in the template"),
+    ];
+    for (there, changed, problem) in needs {
+        assert!(TEMPLATE.contains(there), "{there}");
+        let error = Plan::read(&TEMPLATE.replace(there, changed), &BTreeMap::new(), ENDPOINT).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
+}

@@ -62,7 +62,7 @@ async fn only_who_signs_rightly_is_let_in() {
     }
     let wrong = format!("{}:wrong:{}", key.id(), key.session_token().expect("it is temporary")).parse().unwrap();
     assert_forbidden(&ask(&wharf, &wrong, Method::GET, "/v1/servers", "", "").await, "a wrong secret");
-    let changed = main.replace("127.0.0.0/8", "127.0.0.0/7");
+    let changed = main.replace("127.0.0.0/8", "127.0.0.0/9");
     assert_forbidden(&ask(&wharf, &key, Method::PUT, "/v1/servers/main", &main, &changed).await, "a changed body");
     let servers = ask(&wharf, &key, Method::GET, "/v1/servers", "", "").await.taken("servers").unwrap();
     assert_eq!(servers["items"], json!([]), "nothing of what was refused has been done");

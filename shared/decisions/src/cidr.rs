@@ -10,11 +10,20 @@ parsed_string! {
     Cidr, cidr
 }
 
+/// The largest blocks that are taken: what one registry was once given as a whole. Two halves of the Internet are all of it.
+const LEAST_V4: u32 = 8;
+const LEAST_V6: u32 = 16;
+
 fn cidr(text: String) -> Result<String, Invalid> {
     const ALLOWED: &str = "an address block looks like 203.0.113.0/24 or 2001:db8::/32 (one address: 203.0.113.7/32)";
     let (address, prefix) = parts(&text).ok_or_else(|| Invalid::new(&text, ALLOWED))?;
     if prefix == 0 {
         return Err(Invalid::new(&text, "this is the whole Internet: list the address blocks you trust"));
+    }
+    let least = if address.is_ipv4() { LEAST_V4 } else { LEAST_V6 };
+    if prefix < least {
+        let large = format!("this is a large part of the Internet: give a prefix of at least /{least}");
+        return Err(Invalid::new(&text, &large));
     }
     let network = network(address, prefix);
     if network != address {
@@ -65,6 +74,14 @@ mod tests {
         for all in ["0.0.0.0/0", "::/0", "1.2.3.4/0"] {
             assert!(Cidr::parse(all).unwrap_err().to_string().contains("whole Internet"), "{all}");
         }
+    }
+
+    #[test]
+    fn no_more_is_admitted_in_pieces() {
+        for half in ["0.0.0.0/1", "128.0.0.0/1", "64.0.0.0/7", "8000::/1", "2000::/3"] {
+            assert!(Cidr::parse(half).unwrap_err().to_string().contains("at least /"), "{half}");
+        }
+        assert!(Cidr::parse("127.0.0.0/8").is_ok() && Cidr::parse("2001::/16").is_ok());
     }
 
     #[test]

@@ -73,6 +73,13 @@ impl UserSpec {
                 Invalid("0 is root: give the uid that your containers run as, such as 1000".into()),
             ));
         }
+        let root = Invalid("0 is root's group: give the gid that your containers run with, such as 1000".into());
+        if self.posix.gid == 0 {
+            return Err(("/posix/gid", root));
+        }
+        if self.posix.secondary_gids.contains(&0) {
+            return Err(("/posix/secondary_gids", root));
+        }
         if self.posix.secondary_gids.len() > 16 {
             return Err(("/posix/secondary_gids", Invalid("Transfer Family takes at most 16 secondary groups".into())));
         }

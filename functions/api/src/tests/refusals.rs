@@ -28,6 +28,7 @@ async fn what_is_wrong_in_itself_is_refused_without_an_aws_call() {
         ("PUT /v1/servers/main/users/alice", with(user(), "/directory", json!("/a")), 422, "/directory"),
         ("PUT /v1/servers/main/users/alice", with(user(), "/site", json!("Blog")), 422, "/site"),
         ("PUT /v1/servers/main/users/alice", with(user(), "/posix", json!({"uid": 0, "gid": 0})), 422, "/posix/uid"),
+        ("PUT /v1/servers/main/users/alice", with(user(), "/posix", json!({"uid": 1, "gid": 0})), 422, "/posix/gid"),
         ("PUT /v1/sites/blog", with(site(), "/directory", json!("sites/blog")), 422, "/directory"),
         ("PUT /v1/sites/blog", with(site(), "/keep_revisions", json!(1)), 422, "/keep_revisions"),
     ] {

@@ -12,9 +12,10 @@ use wharfinger_decisions::{
     names::{ServerName, SiteName, UserName},
     text::Invalid,
 };
+use wharfinger_runtime::Moment;
 
 use crate::{
-    Api, body,
+    App, body,
     precondition::Preconditions,
     problem::{Kind, Problem, Refused},
     query::Query,
@@ -41,10 +42,10 @@ pub(crate) struct Wanted<S> {
     pub(crate) dry_run: bool,
 }
 
-impl FromRequest<Api> for Call {
+impl FromRequest<App> for Call {
     type Rejection = Refused;
 
-    async fn from_request(request: Request, api: &Api) -> Result<Self, Refused> {
+    async fn from_request(request: Request, api: &App) -> Result<Self, Refused> {
         let (mut parts, body) = request.into_parts();
         let path = RawPathParams::from_request_parts(&mut parts, api)
             .await
@@ -52,7 +53,8 @@ impl FromRequest<Api> for Call {
         let body = to_bytes(body, body::LARGEST)
             .await
             .map_err(|_| Problem::new(Kind::TooLarge, format!("a body has at most {} KiB", body::LARGEST / 1024)))?;
-        let now = Timestamp::now().as_millisecond();
+        let moment = parts.extensions.get::<Moment>().expect("`handle` gives each request its moment");
+        let now = moment.now.as_millisecond();
         Ok(Self {
             now: Timestamp::from_millisecond(now).expect("a timestamp without its last digits is in range"),
             caller: caller(&parts.extensions).unwrap_or_else(|| "anonymous".into()),

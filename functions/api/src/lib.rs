@@ -17,16 +17,20 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use anyhow::Context;
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use axum::{Router, body::Body, response::Response};
+use lambda_http::{RequestExt as _, service_fn};
+use tower::ServiceExt as _;
 use wharfinger_aws::{error::AwsError, sqs::Queue};
 use wharfinger_decisions::{
     names::{ServerName, SiteName},
     wake::{ServerWake, SiteTick},
 };
-use wharfinger_runtime::{environment, logs, sdk_config};
+use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
 use wharfinger_store::table::Table;
 
 pub use routes::router;
@@ -37,17 +41,26 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the handlers work with.
 #[derive(Clone, Debug)]
-pub struct Api {
+pub struct App {
     table: Table,
     servers: Queue,
     ticks: Queue,
 }
 
-impl Api {
-    /// An API over `table`; `servers` wakes `reconcile`, `ticks` wakes `rollout`.
-    #[must_use]
-    pub fn new(table: Table, servers: Queue, ticks: Queue) -> Self {
-        Self { table, servers, ticks }
+impl App {
+    /// Clients over `sdk`, for the table and the queues that the template names in `environment`.
+    ///
+    /// # Errors
+    /// When a variable is missing.
+    pub fn new(sdk: &SdkConfig, environment: &Environment) -> anyhow::Result<Self> {
+        let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build();
+        let sdk = &sdk.to_builder().timeout_config(timeouts).build();
+        let queues = aws_sdk_sqs::Client::new(sdk);
+        Ok(Self {
+            table: Table::new(aws_sdk_dynamodb::Client::new(sdk), environment.required::<String>("TABLE_NAME")?),
+            servers: Queue::new(queues.clone(), environment.required::<String>("SERVERS_QUEUE_URL")?),
+            ticks: Queue::new(queues, environment.required::<String>("TICKS_QUEUE_URL")?),
+        })
     }
 
     /// Wakes `reconcile` for `server`.
@@ -82,17 +95,19 @@ fn log_lost_wake(kind: &str, name: &str, sent: Result<(), AwsError>) {
 /// When the environment is incomplete or the Lambda runtime can't be reached.
 pub async fn run() -> anyhow::Result<()> {
     logs::start();
-    let config = sdk_config().await;
-    let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build();
-    let config = config.into_builder().timeout_config(timeouts).build();
-    let queues = aws_sdk_sqs::Client::new(&config);
-    let table: String = environment::required("TABLE_NAME")?;
-    let servers: String = environment::required("SERVERS_QUEUE_URL")?;
-    let ticks: String = environment::required("TICKS_QUEUE_URL")?;
-    let api = Api::new(
-        Table::new(aws_sdk_dynamodb::Client::new(&config), table),
-        Queue::new(queues.clone(), servers),
-        Queue::new(queues, ticks),
-    );
-    lambda_http::run(router(api)).await.map_err(anyhow::Error::from_boxed).context("serve the API on Lambda")
+    let router = router(App::new(&sdk_config().await, &Environment::of_process())?);
+    let served = lambda_http::run(service_fn(move |request: lambda_http::Request| {
+        let moment = Moment::of(&request.lambda_context());
+        handle(router.clone(), request.map(Body::new), moment)
+    }));
+    served.await.map_err(anyhow::Error::from_boxed).context("serve the API on Lambda")
+}
+
+/// Answers a request.
+///
+/// # Errors
+/// Never: what goes wrong is told in the answer.
+pub async fn handle(router: Router, mut request: http::Request<Body>, moment: Moment) -> Result<Response, Infallible> {
+    request.extensions_mut().insert(moment);
+    router.oneshot(request).await
 }

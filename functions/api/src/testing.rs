@@ -3,7 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::{
     client::{
         http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
@@ -16,13 +17,13 @@ use aws_smithy_types::body::SdkBody;
 use axum::{Router, body::Body, response::Response};
 use dynoxide::Database;
 use http::{HeaderMap, Request, StatusCode};
+use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tower::ServiceExt;
-use wharfinger_aws::sqs::Queue;
+use wharfinger_runtime::{Environment, Moment};
 use wharfinger_store::table::Table;
 
-use crate::{Api, router};
+use crate::{App, handle, router};
 
 /// AWS in this process.
 #[derive(Clone)]
@@ -145,29 +146,28 @@ impl Stage {
         });
         database.create_table(serde_json::from_value(table).unwrap()).unwrap();
         let cloud = Cloud { database: Arc::new(database), state: Arc::default() };
-        let credentials = Credentials::new("a", "b", None, None, "test");
-        let dynamodb = aws_sdk_dynamodb::Config::builder()
+        let sdk = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
-            .credentials_provider(credentials.clone())
-            .retry_config(aws_sdk_dynamodb::config::retry::RetryConfig::disabled())
-            .http_client(cloud.clone());
-        let sqs = aws_sdk_sqs::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("us-east-1"))
-            .credentials_provider(credentials)
-            .retry_config(aws_sdk_sqs::config::retry::RetryConfig::disabled())
-            .http_client(cloud.clone());
-        let table = Table::new(aws_sdk_dynamodb::Client::from_conf(dynamodb.build()), "wharfinger");
-        let queues = aws_sdk_sqs::Client::from_conf(sqs.build());
-        let queue = |name: &str| Queue::new(queues.clone(), format!("https://sqs.us-east-1.amazonaws.com/0/{name}"));
-        let api = Api::new(table.clone(), queue("servers"), queue("ticks"));
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
+            .retry_config(RetryConfig::disabled())
+            .http_client(cloud.clone())
+            .build();
+        let environment = Environment::from_iter([
+            ("TABLE_NAME", "wharfinger"),
+            ("SERVERS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/servers"),
+            ("TICKS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/ticks"),
+        ]);
+        let api = App::new(&sdk, &environment).unwrap();
+        let table = api.table.clone();
         Self { router: router(api), cloud, table }
     }
 
     /// Sends a request.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response: Response = self.router.clone().oneshot(request).await.unwrap();
+        let now = Timestamp::now();
+        let moment = Moment::new(now, now);
+        let response: Response = handle(self.router.clone(), request, moment).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
         let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };

@@ -8,6 +8,7 @@ pub mod sites;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use aws_config::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sites::SiteActivity;
@@ -19,13 +20,15 @@ use wharfinger_decisions::{
     server::{Asker, Power, ServerIntent, ServerPhase, WantedPower},
     wake::ServerWake,
 };
-use wharfinger_runtime::{environment::required, logs, sdk_config};
+use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
 use wharfinger_store::{
     servers::{self, ServerItem, ServerRecord},
     table::{StoreError, Table},
 };
 
-struct Sweep {
+/// Clients, built once.
+#[derive(Debug)]
+pub struct App {
     table: Table,
     servers: Queue,
     ticks: Queue,
@@ -41,42 +44,57 @@ type Sites = Result<Vec<SiteActivity>, String>;
 /// When its environment is not as the template makes it.
 pub async fn run() -> anyhow::Result<()> {
     logs::start();
-    let sdk = sdk_config().await;
-    let sqs = aws_sdk_sqs::Client::new(&sdk);
-    let period = SignedDuration::from_secs(required::<u32>("METRIC_PERIOD_SECONDS")?.into());
-    let sweep = Sweep {
-        table: Table::new(aws_sdk_dynamodb::Client::new(&sdk), required::<String>("TABLE_NAME")?),
-        servers: Queue::new(sqs.clone(), required::<String>("SERVERS_QUEUE_URL")?),
-        ticks: Queue::new(sqs, required::<String>("TICKS_QUEUE_URL")?),
-        metrics: Metrics::new(aws_sdk_cloudwatch::Client::new(&sdk), period),
-    };
-    let sweep = &sweep;
-    lambda_runtime::run(service_fn(move |_: LambdaEvent<serde_json::Value>| async move {
-        sweep.all().await.map_err(|error| Error::from(format!("{error:#}")))
-    }))
-    .await
-    .map_err(|error| anyhow::anyhow!("serve the runtime: {error}"))
+    let app = App::new(&sdk_config().await, &Environment::of_process())?;
+    let app = &app;
+    let served = lambda_runtime::run(service_fn(move |event: LambdaEvent<serde_json::Value>| async move {
+        let answer = handle(app, Moment::of(&event.context)).await;
+        answer.map_err(|error| Error::from(format!("{error:#}")))
+    }));
+    // Boxed: the calls that it holds in each other make it large.
+    Box::pin(served).await.map_err(|error| anyhow::anyhow!("serve the runtime: {error}"))
 }
 
-impl Sweep {
+/// Sweeps once over everything.
+///
+/// # Errors
+/// When the servers can't be listed.
+pub async fn handle(app: &App, moment: Moment) -> anyhow::Result<()> {
+    app.all(moment).await
+}
+
+impl App {
+    /// Clients over `sdk`, and what the template says in `environment`.
+    ///
+    /// # Errors
+    /// When a variable is missing or can't be read.
+    pub fn new(sdk: &SdkConfig, environment: &Environment) -> anyhow::Result<Self> {
+        let sqs = aws_sdk_sqs::Client::new(sdk);
+        let period = SignedDuration::from_secs(environment.required::<u32>("METRIC_PERIOD_SECONDS")?.into());
+        Ok(Self {
+            table: Table::new(aws_sdk_dynamodb::Client::new(sdk), environment.required::<String>("TABLE_NAME")?),
+            servers: Queue::new(sqs.clone(), environment.required::<String>("SERVERS_QUEUE_URL")?),
+            ticks: Queue::new(sqs, environment.required::<String>("TICKS_QUEUE_URL")?),
+            metrics: Metrics::new(aws_sdk_cloudwatch::Client::new(sdk), period),
+        })
+    }
+
     /// Looks at everything once. One server's failure holds up no other.
-    async fn all(&self) -> anyhow::Result<()> {
-        let sites = sites::sweep(&self.table, &self.ticks, Timestamp::now()).await;
+    async fn all(&self, moment: Moment) -> anyhow::Result<()> {
+        let sites = sites::sweep(&self.table, &self.ticks, moment.now).await;
         let sites = sites.map_err(|error| format!("{error:#}"));
         if let Err(error) = &sites {
             tracing::error!(error, "the sites could not be looked at");
         }
         for (name, item) in self.table.all::<ServerItem>(servers::PARTITION).await.context("list the servers")? {
             let server = ServerName::parse(name).context("read a server's name")?;
-            if let Err(error) = self.one(&server, &item, &sites).await {
+            if let Err(error) = self.one(&server, &item, &sites, moment.present()).await {
                 tracing::error!(%server, error = format!("{error:#}"), "the server could not be looked at");
             }
         }
         Ok(())
     }
 
-    async fn one(&self, server: &ServerName, item: &ServerItem, sites: &Sites) -> anyhow::Result<()> {
-        let now = Timestamp::now();
+    async fn one(&self, server: &ServerName, item: &ServerItem, sites: &Sites, now: Timestamp) -> anyhow::Result<()> {
         if let Some(reason) = repair::reason(item, now) {
             tracing::info!(%server, reason, "waking the server");
             self.wake(server).await?;

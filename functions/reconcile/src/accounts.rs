@@ -3,7 +3,7 @@
 //! An account is compared with AWS when something about it changed, when AWS's list shows another number of keys, and
 //! every ten minutes.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_decisions::{
@@ -11,6 +11,7 @@ use wharfinger_decisions::{
     names::{ServerName, UserName},
     user::{UserPhase, UserStatus},
 };
+use wharfinger_runtime::Moment;
 use wharfinger_store::{
     servers::ServerRecord,
     sites::{self, SiteRecord},
@@ -19,13 +20,16 @@ use wharfinger_store::{
 };
 
 use crate::{
-    setup::Reconciler,
+    app::App,
     sight::{SERVER_TAG, tags},
     trouble::Trouble,
 };
 
 /// How long an account is taken to be as it was seen.
 const TRUSTED_FOR: SignedDuration = SignedDuration::from_mins(10);
+
+/// Half of the time the function may run: users that are left over come with the next look.
+const TIME_FOR_USERS: Duration = Duration::from_secs(15);
 
 /// What came of the users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,26 +66,27 @@ impl Report {
 
 /// One server's users in hand.
 struct Accounts<'a> {
-    reconciler: &'a Reconciler,
+    app: &'a App,
     server: &'a ServerName,
     record: &'a ServerRecord,
     server_id: &'a str,
     sites: BTreeMap<String, SiteRecord>,
+    moment: Moment,
 }
 
-/// Brings the users of `server`, which AWS knows as `server_id`, to what is wanted; stops at `until`.
+/// Brings the users of `server`, which AWS knows as `server_id`, to what is wanted; stops after half of the time an invocation has.
 pub(crate) async fn sync(
-    reconciler: &Reconciler,
+    app: &App,
     server: &ServerName,
     record: &ServerRecord,
     server_id: &str,
-    until: Instant,
+    moment: Moment,
 ) -> Result<Report, StoreError> {
-    let wanted = reconciler.table.all::<UserRecord>(&users::partition(server)).await?;
-    let sites = reconciler.table.all::<SiteRecord>(sites::PARTITION).await?;
+    let wanted = app.table.all::<UserRecord>(&users::partition(server)).await?;
+    let sites = app.table.all::<SiteRecord>(sites::PARTITION).await?;
     let sites = sites.into_iter().filter(|(_, site)| !site.deleting).collect();
     let mut report = Report::default();
-    let mut listed = match reconciler.transfer.users(server_id).await {
+    let mut listed = match app.transfer.users(server_id).await {
         Ok(listed) => listed,
         Err(error) => {
             report.waiting = 1;
@@ -89,17 +94,17 @@ pub(crate) async fn sync(
             return Ok(report);
         }
     };
-    let accounts = Accounts { reconciler, server, record, server_id, sites };
+    let accounts = Accounts { app, server, record, server_id, sites, moment };
     for (name, user) in wanted {
         let keys = listed.remove(&name);
-        if Instant::now() >= until {
+        if moment.elapsed() >= TIME_FOR_USERS {
             report.left_over = true;
             continue;
         }
         let Ok(name) = UserName::parse(name) else { continue };
         if user.deleting {
             accounts.remove(&name, &user, &mut report).await?;
-        } else if accounts.needs_a_look(&user, keys, Timestamp::now()) {
+        } else if accounts.needs_a_look(&user, keys, accounts.moment.present()) {
             accounts.settle(&name, &user, &mut report).await?;
         }
     }
@@ -122,7 +127,7 @@ impl Accounts<'_> {
     }
 
     async fn settle(&self, name: &UserName, user: &UserRecord, report: &mut Report) -> Result<(), StoreError> {
-        let mut status = UserStatus { observed_at: Some(Timestamp::now()), ..user.status.clone() };
+        let mut status = UserStatus { observed_at: Some(self.moment.present()), ..user.status.clone() };
         match self.bring(name, user).await {
             Ok(()) => {
                 status.settled_version = user.version;
@@ -154,7 +159,7 @@ impl Accounts<'_> {
 
     /// Takes all steps to `wanted`. Keys are taken back also when another step was refused.
     async fn take_steps(&self, name: &UserName, wanted: &Wanted) -> Result<(), Trouble> {
-        let transfer = &self.reconciler.transfer;
+        let transfer = &self.app.transfer;
         let account = transfer.account(self.server_id, name.as_str(), SERVER_TAG).await?;
         let mut trouble = None;
         for step in account::steps(wanted, account.as_ref()) {
@@ -162,7 +167,7 @@ impl Accounts<'_> {
             let answer = match &step {
                 Step::Create(wanted) => {
                     // Without the account no other step makes sense.
-                    let tags = tags(self.reconciler, self.server);
+                    let tags = tags(self.app, self.server);
                     transfer.create_user(self.server_id, name, wanted, &tags).await?;
                     Ok(())
                 }
@@ -183,7 +188,7 @@ impl Accounts<'_> {
         let root = account::root(&user.intent, site.map(|site| &site.intent), &spec.file_system_id)
             .map_err(|error| Trouble::Missing(error.to_string()))?;
         Ok(Wanted {
-            role: spec.user_role_arn.as_ref().unwrap_or(&self.reconciler.user_role).clone(),
+            role: spec.user_role_arn.as_ref().unwrap_or(&self.app.user_role).clone(),
             root,
             posix: user.intent.posix.clone(),
             keys: user.intent.public_keys.clone(),
@@ -191,10 +196,10 @@ impl Accounts<'_> {
     }
 
     async fn remove(&self, name: &UserName, user: &UserRecord, report: &mut Report) -> Result<(), StoreError> {
-        let error = match self.reconciler.transfer.delete_user(self.server_id, name.as_str()).await {
+        let error = match self.app.transfer.delete_user(self.server_id, name.as_str()).await {
             Ok(()) => {
                 tracing::info!(server = %self.server, user = %name, "the user is deleted");
-                let forgotten = self.reconciler.table.forget(&users::key(self.server, name), user.version).await;
+                let forgotten = self.app.table.forget(&users::key(self.server, name), user.version).await;
                 return if let Err(StoreError::Conflict) = forgotten { Ok(()) } else { forgotten };
             }
             Err(error) => Trouble::from(error),
@@ -207,7 +212,7 @@ impl Accounts<'_> {
         let status = UserStatus {
             state: UserPhase::Deleting,
             reason: error.sentence(),
-            observed_at: Some(Timestamp::now()),
+            observed_at: Some(self.moment.present()),
             ..user.status.clone()
         };
         self.write(name, &status).await
@@ -216,11 +221,11 @@ impl Accounts<'_> {
     /// Accounts without a record: ours are deleted, those of others are only told of.
     async fn strangers(&self, names: Vec<String>, report: &mut Report) {
         for name in names {
-            let account = self.reconciler.transfer.account(self.server_id, &name, SERVER_TAG).await;
+            let account = self.app.transfer.account(self.server_id, &name, SERVER_TAG).await;
             let ours = matches!(&account, Ok(Some(account)) if account.tagged.as_deref() == Some(self.server.as_str()));
             if !ours {
                 report.strangers.push(name);
-            } else if let Err(error) = self.reconciler.transfer.delete_user(self.server_id, &name).await {
+            } else if let Err(error) = self.app.transfer.delete_user(self.server_id, &name).await {
                 tracing::warn!(server = %self.server, user = name, %error, "a forgotten user could not be deleted");
                 report.waiting += 1;
             }
@@ -228,7 +233,7 @@ impl Accounts<'_> {
     }
 
     async fn write(&self, name: &UserName, status: &UserStatus) -> Result<(), StoreError> {
-        match self.reconciler.table.write_status(&users::key(self.server, name), status).await {
+        match self.app.table.write_status(&users::key(self.server, name), status).await {
             Err(StoreError::Conflict) => Ok(()),
             other => other,
         }

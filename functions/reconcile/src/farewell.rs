@@ -8,21 +8,17 @@ use wharfinger_store::{
     users::{self, UserRecord},
 };
 
-use crate::{pace::Outcome, setup::Reconciler, trouble::Trouble};
+use crate::{app::App, pace::Outcome, trouble::Trouble};
 
 /// Forgets `server`.
-pub(crate) async fn say(
-    reconciler: &Reconciler,
-    server: &ServerName,
-    record: &ServerRecord,
-) -> Result<Outcome, Trouble> {
-    reconciler.secrets.delete(&reconciler.host_key_name(server)).await?;
-    for (name, user) in reconciler.table.all::<UserRecord>(&users::partition(server)).await? {
+pub(crate) async fn say(app: &App, server: &ServerName, record: &ServerRecord) -> Result<Outcome, Trouble> {
+    app.secrets.delete(&app.host_key_name(server)).await?;
+    for (name, user) in app.table.all::<UserRecord>(&users::partition(server)).await? {
         if let Ok(name) = UserName::parse(name) {
-            forgotten(reconciler.table.forget(&users::key(server, &name), user.version).await)?;
+            forgotten(app.table.forget(&users::key(server, &name), user.version).await)?;
         }
     }
-    forgotten(reconciler.table.forget(&servers::key(server), record.version).await)?;
+    forgotten(app.table.forget(&servers::key(server), record.version).await)?;
     tracing::info!(%server, "the server is deleted");
     Ok(Outcome::Done)
 }

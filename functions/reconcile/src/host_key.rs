@@ -5,19 +5,19 @@ use ssh_key::{Algorithm, LineEnding, PrivateKey, getrandom::SysRng, rand_core::U
 use wharfinger_aws::secrets::Secret;
 use wharfinger_decisions::names::ServerName;
 
-use crate::{setup::Reconciler, trouble::Trouble};
+use crate::{app::App, trouble::Trouble};
 
 /// The key of `server`: the one that is kept, or a new one, which is kept before it is used.
-pub(crate) async fn obtain(reconciler: &Reconciler, server: &ServerName) -> Result<Secret, Trouble> {
-    let name = reconciler.host_key_name(server);
-    if let Some(kept) = reconciler.secrets.get(&name).await? {
+pub(crate) async fn obtain(app: &App, server: &ServerName) -> Result<Secret, Trouble> {
+    let name = app.host_key_name(server);
+    if let Some(kept) = app.secrets.get(&name).await? {
         return Ok(kept);
     }
     let made = generate(server)?;
     let description = format!("SSH host key of Wharfinger's server {server}");
-    match reconciler.secrets.create(&name, &description, &made).await {
+    match app.secrets.create(&name, &description, &made).await {
         Ok(()) => Ok(made),
-        Err(error) if error.is_exists() => match reconciler.secrets.get(&name).await? {
+        Err(error) if error.is_exists() => match app.secrets.get(&name).await? {
             Some(kept) => Ok(kept),
             None => Err(error.into()),
         },

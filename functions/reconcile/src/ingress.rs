@@ -6,34 +6,29 @@ use std::collections::BTreeSet;
 use wharfinger_decisions::{ids::SecurityGroupId, ingress, names::ServerName};
 use wharfinger_store::servers::ServerRecord;
 
-use crate::{setup::Reconciler, sight::Sight, trouble::Trouble};
+use crate::{app::App, sight::Sight, trouble::Trouble};
 
 /// Brings the rules of `server` to what is wanted; every change is tried, and the first trouble is told.
-pub(crate) async fn sync(
-    reconciler: &Reconciler,
-    server: &ServerName,
-    record: &ServerRecord,
-    sight: &Sight,
-) -> Result<(), Trouble> {
+pub(crate) async fn sync(app: &App, server: &ServerName, record: &ServerRecord, sight: &Sight) -> Result<(), Trouble> {
     let network = &record.intent.spec.network;
     let attached = sight.endpoint.iter().flat_map(|endpoint| &endpoint.groups);
     let groups: BTreeSet<SecurityGroupId> = network.security_group_ids.iter().chain(attached).cloned().collect();
     let Some(first) = network.security_group_ids.first() else { return Ok(()) };
     let cidrs = if record.deleting { &[][..] } else { &network.allowed_cidrs[..] };
-    let rules = reconciler.ec2.rules(&groups).await?;
-    let changes = ingress::changes(server, first, reconciler.sftp_port, cidrs, &rules);
+    let rules = app.ec2.rules(&groups).await?;
+    let changes = ingress::changes(server, first, app.sftp_port, cidrs, &rules);
     // What is no longer trusted goes first, and no refused rule holds up another.
     let mut trouble = None;
     for (group, rule) in &changes.revoke {
         tracing::info!(%server, %group, rule, "taking a rule back");
-        if let Err(error) = reconciler.ec2.revoke(group, rule).await {
+        if let Err(error) = app.ec2.revoke(group, rule).await {
             trouble.get_or_insert(error);
         }
     }
     for cidr in &changes.authorize {
         tracing::info!(%server, group = %first, %cidr, "letting an address block in");
         let description = ingress::description(server);
-        if let Err(error) = reconciler.ec2.authorize(first, cidr, reconciler.sftp_port, &description).await {
+        if let Err(error) = app.ec2.authorize(first, cidr, app.sftp_port, &description).await {
             trouble.get_or_insert(error);
         }
     }

@@ -1,22 +1,22 @@
 //! One look at a server: its rules, its steps, its users, and what is then known of it.
 
-use std::time::{Duration, Instant};
-
 use jiff::Timestamp;
 use wharfinger_decisions::{
     names::ServerName,
     power::{self, AwsState, Plan, Step, Wanted},
     server::{ServerPhase, ServerStatus},
 };
+use wharfinger_runtime::Moment;
 use wharfinger_store::{
     servers::{self, ServerRecord},
     table::StoreError,
 };
 
 use crate::{
-    accounts, farewell, ingress,
+    accounts,
+    app::App,
+    farewell, ingress,
     pace::Outcome,
-    setup::Reconciler,
     sight::{self, Sight},
     steps::{self, Done},
     trouble::Trouble,
@@ -24,9 +24,6 @@ use crate::{
 
 /// More than the longest run of steps between two waits.
 const MOST_STEPS: usize = 8;
-
-/// Half of the time the function may run: users that are left over come with the next look.
-const TIME_FOR_USERS: Duration = Duration::from_secs(15);
 
 /// Where the steps came to.
 struct Reached {
@@ -52,22 +49,21 @@ enum End {
 }
 
 /// Looks after `server` once.
-pub(crate) async fn run(reconciler: &Reconciler, server: &ServerName) -> anyhow::Result<Outcome> {
-    let until = Instant::now() + TIME_FOR_USERS;
+pub(crate) async fn run(app: &App, server: &ServerName, moment: Moment) -> anyhow::Result<Outcome> {
     let key = servers::key(server);
-    let Some(record) = reconciler.table.record(&key).await? else { return Ok(Outcome::Done) };
+    let Some(record) = app.table.record(&key).await? else { return Ok(Outcome::Done) };
     let record: ServerRecord = record;
     let mut status = record.status.clone();
-    let Reached { seen: Seen { sight, rules }, end } = proceed(reconciler, server, &record, &mut status).await?;
+    let Reached { seen: Seen { sight, rules }, end } = proceed(app, server, &record, &mut status, moment).await?;
     if let End::Plan(Plan { step: Step::Forget, .. }) = end {
         if let Some(trouble) = rules {
             tracing::error!(%server, error = %trouble, "rules of a deleted server may be left in its security groups");
         }
-        return Ok(farewell::say(reconciler, server, &record).await?);
+        return Ok(farewell::say(app, server, &record).await?);
     }
-    describe(reconciler, &record, &sight, &end, &mut status).await;
+    describe(app, &record, &sight, &end, &mut status, moment.present()).await;
     let users = match &sight.server {
-        Some(seen) if !record.deleting => accounts::sync(reconciler, server, &record, &seen.id, until).await?,
+        Some(seen) if !record.deleting => accounts::sync(app, server, &record, &seen.id, moment).await?,
         _ => accounts::Report::default(),
     };
     if let Some(trouble) = &rules {
@@ -79,22 +75,23 @@ pub(crate) async fn run(reconciler: &Reconciler, server: &ServerName) -> anyhow:
     if matches!(&end, End::Plan(Plan { step: Step::Settled, .. })) && rules.is_none() {
         status.settled_version = record.version;
     }
-    status.observed_at = Some(Timestamp::now());
-    write(reconciler, server, &status).await?;
+    status.observed_at = Some(moment.present());
+    write(app, server, &status).await?;
     Ok(outcome)
 }
 
 /// Takes steps until AWS has to be waited for.
 async fn proceed(
-    reconciler: &Reconciler,
+    app: &App,
     server: &ServerName,
     record: &ServerRecord,
     status: &mut ServerStatus,
+    moment: Moment,
 ) -> Result<Reached, StoreError> {
     let wanted = Wanted::of(&record.intent, record.deleting);
     let mut last = Seen::default();
     for _ in 0..MOST_STEPS {
-        match step(reconciler, server, record, &wanted, status, &mut last).await {
+        match step(app, server, record, &wanted, status, &mut last, moment.present()).await {
             Ok(None) => {}
             Ok(Some(end)) => return Ok(Reached { seen: last, end }),
             Err(Trouble::Store(error)) => return Err(error),
@@ -107,17 +104,18 @@ async fn proceed(
 
 /// One step; `None`: there may be another one.
 async fn step(
-    reconciler: &Reconciler,
+    app: &App,
     server: &ServerName,
     record: &ServerRecord,
     wanted: &Wanted,
     status: &mut ServerStatus,
     last: &mut Seen,
+    now: Timestamp,
 ) -> Result<Option<End>, Trouble> {
-    let sight = sight::look(reconciler, server, record, status.server_id.as_deref()).await?;
+    let sight = sight::look(app, server, record, status.server_id.as_deref()).await?;
     *last = Seen { sight, rules: None };
     status.server_id = last.sight.server.as_ref().map(|seen| seen.id.clone());
-    let rules = ingress::sync(reconciler, server, record, &last.sight).await;
+    let rules = ingress::sync(app, server, record, &last.sight).await;
     let plan = power::next(wanted, last.sight.observed().as_ref());
     match rules {
         Err(trouble) if plan.needs_rules() => return Err(trouble),
@@ -127,21 +125,28 @@ async fn step(
         return Ok(Some(End::Plan(plan)));
     }
     tracing::info!(%server, step = ?plan.step, reason = plan.reason, "taking a step");
-    match steps::act(reconciler, server, record, &last.sight, &plan.step).await? {
+    match steps::act(app, server, record, &last.sight, &plan.step, now).await? {
         Done::Asked => Ok(None),
         Done::Kept(reason) => Ok(Some(End::Kept(reason))),
         Done::Made(id) => {
             tracing::info!(%server, id, "a server was made");
             status.server_id = Some(id);
             (status.power, status.reason) = (plan.phase, plan.reason);
-            write(reconciler, server, status).await?;
+            write(app, server, status).await?;
             Ok(None)
         }
     }
 }
 
 /// Writes down what was seen.
-async fn describe(reconciler: &Reconciler, record: &ServerRecord, sight: &Sight, end: &End, status: &mut ServerStatus) {
+async fn describe(
+    app: &App,
+    record: &ServerRecord,
+    sight: &Sight,
+    end: &End,
+    status: &mut ServerStatus,
+    now: Timestamp,
+) {
     match end {
         End::Plan(plan) => (status.power, status.reason) = (plan.phase, plan.reason.clone()),
         End::Kept(reason) => (status.power, status.reason) = (ServerPhase::Online, reason.clone()),
@@ -159,12 +164,12 @@ async fn describe(reconciler: &Reconciler, record: &ServerRecord, sight: &Sight,
     }
     let Some(server) = &sight.server else { return };
     status.host_key_fingerprints = server.host_key_fingerprint.iter().cloned().collect();
-    match sight.endpoint_for_clients(reconciler, &record.intent.spec.network).await {
+    match sight.endpoint_for_clients(app, &record.intent.spec.network).await {
         Ok(endpoint) => status.endpoint = endpoint,
         Err(error) => tracing::warn!(%error, "the addresses could not be read"),
     }
     status.online_since = match (server.state, status.power) {
-        (AwsState::Online, ServerPhase::Online) => status.online_since.or_else(|| Some(Timestamp::now())),
+        (AwsState::Online, ServerPhase::Online) => status.online_since.or_else(|| Some(now)),
         (AwsState::Online, _) => status.online_since,
         _ => None,
     };
@@ -188,8 +193,8 @@ fn outcome(end: &End, rules: Option<&Trouble>, users: &accounts::Report) -> Outc
     }
 }
 
-async fn write(reconciler: &Reconciler, server: &ServerName, status: &ServerStatus) -> Result<(), StoreError> {
-    match reconciler.table.write_status(&servers::key(server), status).await {
+async fn write(app: &App, server: &ServerName, status: &ServerStatus) -> Result<(), StoreError> {
+    match app.table.write_status(&servers::key(server), status).await {
         // Forgotten meanwhile.
         Err(StoreError::Conflict) => Ok(()),
         other => other,

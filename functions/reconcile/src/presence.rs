@@ -7,17 +7,17 @@ use wharfinger_decisions::{
 };
 use wharfinger_store::servers::ServerRecord;
 
-use crate::setup::Reconciler;
+use crate::app::App;
 
 /// The idle decision for the server `id`, which is online, as things are now.
-pub(crate) async fn decide(reconciler: &Reconciler, record: &ServerRecord, id: &str, now: Timestamp) -> Decision {
+pub(crate) async fn decide(app: &App, record: &ServerRecord, id: &str, now: Timestamp) -> Decision {
     let spec = &record.intent.spec;
-    let period = reconciler.metrics.period();
+    let period = app.metrics.period();
     let window = spec.idle.as_ref().map_or(period, |policy| idle::window(policy, period));
     let (traffic, last_event, sites) = tokio::join!(
-        reconciler.metrics.traffic(id, window, now),
-        reconciler.table.last_activity(id),
-        reconciler.table.site_signs(&spec.file_system_id),
+        app.metrics.traffic(id, window, now),
+        app.table.last_activity(id),
+        app.table.site_signs(&spec.file_system_id),
     );
     let signs = Signs::new(
         &record.intent,

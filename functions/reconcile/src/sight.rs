@@ -14,7 +14,7 @@ use wharfinger_decisions::{
 };
 use wharfinger_store::servers::ServerRecord;
 
-use crate::{setup::Reconciler, trouble::Trouble};
+use crate::{app::App, trouble::Trouble};
 
 /// The tag that says which server of ours it is.
 pub(crate) const SERVER_TAG: &str = "wharfinger:server";
@@ -36,25 +36,24 @@ pub(crate) struct Sight {
 }
 
 /// The tags of `server` and its users.
-pub(crate) fn tags(reconciler: &Reconciler, server: &ServerName) -> BTreeMap<String, String> {
-    let deployment = reconciler.secret_prefix.trim_end_matches('/').to_owned();
+pub(crate) fn tags(app: &App, server: &ServerName) -> BTreeMap<String, String> {
+    let deployment = app.secret_prefix.trim_end_matches('/').to_owned();
     [(SERVER_TAG.to_owned(), server.to_string()), (DEPLOYMENT_TAG.to_owned(), deployment)].into()
 }
 
 /// Looks at `server`, whose id is `known` if it has one.
 pub(crate) async fn look(
-    reconciler: &Reconciler,
+    app: &App,
     server: &ServerName,
     record: &ServerRecord,
     known: Option<&str>,
 ) -> Result<Sight, Trouble> {
-    let (found, doubles) = find(reconciler, server, known).await?;
+    let (found, doubles) = find(app, server, known).await?;
     let wanted = &record.intent.spec.network.address_allocation_ids;
-    let elastic_ips =
-        async { if record.deleting { Ok(BTreeMap::new()) } else { reconciler.ec2.elastic_ips(wanted).await } };
+    let elastic_ips = async { if record.deleting { Ok(BTreeMap::new()) } else { app.ec2.elastic_ips(wanted).await } };
     let endpoint = async {
         match found.as_ref().and_then(|found| found.vpc_endpoint_id.as_deref()) {
-            Some(id) => reconciler.ec2.endpoint(id).await,
+            Some(id) => app.ec2.endpoint(id).await,
             None => Ok(None),
         }
     };
@@ -62,17 +61,13 @@ pub(crate) async fn look(
     Ok(Sight { server: found, endpoint, elastic_ips, doubles })
 }
 
-async fn find(
-    reconciler: &Reconciler,
-    server: &ServerName,
-    known: Option<&str>,
-) -> Result<(Option<Server>, Vec<String>), Trouble> {
+async fn find(app: &App, server: &ServerName, known: Option<&str>) -> Result<(Option<Server>, Vec<String>), Trouble> {
     if let Some(id) = known
-        && let Some(found) = reconciler.transfer.server(id).await?
+        && let Some(found) = app.transfer.server(id).await?
     {
         return Ok((Some(found), Vec::new()));
     }
-    let mut found = reconciler.transfer.tagged_servers(&tags(reconciler, server)).await?;
+    let mut found = app.transfer.tagged_servers(&tags(app, server)).await?;
     // The one with users is the one in use; the order of ids makes the choice the same each time.
     found.sort_by(|one, other| other.user_count.cmp(&one.user_count).then_with(|| one.id.cmp(&other.id)));
     let mut found = found.into_iter();
@@ -97,11 +92,7 @@ impl Sight {
     }
 
     /// Where clients connect, as far as it is known.
-    pub(crate) async fn endpoint_for_clients(
-        &self,
-        reconciler: &Reconciler,
-        network: &Network,
-    ) -> Result<Option<Endpoint>, Trouble> {
+    pub(crate) async fn endpoint_for_clients(&self, app: &App, network: &Network) -> Result<Option<Endpoint>, Trouble> {
         let Some(server) = &self.server else { return Ok(None) };
         let attached = network.address_allocation_ids.iter().filter(|id| server.addresses.contains(*id));
         let mut addresses: Vec<String> =
@@ -109,9 +100,9 @@ impl Sight {
         if network.address_allocation_ids.is_empty()
             && let Some(endpoint) = &self.endpoint
         {
-            addresses = reconciler.ec2.private_addresses(&endpoint.interfaces).await?;
+            addresses = app.ec2.private_addresses(&endpoint.interfaces).await?;
         }
         let host = addresses.first().cloned();
-        Ok(host.map(|host| Endpoint { host, port: reconciler.sftp_port, addresses }))
+        Ok(host.map(|host| Endpoint { host, port: app.sftp_port, addresses }))
     }
 }

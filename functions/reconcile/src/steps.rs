@@ -14,8 +14,8 @@ use wharfinger_store::{
 };
 
 use crate::{
+    app::App,
     host_key, presence,
-    setup::Reconciler,
     sight::{Sight, tags},
     trouble::Trouble,
 };
@@ -33,19 +33,20 @@ pub(crate) enum Done {
 
 /// Does `step` for `server`, which was just seen as `sight`.
 pub(crate) async fn act(
-    reconciler: &Reconciler,
+    app: &App,
     server: &ServerName,
     record: &ServerRecord,
     sight: &Sight,
     step: &Step,
+    now: Timestamp,
 ) -> Result<Done, Trouble> {
-    let transfer = &reconciler.transfer;
+    let transfer = &app.transfer;
     if *step == Step::Create {
-        return create(reconciler, server, record).await.map(Done::Made);
+        return create(app, server, record).await.map(Done::Made);
     }
     let Some(seen) = &sight.server else { return Ok(Done::Asked) };
     match step {
-        Step::Stop { if_idle: true } => return stop_if_idle(reconciler, server, record, seen).await,
+        Step::Stop { if_idle: true } => return stop_if_idle(app, server, record, seen, now).await,
         Step::Stop { if_idle: false } => transfer.stop_server(&seen.id).await?,
         Step::Start => transfer.start_server(&seen.id).await?,
         Step::Delete => transfer.delete_server(&seen.id).await?,
@@ -58,7 +59,7 @@ pub(crate) async fn act(
         }
         Step::Regroup { add, remove } => {
             if let Some(endpoint) = &seen.vpc_endpoint_id {
-                reconciler.ec2.regroup(endpoint, add, remove).await?;
+                app.ec2.regroup(endpoint, add, remove).await?;
             }
         }
         Step::Create | Step::Wait | Step::Forget | Step::Settled => {}
@@ -66,43 +67,43 @@ pub(crate) async fn act(
     Ok(Done::Asked)
 }
 
-async fn create(reconciler: &Reconciler, server: &ServerName, record: &ServerRecord) -> Result<String, Trouble> {
+async fn create(app: &App, server: &ServerName, record: &ServerRecord) -> Result<String, Trouble> {
     let spec = &record.intent.spec;
     let network = &spec.network;
-    if let Some(missing) = reconciler.file_systems.missing(&spec.file_system_id, &network.vpc_id).await? {
+    if let Some(missing) = app.file_systems.missing(&spec.file_system_id, &network.vpc_id).await? {
         return Err(Trouble::Missing(missing));
     }
-    let host_key = host_key::obtain(reconciler, server).await?;
+    let host_key = host_key::obtain(app, server).await?;
     let new = NewServer {
         vpc_id: &network.vpc_id,
         subnet_ids: &network.subnet_ids,
         security_group_ids: &network.security_group_ids,
         host_key: &host_key,
-        tags: &tags(reconciler, server),
+        tags: &tags(app, server),
     };
-    Ok(reconciler.transfer.create_server(&new).await?)
+    Ok(app.transfer.create_server(&new).await?)
 }
 
 async fn stop_if_idle(
-    reconciler: &Reconciler,
+    app: &App,
     server: &ServerName,
     record: &ServerRecord,
     seen: &Server,
+    now: Timestamp,
 ) -> Result<Done, Trouble> {
-    let now = Timestamp::now();
-    let decision = presence::decide(reconciler, record, &seen.id, now).await;
+    let decision = presence::decide(app, record, &seen.id, now).await;
     if decision.action == Action::Stop {
-        reconciler.transfer.stop_server(&seen.id).await?;
+        app.transfer.stop_server(&seen.id).await?;
         return Ok(Done::Asked);
     }
     let reason = format!("it was to be stopped, but stays online: {}", decision.reason);
     let power = WantedPower { power: Power::Online, by: Asker::Autostop, reason: reason.clone(), at: now };
     let intent = ServerIntent { power, ..record.intent.clone() };
-    match reconciler.table.replace_intent(&servers::key(server), &intent, record.version, now).await {
+    match app.table.replace_intent(&servers::key(server), &intent, record.version, now).await {
         // A conflict: a person was faster, and the next look reads what they want.
         Ok(_) | Err(StoreError::Conflict) => {}
         Err(error) => return Err(error.into()),
     }
-    reconciler.table.note_decision(server, &decision).await?;
+    app.table.note_decision(server, &decision).await?;
     Ok(Done::Kept(reason))
 }

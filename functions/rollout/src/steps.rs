@@ -14,9 +14,10 @@ use wharfinger_decisions::{
     site::SiteSpec,
     verdict::{self, LONGEST_DEPLOYMENT, Service, Verdict},
 };
+use wharfinger_runtime::Moment;
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError};
 
-use crate::{App, Moment, changes::send_tick, retirement, tick::Outcome};
+use crate::{App, changes::send_tick, retirement, tick::Outcome};
 
 /// How long after its deadline an invocation is surely dead.
 const LEASE_GRACE: SignedDuration = SignedDuration::from_secs(2);

@@ -9,6 +9,7 @@ use wharfinger_decisions::{
     site::SiteSpec,
     window::{Decision, decide},
 };
+use wharfinger_runtime::Moment;
 use wharfinger_store::{
     sites::{self, SiteRecord},
     table::StoreError,
@@ -16,7 +17,7 @@ use wharfinger_store::{
 };
 
 use crate::{
-    App, Moment, arming,
+    App, arming,
     changes::{MOST_TRIES, send_tick},
     steps,
 };

@@ -1,6 +1,6 @@
 //! The variables that the template gives a function, read once at its start.
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 /// A variable that is missing or can't be read. The function can't start; the template must be mended.
 #[derive(Debug, thiserror::Error)]
@@ -8,21 +8,42 @@ pub enum EnvironmentError {
     /// It is not set.
     #[error("the environment variable {0} is not set")]
     Missing(&'static str),
-    /// It has another form.
+    /// Its value does not parse.
     #[error("the environment variable {name} can't be read: {reason}")]
     Form {
-        /// Which.
+        /// The variable's name.
         name: &'static str,
-        /// Why.
+        /// What is wrong with its value.
         reason: String,
     },
 }
 
-/// The variable `name`.
-///
-/// # Errors
-/// When it is missing or can't be read as `T`.
-pub fn required<T: FromStr<Err: std::fmt::Display>>(name: &'static str) -> Result<T, EnvironmentError> {
-    let text = std::env::var(name).map_err(|_| EnvironmentError::Missing(name))?;
-    text.parse().map_err(|error: T::Err| EnvironmentError::Form { name, reason: error.to_string() })
+/// A function's variables.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The variables of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let readable = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self(std::env::vars_os().filter_map(readable).collect())
+    }
+
+    /// The variable `name`.
+    ///
+    /// # Errors
+    /// When it is missing or can't be read as `T`.
+    pub fn required<T: FromStr<Err: std::fmt::Display>>(&self, name: &'static str) -> Result<T, EnvironmentError> {
+        let text = self.0.get(name).ok_or(EnvironmentError::Missing(name))?;
+        text.parse().map_err(|error: T::Err| EnvironmentError::Form { name, reason: error.to_string() })
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
 }

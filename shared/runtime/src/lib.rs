@@ -1,9 +1,13 @@
 //! How a function starts: configuration read once from the environment, clients built once, logs as JSON lines.
 
-pub mod environment;
+mod environment;
 pub mod logs;
+mod moment;
 
 use aws_config::{BehaviorVersion, SdkConfig};
+
+pub use environment::{Environment, EnvironmentError};
+pub use moment::Moment;
 
 /// Loads the SDK's configuration as it finds it: Region, credentials and endpoints from the environment.
 pub async fn sdk_config() -> SdkConfig {

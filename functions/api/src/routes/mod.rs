@@ -13,12 +13,12 @@ use axum::{
 };
 
 use crate::{
-    Api,
+    App,
     problem::{Kind, Problem, Refused, answer},
 };
 
 /// The whole API.
-pub fn router(api: Api) -> Router {
+pub fn router(api: App) -> Router {
     Router::new()
         .route("/v1/servers", get(servers::list))
         .route("/v1/servers/{server}", get(servers::show).put(servers::put).delete(servers::delete))

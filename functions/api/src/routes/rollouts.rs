@@ -10,7 +10,7 @@ use wharfinger_store::sites::{self, SiteRecord};
 
 use super::sites::what as what_site;
 use crate::{
-    Api,
+    App,
     call::Call,
     problem::{Problem, Refused},
     resource::List,
@@ -20,7 +20,7 @@ use crate::{
 const LONGEST_ID: usize = 64;
 
 /// `GET /v1/sites/{site}/rollouts`: the latest first.
-pub(crate) async fn list(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn list(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let site = call.site()?;
     let request = call.query(&["limit", "after"])?.page(true)?;
     let (page, ()) = tokio::try_join!(async { Ok(api.table.rollouts(&site, &request).await?) }, exists(&api, &site))?;
@@ -29,7 +29,7 @@ pub(crate) async fn list(State(api): State<Api>, call: Call) -> Result<Response,
 }
 
 /// `GET /v1/sites/{site}/rollouts/{id}`
-pub(crate) async fn show(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn show(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let (site, id) = (call.site()?, call.part("id"));
     call.query(&[])?;
     let found = if id.len() <= LONGEST_ID { api.table.rollout(&site, id).await? } else { None };
@@ -42,7 +42,7 @@ pub(crate) async fn show(State(api): State<Api>, call: Call) -> Result<Response,
     }
 }
 
-async fn exists(api: &Api, site: &SiteName) -> Result<(), Refused> {
+async fn exists(api: &App, site: &SiteName) -> Result<(), Refused> {
     let site_record: Option<SiteRecord> = api.table.get(&sites::key(site)).await?;
     site_record.map(drop).ok_or_else(|| Problem::not_found(&what_site(site)))
 }

@@ -14,7 +14,7 @@ use wharfinger_store::{
 };
 
 use crate::{
-    Api,
+    App,
     call::{Call, Wanted},
     change::{self, Change, is_same, settle},
     problem::{Kind, Problem, Refused},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// `GET /v1/servers`
-pub(crate) async fn list(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn list(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let request = call.query(&["limit", "after"])?.page(false)?;
     let page: Page<ServerItem> = api.table.page(PARTITION, &request).await?;
     let items = page.items.iter().map(|(name, item)| resource(name, item)).collect();
@@ -31,21 +31,21 @@ pub(crate) async fn list(State(api): State<Api>, call: Call) -> Result<Response,
 }
 
 /// `GET /v1/servers/{server}`
-pub(crate) async fn show(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn show(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let name = call.server()?;
     call.query(&[])?;
     Ok(resource(name.as_str(), &existing(&api, &name).await?).shown())
 }
 
 /// `PUT /v1/servers/{server}`
-pub(crate) async fn put(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn put(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let name = call.server()?;
     let wanted: Wanted<ServerSpec> = call.wanted(&["hours"])?;
     wanted.spec.check()?;
     settle(|| replace(&api, &call, &name, &wanted)).await
 }
 
-async fn replace(api: &Api, call: &Call, name: &ServerName, wanted: &Wanted<ServerSpec>) -> Result<Response, Refused> {
+async fn replace(api: &App, call: &Call, name: &ServerName, wanted: &Wanted<ServerSpec>) -> Result<Response, Refused> {
     let all: Vec<(String, ServerItem)> = api.table.all(PARTITION).await?;
     let current = all.iter().find(|(other, _)| other == name.as_str()).map(|(_, item)| item);
 
@@ -116,14 +116,14 @@ fn renew(record: &mut ServerRecord, seen: u64, now: Timestamp) {
 }
 
 /// `DELETE /v1/servers/{server}`
-pub(crate) async fn delete(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn delete(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let name = call.server()?;
     call.query(&["dry_run", "with_users"])?;
     call.no_body()?;
     settle(|| remove(&api, &call, &name)).await
 }
 
-async fn remove(api: &Api, call: &Call, name: &ServerName) -> Result<Response, Refused> {
+async fn remove(api: &App, call: &Call, name: &ServerName) -> Result<Response, Refused> {
     let query = call.query(&["dry_run", "with_users"])?;
     let (dry_run, with_users) = (query.flag("dry_run")?, query.flag("with_users")?);
     let mut item = existing(api, name).await?;
@@ -164,12 +164,12 @@ async fn remove(api: &Api, call: &Call, name: &ServerName) -> Result<Response, R
 }
 
 /// `POST /v1/servers/{server}/start`
-pub(crate) async fn start(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn start(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     power(&api, &call, Power::Online, "started").await
 }
 
 /// `POST /v1/servers/{server}/stop`
-pub(crate) async fn stop(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn stop(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     power(&api, &call, Power::Stopped, "stopped").await
 }
 
@@ -184,7 +184,7 @@ pub(crate) async fn wake() -> Refused {
     Problem::new(Kind::NotSupported, "wake is not yet supported: POST …/start opens the door of a stopped server")
 }
 
-async fn power(api: &Api, call: &Call, power: Power, done: &str) -> Result<Response, Refused> {
+async fn power(api: &App, call: &Call, power: Power, done: &str) -> Result<Response, Refused> {
     let name = call.server()?;
     call.query(&["dry_run"])?;
     call.no_body()?;
@@ -193,7 +193,7 @@ async fn power(api: &Api, call: &Call, power: Power, done: &str) -> Result<Respo
 
 /// Asking twice for `online` is a sign of use: the second request renews the first, so that the idle sweep waits from
 /// then on. Asking twice for `stopped` changes nothing.
-async fn set_power(api: &Api, call: &Call, name: &ServerName, asked: WantedPower) -> Result<Response, Refused> {
+async fn set_power(api: &App, call: &Call, name: &ServerName, asked: WantedPower) -> Result<Response, Refused> {
     let mut item = existing(api, name).await?;
 
     let seen = item.record.version;
@@ -218,7 +218,7 @@ async fn set_power(api: &Api, call: &Call, name: &ServerName, asked: WantedPower
     Ok(resource(name.as_str(), &item).accepted())
 }
 
-async fn existing(api: &Api, name: &ServerName) -> Result<ServerItem, Refused> {
+async fn existing(api: &App, name: &ServerName) -> Result<ServerItem, Refused> {
     let item: Option<ServerItem> = api.table.get(&servers::key(name)).await?;
     item.ok_or_else(|| Problem::not_found(&what(name)))
 }

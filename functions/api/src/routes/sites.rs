@@ -20,7 +20,7 @@ use wharfinger_store::{
 
 use super::servers::some_names;
 use crate::{
-    Api,
+    App,
     call::{Call, Wanted},
     change::{self, Change, is_same, settle},
     problem::{Kind, Problem, Refused},
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// `GET /v1/sites`
-pub(crate) async fn list(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn list(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let request = call.query(&["limit", "after"])?.page(false)?;
     let page: Page<SiteRecord> = api.table.page(PARTITION, &request).await?;
     let names =
@@ -42,7 +42,7 @@ pub(crate) async fn list(State(api): State<Api>, call: Call) -> Result<Response,
 }
 
 /// `GET /v1/sites/{site}`
-pub(crate) async fn show(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn show(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let name = call.site()?;
     call.query(&[])?;
     let record = existing(&api, &name).await?;
@@ -51,14 +51,14 @@ pub(crate) async fn show(State(api): State<Api>, call: Call) -> Result<Response,
 }
 
 /// `PUT /v1/sites/{site}`
-pub(crate) async fn put(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn put(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let name = call.site()?;
     let wanted: Wanted<SiteSpec> = call.wanted(&[])?;
     wanted.spec.check()?;
     settle(|| replace(&api, &call, &name, &wanted)).await
 }
 
-async fn replace(api: &Api, call: &Call, name: &SiteName, wanted: &Wanted<SiteSpec>) -> Result<Response, Refused> {
+async fn replace(api: &App, call: &Call, name: &SiteName, wanted: &Wanted<SiteSpec>) -> Result<Response, Refused> {
     let all: Vec<(String, SiteRecord)> = api.table.all(PARTITION).await?;
     let current = all.iter().find(|(other, _)| other == name.as_str()).map(|(_, record)| record);
     let moved = current.filter(|record| is_moved(&record.intent, &wanted.spec));
@@ -91,7 +91,7 @@ fn is_moved(from: &SiteSpec, to: &SiteSpec) -> bool {
 }
 
 /// The home directories of users follow their site.
-async fn wake_servers(api: &Api, users: &[(ServerName, String)]) {
+async fn wake_servers(api: &App, users: &[(ServerName, String)]) {
     let mut servers: Vec<&ServerName> = users.iter().map(|(server, _)| server).collect();
     servers.dedup();
     for server in servers {
@@ -117,7 +117,7 @@ fn check_neighbours(name: &SiteName, spec: &SiteSpec, all: &[(String, SiteRecord
 }
 
 /// `DELETE /v1/sites/{site}`
-pub(crate) async fn delete(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn delete(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let name = call.site()?;
     call.query(&["dry_run"])?.flag("dry_run")?;
     call.no_body()?;
@@ -125,7 +125,7 @@ pub(crate) async fn delete(State(api): State<Api>, call: Call) -> Result<Respons
 }
 
 /// Nothing of AWS's is undone: the files, the service and its mount stay as they are.
-async fn remove(api: &Api, call: &Call, name: &SiteName) -> Result<Response, Refused> {
+async fn remove(api: &App, call: &Call, name: &SiteName) -> Result<Response, Refused> {
     let window = async { Ok(api.table.window(name).await?) };
     let (record, users, window) = tokio::try_join!(existing(api, name), users_of(api, name), window)?;
     let shown = view(api, call, name, &record.intent).await?;
@@ -151,13 +151,13 @@ async fn remove(api: &Api, call: &Call, name: &SiteName) -> Result<Response, Ref
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn existing(api: &Api, name: &SiteName) -> Result<SiteRecord, Refused> {
+async fn existing(api: &App, name: &SiteName) -> Result<SiteRecord, Refused> {
     let record: Option<SiteRecord> = api.table.get(&sites::key(name)).await?;
     record.ok_or_else(|| Problem::not_found(&what(name)))
 }
 
 /// The users that see the site, each with its server.
-async fn users_of(api: &Api, site: &SiteName) -> Result<Vec<(ServerName, String)>, Refused> {
+async fn users_of(api: &App, site: &SiteName) -> Result<Vec<(ServerName, String)>, Refused> {
     let servers: Vec<(String, ServerRecord)> = api.table.all(servers::PARTITION).await?;
     let users = try_join_all(servers.into_iter().map(|(name, _)| async move {
         let server = ServerName::parse(name).expect("the table holds checked names");
@@ -174,7 +174,7 @@ fn user_names(users: &[(ServerName, String)]) -> String {
 }
 
 /// The window and the latest rollout.
-async fn view(api: &Api, call: &Call, name: &SiteName, spec: &SiteSpec) -> Result<SiteView, Refused> {
+async fn view(api: &App, call: &Call, name: &SiteName, spec: &SiteSpec) -> Result<SiteView, Refused> {
     let latest = PageRequest::first(1);
     let (window, rollouts) = tokio::try_join!(api.table.window(name), api.table.rollouts(name, &latest))?;
     let window = window.window.show(&spec.finish, window.rollout.is_some(), call.now);

@@ -14,7 +14,7 @@ use wharfinger_store::{
 
 use super::servers::what as what_server;
 use crate::{
-    Api,
+    App,
     call::{Call, Wanted},
     change::{self, Change, is_same, settle},
     problem::{Problem, Refused},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// `GET /v1/servers/{server}/users`
-pub(crate) async fn list(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn list(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let server = call.server()?;
     let request = call.query(&["limit", "after"])?.page(false)?;
     let partition = users::partition(&server);
@@ -36,7 +36,7 @@ pub(crate) async fn list(State(api): State<Api>, call: Call) -> Result<Response,
 }
 
 /// `GET /v1/servers/{server}/users/{user}`
-pub(crate) async fn show(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn show(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let (server, user) = (call.server()?, call.user()?);
     call.query(&[])?;
     let record = existing(&api, &server, &user).await?;
@@ -44,7 +44,7 @@ pub(crate) async fn show(State(api): State<Api>, call: Call) -> Result<Response,
 }
 
 /// `PUT /v1/servers/{server}/users/{user}`
-pub(crate) async fn put(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn put(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let (server, user) = (call.server()?, call.user()?);
     let wanted: Wanted<UserSpec> = call.wanted(&[])?;
     wanted.spec.check()?;
@@ -53,7 +53,7 @@ pub(crate) async fn put(State(api): State<Api>, call: Call) -> Result<Response, 
 }
 
 async fn replace(
-    api: &Api,
+    api: &App,
     call: &Call,
     server: &ServerName,
     user: &UserName,
@@ -83,7 +83,7 @@ async fn replace(
 }
 
 /// The site that `spec` names, if it names one that exists.
-async fn site_of(api: &Api, spec: &UserSpec) -> Result<Option<SiteRecord>, Refused> {
+async fn site_of(api: &App, spec: &UserSpec) -> Result<Option<SiteRecord>, Refused> {
     match &spec.site {
         Some(site) => Ok(api.table.get(&sites::key(site)).await?),
         None => Ok(None),
@@ -114,14 +114,14 @@ fn check_site(
 }
 
 /// `DELETE /v1/servers/{server}/users/{user}`
-pub(crate) async fn delete(State(api): State<Api>, call: Call) -> Result<Response, Refused> {
+pub(crate) async fn delete(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let (server, user) = (call.server()?, call.user()?);
     call.query(&["dry_run"])?.flag("dry_run")?;
     call.no_body()?;
     settle(|| remove(&api, &call, &server, &user)).await
 }
 
-async fn remove(api: &Api, call: &Call, server: &ServerName, user: &UserName) -> Result<Response, Refused> {
+async fn remove(api: &App, call: &Call, server: &ServerName, user: &UserName) -> Result<Response, Refused> {
     let mut record = existing(api, server, user).await?;
 
     let seen = record.version;
@@ -142,12 +142,12 @@ async fn remove(api: &Api, call: &Call, server: &ServerName, user: &UserName) ->
     Ok(shown.accepted())
 }
 
-async fn server_of(api: &Api, server: &ServerName) -> Result<ServerRecord, Refused> {
+async fn server_of(api: &App, server: &ServerName) -> Result<ServerRecord, Refused> {
     let record: Option<ServerRecord> = api.table.get(&servers::key(server)).await?;
     record.ok_or_else(|| Problem::not_found(&what_server(server)))
 }
 
-async fn existing(api: &Api, server: &ServerName, user: &UserName) -> Result<UserRecord, Refused> {
+async fn existing(api: &App, server: &ServerName, user: &UserName) -> Result<UserRecord, Refused> {
     let record: Option<UserRecord> = api.table.get(&users::key(server, user)).await?;
     match record {
         Some(record) => Ok(record),

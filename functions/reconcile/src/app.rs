@@ -1,17 +1,18 @@
 //! What the function needs: its configuration, and clients built once.
 
 use anyhow::Context as _;
+use aws_config::SdkConfig;
 use jiff::SignedDuration;
 use wharfinger_aws::{
     cloudwatch::Metrics, ec2::Ec2, efs::FileSystems, secrets::Secrets, sqs::Queue, transfer::Transfer,
 };
 use wharfinger_decisions::{ids::RoleArn, names::ServerName};
-use wharfinger_runtime::{environment::required, sdk_config};
+use wharfinger_runtime::Environment;
 use wharfinger_store::table::Table;
 
 /// The function's clients and configuration.
 #[derive(Debug)]
-pub(crate) struct Reconciler {
+pub struct App {
     pub(crate) table: Table,
     pub(crate) queue: Queue,
     pub(crate) transfer: Transfer,
@@ -27,23 +28,26 @@ pub(crate) struct Reconciler {
     pub(crate) secret_prefix: String,
 }
 
-impl Reconciler {
-    pub(crate) async fn from_environment() -> anyhow::Result<Self> {
-        let role: String = required("TRANSFER_USER_ROLE_ARN")?;
+impl App {
+    /// Clients over `sdk`, and what the template says in `environment`.
+    ///
+    /// # Errors
+    /// When a variable is missing or can't be read.
+    pub fn new(sdk: &SdkConfig, environment: &Environment) -> anyhow::Result<Self> {
+        let role: String = environment.required("TRANSFER_USER_ROLE_ARN")?;
         let user_role = RoleArn::parse(role).context("read TRANSFER_USER_ROLE_ARN")?;
-        let sdk = sdk_config().await;
-        let period = SignedDuration::from_secs(required::<u32>("METRIC_PERIOD_SECONDS")?.into());
+        let period = SignedDuration::from_secs(environment.required::<u32>("METRIC_PERIOD_SECONDS")?.into());
         Ok(Self {
-            table: Table::new(aws_sdk_dynamodb::Client::new(&sdk), required::<String>("TABLE_NAME")?),
-            queue: Queue::new(aws_sdk_sqs::Client::new(&sdk), required::<String>("SERVERS_QUEUE_URL")?),
-            transfer: Transfer::new(aws_sdk_transfer::Client::new(&sdk)),
-            ec2: Ec2::new(aws_sdk_ec2::Client::new(&sdk)),
-            file_systems: FileSystems::new(aws_sdk_efs::Client::new(&sdk)),
-            secrets: Secrets::new(aws_sdk_secretsmanager::Client::new(&sdk)),
-            metrics: Metrics::new(aws_sdk_cloudwatch::Client::new(&sdk), period),
-            sftp_port: required("SFTP_PORT")?,
+            table: Table::new(aws_sdk_dynamodb::Client::new(sdk), environment.required::<String>("TABLE_NAME")?),
+            queue: Queue::new(aws_sdk_sqs::Client::new(sdk), environment.required::<String>("SERVERS_QUEUE_URL")?),
+            transfer: Transfer::new(aws_sdk_transfer::Client::new(sdk)),
+            ec2: Ec2::new(aws_sdk_ec2::Client::new(sdk)),
+            file_systems: FileSystems::new(aws_sdk_efs::Client::new(sdk)),
+            secrets: Secrets::new(aws_sdk_secretsmanager::Client::new(sdk)),
+            metrics: Metrics::new(aws_sdk_cloudwatch::Client::new(sdk), period),
+            sftp_port: environment.required("SFTP_PORT")?,
             user_role,
-            secret_prefix: required("SECRET_PREFIX")?,
+            secret_prefix: environment.required("SECRET_PREFIX")?,
         })
     }
 

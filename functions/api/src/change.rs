@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use wharfinger_store::{
     record::Record,
-    table::{Condition, Key, StoreError, Table},
+    table::{Guard, Key, StoreError, Table},
 };
 
 use crate::{
@@ -67,7 +67,7 @@ where
     S: Serialize,
 {
     match change {
-        Change::Create => table.put(key, next, Condition::absent()).await,
+        Change::Create => table.put(key, next, Guard::absent()).await,
         Change::Replace(seen) => {
             table.replace_intent(key, &next.intent, seen, next.updated_at).await.map(|_version| ())
         }

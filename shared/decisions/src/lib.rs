@@ -5,6 +5,7 @@
 pub mod account;
 pub mod change;
 pub mod cidr;
+pub mod condition;
 pub mod directory;
 pub mod duration;
 pub mod idle;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::table::{Condition, Key, StoreError, Table};
+use crate::table::{Guard, Key, StoreError, Table};
 
 #[derive(Serialize, Deserialize)]
 struct Activity {
@@ -22,7 +22,7 @@ impl Table {
     pub async fn note_activity(&self, server_id: &str, at: Timestamp) -> Result<(), StoreError> {
         // Whole seconds have one width, so that DynamoDB's order of strings is the order of time.
         let at = Timestamp::from_second(at.as_second()).expect("a timestamp without its fraction is in range");
-        let newer = Condition::that("attribute_not_exists(pk) OR last_event < :at").value(":at", at)?;
+        let newer = Guard::that("attribute_not_exists(pk) OR last_event < :at").value(":at", at)?;
         match self.update(&key(server_id), "SET last_event = :at", newer).await {
             Err(StoreError::Conflict) => Ok(()),
             other => other,

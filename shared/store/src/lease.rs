@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::table::{Condition, Key, StoreError, Table};
+use crate::table::{Guard, Key, StoreError, Table};
 
 /// A delayed message on its way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl Table {
         lasts: SignedDuration,
     ) -> Result<Option<Lease>, StoreError> {
         let free = "attribute_exists(pk) AND (attribute_not_exists(lease_until) OR lease_until < :now)";
-        let condition = Condition::that(free)
+        let condition = Guard::that(free)
             .value(":now", now.as_second())?
             .value(":until", (now + lasts).as_second())?
             .value(":owner", owner)?;
@@ -79,8 +79,7 @@ impl Table {
     /// # Errors
     /// When DynamoDB fails.
     pub async fn release_lease(&self, lease: &Lease, armed: &Armed) -> Result<(), StoreError> {
-        let condition =
-            Condition::that("lease_owner = :owner").value(":owner", &lease.owner)?.value(":armed", armed)?;
+        let condition = Guard::that("lease_owner = :owner").value(":owner", &lease.owner)?.value(":armed", armed)?;
         match self.update(&lease.key, "SET armed = :armed REMOVE lease_owner, lease_until", condition).await {
             Err(StoreError::Conflict) => Ok(()),
             other => other,

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::table::{Condition, Key, StoreError, Table};
+use crate::table::{Guard, Key, StoreError, Table};
 
 /// A thing as the table holds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ impl Table {
     {
         let record =
             Record { intent, status: S::default(), version: 1, deleting: false, created_at: now, updated_at: now };
-        self.put(key, &record, Condition::absent()).await?;
+        self.put(key, &record, Guard::absent()).await?;
         Ok(record)
     }
 
@@ -54,7 +54,7 @@ impl Table {
         seen: u64,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let condition = Condition::that("version = :seen AND deleting = :no")
+        let condition = Guard::that("version = :seen AND deleting = :no")
             .value(":seen", seen)?
             .value(":no", false)?
             .value(":intent", intent)?
@@ -69,7 +69,7 @@ impl Table {
     /// # Errors
     /// [`StoreError::Conflict`] when it has changed since.
     pub async fn mark_deleting(&self, key: &Key, seen: u64, now: Timestamp) -> Result<(), StoreError> {
-        let condition = Condition::that("version = :seen")
+        let condition = Guard::that("version = :seen")
             .value(":seen", seen)?
             .value(":yes", true)?
             .value(":version", seen + 1)?
@@ -82,7 +82,7 @@ impl Table {
     /// # Errors
     /// [`StoreError::Conflict`] when it is gone.
     pub async fn write_status<S: Serialize>(&self, key: &Key, status: &S) -> Result<(), StoreError> {
-        let condition = Condition::present().name("#status", "status").value(":status", status)?;
+        let condition = Guard::present().name("#status", "status").value(":status", status)?;
         self.update(key, "SET #status = :status", condition).await
     }
 
@@ -91,7 +91,7 @@ impl Table {
     /// # Errors
     /// [`StoreError::Conflict`] when it has changed since.
     pub async fn forget(&self, key: &Key, seen: u64) -> Result<(), StoreError> {
-        self.delete(key, Condition::that("version = :seen").value(":seen", seen)?).await
+        self.delete(key, Guard::that("version = :seen").value(":seen", seen)?).await
     }
 
     /// Reads a thing.

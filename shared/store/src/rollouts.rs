@@ -7,7 +7,7 @@ use wharfinger_decisions::{names::SiteName, rollout::Rollout};
 
 use crate::{
     page::{Page, PageRequest},
-    table::{Condition, Key, StoreError, Table},
+    table::{Guard, Key, StoreError, Table},
     windows::{self, WindowRecord},
 };
 
@@ -100,7 +100,7 @@ impl Table {
         let (window, unchanged) = window.next()?;
         let site = &rollout.site;
         let window = self.put_in_transaction(&windows::key(site), &window, unchanged)?;
-        let rollout = self.put_in_transaction(&key(site, &rollout.id), &record, Condition::absent())?;
+        let rollout = self.put_in_transaction(&key(site, &rollout.id), &record, Guard::absent())?;
         self.transact("claim a window", vec![window, rollout]).await
     }
 
@@ -126,7 +126,7 @@ impl Table {
         let window = self.update_in_transaction(
             &windows::key(site),
             "REMOVE #rollout SET version = version + :one",
-            Condition::that("#rollout = :id")
+            Guard::that("#rollout = :id")
                 .name("#rollout", "rollout")
                 .value(":id", &record.rollout.id)?
                 .value(":one", 1)?,
@@ -142,8 +142,8 @@ impl RolloutRecord {
         self.deploying_since.unwrap_or(self.rollout.started_at)
     }
 
-    fn next(&self) -> Result<(Self, Condition), StoreError> {
-        let unchanged = Condition::that("version = :seen").value(":seen", self.version)?;
+    fn next(&self) -> Result<(Self, Guard), StoreError> {
+        let unchanged = Guard::that("version = :seen").value(":seen", self.version)?;
         Ok((Self { version: self.version + 1, ..self.clone() }, unchanged))
     }
 }

@@ -10,7 +10,7 @@ use wharfinger_decisions::{
 use crate::{
     lease::Armed,
     record::Record,
-    table::{Condition, Key, StoreError, Table},
+    table::{Guard, Key, StoreError, Table},
 };
 
 /// The partition of all servers.
@@ -45,7 +45,7 @@ impl Table {
     /// # Errors
     /// When DynamoDB fails.
     pub async fn note_decision(&self, server: &ServerName, decision: &Decision) -> Result<(), StoreError> {
-        let condition = Condition::present().value(":decision", decision)?;
+        let condition = Guard::present().value(":decision", decision)?;
         match self.update(&key(server), "SET decision = :decision", condition).await {
             Err(StoreError::Conflict) => Ok(()),
             other => other,

@@ -4,7 +4,7 @@ use wharfinger_decisions::{names::SiteName, site::SiteSpec};
 
 use crate::{
     record::Record,
-    table::{Condition, Key, StoreError, Table},
+    table::{Guard, Key, StoreError, Table},
     windows::{self, WindowRecord},
 };
 
@@ -31,9 +31,9 @@ impl Table {
     /// # Errors
     /// [`StoreError::Conflict`] when either has changed since, or the window holds a rollout.
     pub async fn forget_site(&self, site: &SiteName, seen: u64, window: &WindowRecord) -> Result<(), StoreError> {
-        let as_seen = Condition::that("version = :seen").value(":seen", seen)?;
+        let as_seen = Guard::that("version = :seen").value(":seen", seen)?;
         let idle = "attribute_not_exists(#rollout) OR attribute_type(#rollout, :null)";
-        let idle = Condition::that(format!("attribute_not_exists(pk) OR (version = :seen AND ({idle}))"))
+        let idle = Guard::that(format!("attribute_not_exists(pk) OR (version = :seen AND ({idle}))"))
             .name("#rollout", "rollout")
             .value(":seen", window.version)?
             .value(":null", "NULL")?;

@@ -115,7 +115,7 @@ impl Table {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it does not hold.
-    pub async fn put<T: Serialize>(&self, key: &Key, item: &T, condition: Condition) -> Result<(), StoreError> {
+    pub async fn put<T: Serialize>(&self, key: &Key, item: &T, condition: Guard) -> Result<(), StoreError> {
         let mut attributes: Attributes = serde_dynamo::to_item(item)?;
         attributes.extend(key.attributes());
         self.client
@@ -136,7 +136,7 @@ impl Table {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it does not hold.
-    pub async fn update(&self, key: &Key, change: &str, condition: Condition) -> Result<(), StoreError> {
+    pub async fn update(&self, key: &Key, change: &str, condition: Guard) -> Result<(), StoreError> {
         self.client
             .update_item()
             .table_name(&self.name)
@@ -155,7 +155,7 @@ impl Table {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it does not hold.
-    pub async fn delete(&self, key: &Key, condition: Condition) -> Result<(), StoreError> {
+    pub async fn delete(&self, key: &Key, condition: Guard) -> Result<(), StoreError> {
         self.client
             .delete_item()
             .table_name(&self.name)
@@ -170,16 +170,16 @@ impl Table {
     }
 }
 
-/// A condition expression with the names and values that it, and an update expression beside it, use.
+/// A condition of a write: an expression with the names and values that it, and an update expression beside it, use.
 #[derive(Clone, Debug, Default)]
-pub struct Condition {
+pub struct Guard {
     pub(crate) expression: Option<String>,
     pub(crate) names: Option<std::collections::HashMap<String, String>>,
     pub(crate) values: Option<Attributes>,
 }
 
-impl Condition {
-    /// No condition.
+impl Guard {
+    /// The write is always made.
     #[must_use]
     pub fn none() -> Self {
         Self::default()

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::{
 };
 use serde::Serialize;
 
-use crate::table::{Attributes, Condition, Key, StoreError, Table, table_error};
+use crate::table::{Attributes, Guard, Key, StoreError, Table, table_error};
 
 impl Table {
     /// A whole item to write in a transaction, if `condition` holds of the item that is there.
@@ -15,7 +15,7 @@ impl Table {
         &self,
         key: &Key,
         item: &T,
-        condition: Condition,
+        condition: Guard,
     ) -> Result<TransactWriteItem, StoreError> {
         let mut attributes: Attributes = serde_dynamo::to_item(item)?;
         attributes.extend(key.attributes());
@@ -31,7 +31,7 @@ impl Table {
     }
 
     /// A change of attributes to make in a transaction, if `condition` holds of the item.
-    pub(crate) fn update_in_transaction(&self, key: &Key, change: &str, condition: Condition) -> TransactWriteItem {
+    pub(crate) fn update_in_transaction(&self, key: &Key, change: &str, condition: Guard) -> TransactWriteItem {
         let update = Update::builder()
             .table_name(self.name())
             .set_key(Some(key.attributes()))
@@ -45,7 +45,7 @@ impl Table {
     }
 
     /// An item to remove in a transaction, if `condition` holds of it.
-    pub(crate) fn delete_in_transaction(&self, key: &Key, condition: Condition) -> TransactWriteItem {
+    pub(crate) fn delete_in_transaction(&self, key: &Key, condition: Guard) -> TransactWriteItem {
         let delete = Delete::builder()
             .table_name(self.name())
             .set_key(Some(key.attributes()))

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wharfinger_decisions::{memory::Memory, names::SiteName, window::Window};
 
-use crate::table::{Condition, Key, StoreError, Table};
+use crate::table::{Guard, Key, StoreError, Table};
 
 /// The partition of all windows.
 pub const PARTITION: &str = "WINDOWS";
@@ -38,10 +38,10 @@ pub fn key(site: &SiteName) -> Key {
 
 impl WindowRecord {
     /// The record as the next version, and the condition that nobody wrote one since it was read.
-    pub(crate) fn next(&self) -> Result<(Self, Condition), StoreError> {
+    pub(crate) fn next(&self) -> Result<(Self, Guard), StoreError> {
         let condition = match self.version {
-            0 => Condition::absent(),
-            seen => Condition::that("version = :seen").value(":seen", seen)?,
+            0 => Guard::absent(),
+            seen => Guard::that("version = :seen").value(":seen", seen)?,
         };
         Ok((Self { version: self.version + 1, ..self.clone() }, condition))
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wharfinger_decisions::names::ServerName;
 use wharfinger_store::{
     servers,
-    table::{Condition, Key},
+    table::{Guard, Key},
 };
 
 use super::{KEY, furnished, server, user, with};
@@ -190,7 +190,7 @@ async fn the_idle_decision_is_shown() {
     let stage = furnished().await;
     let key: Key = servers::key(&ServerName::parse("main").unwrap());
     let decision = json!({"action": "keep", "reason": "a session is open", "at": "2026-01-01T00:00:00Z"});
-    let condition = Condition::none().value(":decision", &decision).unwrap();
+    let condition = Guard::none().value(":decision", &decision).unwrap();
     stage.table.update(&key, "SET decision = :decision", condition).await.unwrap();
     assert_eq!(stage.get("GET /v1/servers/main").await.expect(200).body["status"]["idle"], decision);
     assert_eq!(stage.get("GET /v1/servers").await.expect(200).body["items"][0]["status"]["idle"], decision);

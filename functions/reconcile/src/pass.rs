@@ -169,7 +169,7 @@ async fn describe(
         Err(error) => tracing::warn!(%error, "the addresses could not be read"),
     }
     status.online_since = match (server.state, status.power) {
-        (AwsState::Online, ServerPhase::Online) => status.online_since.or_else(|| Some(now)),
+        (AwsState::Online, ServerPhase::Online) => status.online_since.or(Some(now)),
         (AwsState::Online, _) => status.online_since,
         _ => None,
     };

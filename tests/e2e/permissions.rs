@@ -13,10 +13,8 @@ use wharfinger_emulator::{
 use wharfinger_region::{
     region::{Region, TEMPLATE},
     seed,
-    template::{
-        document,
-        plan::{Function, Plan},
-    },
+    template::{document, plan::Plan},
+    wiring::Function,
 };
 
 use crate::support::{Wharf, blog, brisk, server};

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 use wharfinger_region::{options::Options, region::Region};
 
-use crate::{beside, bill, tour, welcome};
+use crate::{bill, tour, transfer_only, welcome};
 
 /// Wharfinger on a laptop: the whole product on an embedded region, without an AWS account.
 #[derive(Debug, Parser)]
@@ -24,7 +24,7 @@ enum Command {
     /// Tell the whole story on free ports, step by step; fails when a step does not hold.
     Tour,
     /// Run Transfer Family alone, with real SFTP, beside another emulator's region.
-    Transfer(beside::Options),
+    Transfer(transfer_only::Options),
     /// Count what the control plane uses, and print what that costs a month on AWS.
     Bill,
     /// Be one function of the template, as the region starts it.
@@ -60,7 +60,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Some(Command::Transfer(options)) => {
             log_at("warn");
-            many_threads()?.block_on(beside::run(options, wait_for_end()))
+            many_threads()?.block_on(transfer_only::run(options, wait_for_end()))
         }
         None => {
             log_at("info");

@@ -24,11 +24,11 @@ use wharfinger_emulator::{
 
 use super::{Addresses, Region, ports, roles};
 use crate::{
+    data_dir::DataDir,
     gateway,
     lambda::{Lambda, Runner, logs::Logs, mapping, process::Processes},
     options::Options,
     rules, seed,
-    state::Store,
     template::plan::Plan,
 };
 
@@ -46,21 +46,21 @@ struct Listeners {
 
 pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result<Region> {
     let keys = options.keys()?;
-    let store = Store::open(options.data.as_deref())?;
+    let data_dir = DataDir::open(options.data.as_deref())?;
     let listeners = bind(&options).await?;
     let addresses = listeners.addresses;
     let endpoint = format!("http://{}", addresses.aws);
     let plan = read_plan(&options, addresses, &endpoint)?;
     let clock = Clock::system();
     let (bus, events) = EventBus::new(clock.clone());
-    let context = context(&options, &plan, addresses, (clock, bus), &store)?;
-    let built = build(&context, &plan, &store, &endpoint)?;
+    let context = context(&options, &plan, addresses, (clock, bus), &data_dir)?;
+    let built = build(&context, &plan, &data_dir, &endpoint)?;
     let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
 
-    let found_again = !store.is_new();
+    let found_again = !data_dir.is_new();
     if !found_again {
         seed::plant(&built.ec2, &built.efs, &built.ecs).await.context("plant what a region begins with")?;
-        store.settle(built.services.iter())?;
+        data_dir.settle(built.services.iter())?;
     }
     built.ecs.start(Some(listeners.site), stopping.clone());
     // The AWS endpoint outlives the functions, which may still call it while they finish.
@@ -84,7 +84,7 @@ pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result
     let writing = CancellationToken::new();
     let keeper = tokio::spawn({
         let writing = writing.clone();
-        async move { store.keep(kept, writing).await }
+        async move { data_dir.keep(kept, writing).await }
     });
     Ok(Region {
         addresses,
@@ -138,7 +138,7 @@ fn context(
     plan: &Plan,
     addresses: Addresses,
     (clock, bus): (Clock, EventBus),
-    store: &Store,
+    data_dir: &DataDir,
 ) -> anyhow::Result<Context> {
     let seconds = plan.parameters.get("MetricPeriodSeconds").context("the template has no MetricPeriodSeconds")?;
     let metric_period = Duration::from_secs(seconds.parse().context("MetricPeriodSeconds is not a whole number")?);
@@ -146,7 +146,7 @@ fn context(
     Ok(Context {
         clock,
         bus,
-        file_systems: Arc::new(store.file_systems()),
+        file_systems: Arc::new(data_dir.file_systems()),
         pace: Arc::new(Pace { metric_period, ..options.pace.clone() }),
         sftp_port: addresses.sftp.port(),
         sftp_host,
@@ -162,18 +162,18 @@ struct Built {
     sqs: Arc<Sqs>,
 }
 
-fn build(context: &Context, plan: &Plan, store: &Store, endpoint: &str) -> anyhow::Result<Built> {
-    let ec2 = Ec2::new(context.clone(), store.saved("ec2")?)?;
-    let efs = Efs::new(context.clone(), store.saved("elasticfilesystem")?, Arc::clone(&ec2))?;
-    let ecs = Ecs::new(context.clone(), store.saved("ecs")?, Arc::clone(&efs))?;
-    let sqs = Sqs::new(context, store.saved("sqs")?, endpoint)?;
+fn build(context: &Context, plan: &Plan, data_dir: &DataDir, endpoint: &str) -> anyhow::Result<Built> {
+    let ec2 = Ec2::new(context.clone(), data_dir.saved("ec2")?)?;
+    let efs = Efs::new(context.clone(), data_dir.saved("elasticfilesystem")?, Arc::clone(&ec2))?;
+    let ecs = Ecs::new(context.clone(), data_dir.saved("ecs")?, Arc::clone(&efs))?;
+    let sqs = Sqs::new(context, data_dir.saved("sqs")?, endpoint)?;
     sqs.declare(plan.queues.iter().map(|queue| &queue.declaration));
     let metrics = Metrics::default();
     let tables: Vec<_> = plan.tables.iter().map(|table| table.create.clone()).collect();
-    let dynamodb = Dynamodb::new(store.database().as_deref(), &tables)?;
-    let cloudwatch = CloudWatch::new(context.clone(), store.saved("monitoring")?, metrics.clone())?;
-    let secrets = SecretsManager::new(context.clone(), store.saved("secretsmanager")?)?;
-    let transfer = Transfer::new(context.clone(), store.saved("transfer")?, Arc::clone(&ec2) as _, metrics)?;
+    let dynamodb = Dynamodb::new(data_dir.database().as_deref(), &tables)?;
+    let cloudwatch = CloudWatch::new(context.clone(), data_dir.saved("monitoring")?, metrics.clone())?;
+    let secrets = SecretsManager::new(context.clone(), data_dir.saved("secretsmanager")?)?;
+    let transfer = Transfer::new(context.clone(), data_dir.saved("transfer")?, Arc::clone(&ec2) as _, metrics)?;
     let all: [Arc<dyn Service>; 8] =
         [ec2.clone(), efs.clone(), ecs.clone(), sqs.clone(), dynamodb, cloudwatch, secrets, transfer];
     let services = Services::new(all).with_roles(roles::of(&plan.functions));

@@ -4,7 +4,7 @@
 //! endpoints of servers are made in that region's EC2, which is found as every AWS SDK finds it: by `AWS_ENDPOINT_URL`
 //! or `AWS_ENDPOINT_URL_EC2`, a region and credentials.
 
-mod network;
+mod mirrored;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -75,7 +75,7 @@ pub(crate) async fn run(options: Options, ended: impl Future<Output = anyhow::Re
     let metrics = Metrics::default();
     let cloudwatch = CloudWatch::new(context.clone(), None, metrics.clone())?;
     let there = aws_sdk_ec2::Client::new(&aws_config::load_from_env().await);
-    let network = Arc::new(network::Twins::new(there, Arc::clone(&ec2)));
+    let network = Arc::new(mirrored::MirroredEndpoints::new(there, Arc::clone(&ec2)));
     let transfer = Transfer::new(context, None, network, metrics)?;
     let services: [Arc<dyn Service>; 4] = [ec2, efs, cloudwatch, transfer.clone()];
 

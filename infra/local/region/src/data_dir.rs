@@ -20,7 +20,7 @@ const PERIOD: Duration = Duration::from_millis(300);
 
 /// Why a region's directory can't be used.
 #[derive(Debug, thiserror::Error)]
-pub enum StateError {
+pub enum DataDirError {
     /// Another region uses the directory.
     #[error("{0} is in use by another region: stop that one first, or give another directory with --data")]
     InUse(PathBuf),
@@ -44,7 +44,7 @@ pub enum StateError {
 
 /// The directory of one region.
 #[derive(Debug)]
-pub struct Store {
+pub struct DataDir {
     root: PathBuf,
     kept: bool,
     /// Held as long as the region lives. The operating system lets go of it even when the region is killed.
@@ -52,12 +52,12 @@ pub struct Store {
     _temporary: Option<TempDir>,
 }
 
-impl Store {
+impl DataDir {
     /// Opens `data`, and makes it if it is not there; a temporary directory without one.
     ///
     /// # Errors
     /// When the directory can't be used, or another region uses it.
-    pub fn open(data: Option<&Path>) -> Result<Self, StateError> {
+    pub fn open(data: Option<&Path>) -> Result<Self, DataDirError> {
         let temporary = match data {
             Some(_) => None,
             None => Some(tempfile::tempdir().map_err(at(&std::env::temp_dir()))?),
@@ -70,8 +70,8 @@ impl Store {
         let lock = File::create(&path).map_err(at(&path))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StateError::InUse(root)),
-            Err(TryLockError::Error(source)) => return Err(StateError::File { path, source }),
+            Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(root)),
+            Err(TryLockError::Error(source)) => return Err(DataDirError::File { path, source }),
         }
         let root = root.canonicalize().map_err(at(&root))?;
         Ok(Self { root, kept: data.is_some(), _lock: lock, _temporary: temporary })
@@ -99,18 +99,18 @@ impl Store {
     ///
     /// # Errors
     /// When the file can't be read.
-    pub fn saved(&self, service: &str) -> Result<Option<Value>, StateError> {
+    pub fn saved(&self, service: &str) -> Result<Option<Value>, DataDirError> {
         let path = self.path(service);
         if self.is_new() {
             return Ok(None);
         }
         match fs::read(&path) {
             Ok(bytes) => {
-                let value = serde_json::from_slice(&bytes).map_err(|source| StateError::Corrupt { path, source })?;
+                let value = serde_json::from_slice(&bytes).map_err(|source| DataDirError::Corrupt { path, source })?;
                 Ok(Some(value))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(StateError::File { path, source }),
+            Err(source) => Err(DataDirError::File { path, source }),
         }
     }
 
@@ -118,7 +118,7 @@ impl Store {
     ///
     /// # Errors
     /// When a file can't be written.
-    pub fn settle<'a>(&self, services: impl IntoIterator<Item = &'a Arc<dyn Service>>) -> Result<(), StateError> {
+    pub fn settle<'a>(&self, services: impl IntoIterator<Item = &'a Arc<dyn Service>>) -> Result<(), DataDirError> {
         let mut written = HashMap::new();
         self.save_changes(services, &mut written)?;
         let marker = self.marker();
@@ -147,7 +147,7 @@ impl Store {
         &self,
         services: impl IntoIterator<Item = &'a Arc<dyn Service>>,
         written: &mut HashMap<&'static str, Vec<u8>>,
-    ) -> Result<(), StateError> {
+    ) -> Result<(), DataDirError> {
         for service in services {
             let snapshot = service.snapshot();
             let bytes = snapshot.to_string().into_bytes();
@@ -170,9 +170,9 @@ impl Store {
     }
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> StateError {
+fn at(path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
     let path = path.to_path_buf();
-    move |source| StateError::File { path, source }
+    move |source| DataDirError::File { path, source }
 }
 
 /// Writes a whole file or nothing of it. It may hold keys, so that only its owner may read it.
@@ -216,50 +216,50 @@ mod tests {
     async fn a_restart_finds_what_was_saved_last() {
         let directory = tempfile::tempdir().unwrap();
         let counter: Arc<dyn Service> = Arc::new(Counter(Mutex::new(1)));
-        let store = Store::open(Some(directory.path())).unwrap();
-        assert!(store.is_new());
-        store.settle([&counter]).unwrap();
+        let data_dir = DataDir::open(Some(directory.path())).unwrap();
+        assert!(data_dir.is_new());
+        data_dir.settle([&counter]).unwrap();
         let shutdown = CancellationToken::new();
         counter.call("Add", Value::Null).await.unwrap();
         shutdown.cancel();
-        store.keep(vec![counter], shutdown).await;
-        drop(store);
-        let store = Store::open(Some(directory.path())).unwrap();
-        assert!(!store.is_new());
-        assert_eq!(store.saved("counter").unwrap(), Some(json!(2)));
+        data_dir.keep(vec![counter], shutdown).await;
+        drop(data_dir);
+        let data_dir = DataDir::open(Some(directory.path())).unwrap();
+        assert!(!data_dir.is_new());
+        assert_eq!(data_dir.saved("counter").unwrap(), Some(json!(2)));
     }
 
     #[test]
     fn a_region_that_was_never_settled_starts_anew() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(Some(directory.path())).unwrap();
-        fs::write(store.path("counter"), "1").unwrap();
-        assert_eq!(store.saved("counter").unwrap(), None);
+        let data_dir = DataDir::open(Some(directory.path())).unwrap();
+        fs::write(data_dir.path("counter"), "1").unwrap();
+        assert_eq!(data_dir.saved("counter").unwrap(), None);
     }
 
     #[test]
     fn two_regions_do_not_share_a_directory() {
         let directory = tempfile::tempdir().unwrap();
-        let _first = Store::open(Some(directory.path())).unwrap();
-        assert!(matches!(Store::open(Some(directory.path())), Err(StateError::InUse(_))));
+        let _first = DataDir::open(Some(directory.path())).unwrap();
+        assert!(matches!(DataDir::open(Some(directory.path())), Err(DataDirError::InUse(_))));
     }
 
     #[test]
     fn a_damaged_state_is_named() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(Some(directory.path())).unwrap();
-        store.settle([]).unwrap();
-        fs::write(store.path("counter"), "{").unwrap();
-        let error = store.saved("counter").unwrap_err();
+        let data_dir = DataDir::open(Some(directory.path())).unwrap();
+        data_dir.settle([]).unwrap();
+        fs::write(data_dir.path("counter"), "{").unwrap();
+        let error = data_dir.saved("counter").unwrap_err();
         assert!(error.to_string().contains("counter.json"), "{error}");
     }
 
     #[test]
     fn without_a_directory_nothing_stays() {
-        let store = Store::open(None).unwrap();
-        let root = store.root.clone();
-        assert_eq!(store.database(), None);
-        drop(store);
+        let data_dir = DataDir::open(None).unwrap();
+        let root = data_dir.root.clone();
+        assert_eq!(data_dir.database(), None);
+        drop(data_dir);
         assert!(!root.exists());
     }
 }

@@ -15,14 +15,14 @@ use wharfinger_emulator::{
 };
 
 /// The other region's EC2 with ours behind it.
-pub(super) struct Twins {
+pub(super) struct MirroredEndpoints {
     there: Client,
     here: Arc<Ec2>,
     /// Our endpoint's id by the other region's.
     endpoints: Mutex<HashMap<String, String>>,
 }
 
-impl Twins {
+impl MirroredEndpoints {
     pub(super) fn new(there: Client, here: Arc<Ec2>) -> Self {
         Self { there, here, endpoints: Mutex::default() }
     }
@@ -58,7 +58,7 @@ impl Twins {
     }
 }
 
-impl Network for Twins {
+impl Network for MirroredEndpoints {
     fn create_endpoint(
         &self,
         vpc_id: &str,

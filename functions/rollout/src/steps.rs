@@ -14,7 +14,10 @@ use wharfinger_decisions::{
     site::SiteSpec,
     verdict::{self, LONGEST_DEPLOYMENT, Service, Verdict},
 };
-use wharfinger_runtime::Moment;
+use wharfinger_runtime::{
+    Moment,
+    metrics::{self, Trouble},
+};
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError};
 
 use crate::{App, changes::send_tick, retirement, tick::Outcome};
@@ -302,8 +305,12 @@ async fn finish(
     }
     let rollout = &record.rollout;
     tracing::info!(site = %rollout.site, rollout = rollout.id, state = ?rollout.state, reason = rollout.reason, "over");
-    if rollout.state == State::Succeeded {
-        retirement::retire(app, spec, rollout).await;
+    match rollout.state {
+        State::Succeeded => retirement::retire(app, spec, rollout).await,
+        State::Failed | State::RolledBack => {
+            metrics::trouble(Trouble::FailedRollout, &format!("site {}", rollout.site), now)
+        }
+        _ => {}
     }
     Ok(Outcome::Further)
 }

@@ -64,13 +64,20 @@ async fn an_upload_that_lasts_longer_than_idle_after_is_not_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_an_idle_policy_stays_online() {
     let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
+    let stops = wharf.calls("transfer", "StopServer");
+    // With a policy as short as those of the other stories it would be stopped by then.
+    let long_after = Timestamp::now() + SignedDuration::from_secs(10);
     let kept = wharf
-        .until("the sweep has decided", || async {
+        .until("the sweep has decided again and again", || async {
             let server = wharf.server().await?;
-            Ok((server["status"]["idle"]["action"] == "keep").then_some(server))
+            let idle = server["status"]["idle"].clone();
+            anyhow::ensure!(idle["action"] != "stop", "the sweep stops it: {idle}");
+            let at: Option<Timestamp> = idle["at"].as_str().and_then(|at| at.parse().ok());
+            Ok(at.is_some_and(|at| at > long_after).then_some(server))
         })
         .await;
     assert_eq!(kept["status"]["power"], "online");
+    assert_eq!(wharf.calls("transfer", "StopServer"), stops, "a stop was asked for");
     wharf.close().await;
 }
 

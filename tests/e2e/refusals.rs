@@ -50,7 +50,8 @@ fn cases() -> Vec<Case> {
         case("/v1/sites/blog", changed(blog("5s"), "/directory", json!("sites/blog")), 422, "/sites/blog"),
         case("/v1/sites/blog", changed(blog("5s"), "/directory", json!("/a/../b")), 422, ".."),
         case("/v1/sites/blog", changed(blog("5s"), "/mount_path", json!("/")), 422, "mount path"),
-        case("/v1/sites/blog", changed(blog("1h"), "/keep_revisions", json!(0)), 422, "max_wait"),
+        case("/v1/sites/blog", blog("1h"), 422, "max_wait"),
+        case("/v1/sites/blog", changed(blog("5s"), "/keep_revisions", json!(0)), 422, "2 to 100"),
         case("/v1/nowhere", json!({}), 404, "/v1/"),
     ]
 }
@@ -69,8 +70,10 @@ async fn wrong_input_is_refused_with_help_and_no_aws_call_is_made() {
         let made = wharf.region.calls().sum(|call| call.service == service);
         assert_eq!(made, 0, "{made} calls of {service} were made");
     }
+    // Everything but reading is a write, whatever the functions come to use.
+    let reads = ["GetItem", "BatchGetItem", "Query", "Scan"];
     let writes =
-        wharf.region.calls().sum(|call| ["PutItem", "UpdateItem", "DeleteItem"].contains(&call.operation.as_str()));
+        wharf.region.calls().sum(|call| call.service == "dynamodb" && !reads.contains(&call.operation.as_str()));
     assert_eq!(writes, 0, "something was stored");
     wharf.close().await;
 }

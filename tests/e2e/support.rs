@@ -116,7 +116,7 @@ impl Wharf {
             let rollouts = self.rollouts().await?;
             let newest = rollouts.first().map(|rollout| rollout["state"].clone());
             ensure!(newest != Some(json!("failed")) || state == "failed", "the rollout failed: {}", rollouts[0]);
-            let quiet = matches!(site["status"]["window"]["state"].as_str(), None | Some("empty" | "closed"));
+            let quiet = site["status"]["window"]["state"] == "empty";
             Ok((quiet && newest == Some(json!(state))).then_some(rollouts))
         })
         .await

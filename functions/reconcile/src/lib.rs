@@ -53,7 +53,7 @@ pub async fn run() -> anyhow::Result<()> {
     let app = &app;
     let served = lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         let moment = Moment::of(&event.context);
-        Ok::<_, Error>(handle(app, event.payload, &event.context.request_id, moment).await)
+        Ok::<_, Error>(Box::pin(handle(app, event.payload, &event.context.request_id, moment)).await)
     }));
     // Boxed: the calls that it holds in each other make it large.
     Box::pin(served).await.map_err(|error| anyhow::anyhow!("serve the runtime: {error}"))
@@ -65,7 +65,7 @@ pub async fn handle(app: &App, event: SqsEvent, request_id: &str, moment: Moment
     for message in event.records {
         let id = message.message_id.unwrap_or_default();
         let owner = format!("{request_id}/{id}");
-        if let Err(error) = wake(app, message.body.as_deref().unwrap_or_default(), &owner, moment).await {
+        if let Err(error) = Box::pin(wake(app, message.body.as_deref().unwrap_or_default(), &owner, moment)).await {
             let error = format!("{error:#}");
             tracing::error!(error, "the server could not be looked after; the message comes again");
             let mut failure = BatchItemFailure::default();

@@ -4,7 +4,9 @@ use std::fmt;
 
 use ssh_key::{HashAlg, PublicKey as Parsed};
 
-use crate::text::{Invalid, quoted};
+use crate::text::Invalid;
+
+mod other_files;
 
 /// The algorithms that Transfer Family takes for users' keys.
 /// <https://docs.aws.amazon.com/transfer/latest/APIReference/API_ImportSshPublicKey.html>
@@ -13,6 +15,10 @@ const ALGORITHMS: [&str; 5] =
 
 /// The longest key body that Transfer Family takes, in characters.
 const LONGEST: usize = 2048;
+
+/// The shortest RSA modulus, in bits, that is taken: OpenSSH's own default minimum of today is lower, NIST's is this.
+/// <https://nvlpubs.nist.gov/nistpubs/SpecialPublications/NIST.SP.800-131Ar2.pdf>
+const SHORTEST_RSA: usize = 2048;
 
 /// An SSH public key in OpenSSH's one-line form. Two keys are equal when algorithm and body are, whatever the comment.
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
@@ -29,21 +35,18 @@ impl PublicKey {
     /// A sentence that says what is wrong, and names a private key or a certificate when one was given.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let text = text.trim();
-        refuse_other_files(text)?;
+        other_files::refuse(text)?;
         let key = Parsed::from_openssh(text).map_err(|_| {
-            Invalid(format!(
-                "{} is not an SSH public key: give the one line of a file such as id_ed25519.pub (ssh-ed25519 AAAA… comment)",
-                quoted(text)
-            ))
+            Invalid(
+                "this is not an SSH public key: give the one line of a file such as id_ed25519.pub (ssh-ed25519 AAAA… comment)"
+                    .into(),
+            )
         })?;
-        let algorithm = key.algorithm();
-        if !ALGORITHMS.contains(&algorithm.as_str()) {
-            return Err(Invalid(format!(
-                "keys of the algorithm {algorithm} are not taken by Transfer Family: use one of {}",
-                ALGORITHMS.join(", ")
-            )));
-        }
+        check_strength(&key)?;
         let comment = key.comment().as_str_lossy().to_owned();
+        if comment.chars().any(char::is_control) {
+            return Err(Invalid("the key's comment has control characters: leave them out".into()));
+        }
         let body: Vec<&str> = text.split_ascii_whitespace().take(2).collect();
         let body = body.join(" ");
         if body.len() > LONGEST {
@@ -68,15 +71,23 @@ impl PublicKey {
     }
 }
 
-fn refuse_other_files(text: &str) -> Result<(), Invalid> {
-    if text.contains("PRIVATE KEY") {
-        return Err(Invalid(
-            "this is a private key: keep it secret and treat it as leaked now; give the .pub file's line instead"
-                .into(),
-        ));
+/// Refuses algorithms that Transfer Family does not take, and RSA keys that are too short to be safe.
+fn check_strength(key: &Parsed) -> Result<(), Invalid> {
+    let algorithm = key.algorithm();
+    if !ALGORITHMS.contains(&algorithm.as_str()) {
+        return Err(Invalid(format!(
+            "keys of the algorithm {algorithm} are not taken by Transfer Family: use one of {}",
+            ALGORITHMS.join(", ")
+        )));
     }
-    if text.lines().count() > 1 {
-        return Err(Invalid("a public key is one line: give each key as a string of its own".into()));
+    let Some(rsa) = key.key_data().rsa() else { return Ok(()) };
+    let modulus = rsa.n().as_positive_bytes().unwrap_or_default();
+    let leading = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    let bits = modulus.len() * 8 - leading;
+    if bits < SHORTEST_RSA {
+        return Err(Invalid(format!(
+            "an RSA key of {bits} bits is too short to be safe: use {SHORTEST_RSA} bits or more, or ed25519 (ssh-keygen -t ed25519)"
+        )));
     }
     Ok(())
 }
@@ -119,6 +130,9 @@ impl From<PublicKey> for String {
 mod tests {
     use super::*;
 
+    const RSA_1024: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDzEgZ9B8k2I0kI5D8ZyU9c5jlaI97SHdJNS+HOMW+qMhYlKS1s0si+tbSPxWgwcjHDCFh7CxrC7mZT8a0f2tp6ANEtOalwTn11MYsPiuSwJAncB6UwHlnbFQt1Mdsaa8jjEAAPu+yVJtFL/zzuwKl5hHMiMnGRqjUtEJ5UhgBuLw==";
+    const RSA_2048: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDDLB3Ms5pzTOSRuMTeai7npJTtolc/jvfOfyiyxZPM4qBxfR50iHac6IpRZz3Qyenpvv3kN4LRSlG+fIKQeorsD2UH6EWEnQ8C58Fj2Si05rleF/NwyQs0W/z57zmIJFz/rllW1vyn2qEb2+IEZaiqnCbVOzSv0rI2cvgz9DcjFLJ4sZL7F/69lepvAbs+lDAxxTZVPuFocLePg67AQvF/oTkxlgrCmoTc21nROk49aZvtbl2keAkhuKhefl08iDkvtdK37NefNYb5aGxIGmw1NRdh+mEi0PXrMeQK/7MAPKF3WPB/7glulikq8amJIAADxNsNOLCKyenZbCppvchj";
+    const DSA: &str = "ssh-dss AAAAB3NzaC1kc3MAAACBAPqBZmNGeMzE9zM5URQhhwiyMU9du4r/ZG6Y8c5ECwi4YExDxtzmcvVHWGNkbTL1Inty/xJEisctRYDmPsy1qJjgmJPotL8Dg8GiMMSTV3hpOjCD7yZftGWUJNtPZq7ius+J5xWBuzh26eDuoO15T+Y7JUx62aEbwW4563kTf4mHAAAAFQCL3JIUYAdIJ8E24KTuMayRP3FNzwAAAIA3hc0idqz1/io6vRTzpzX4WSjFsKm17Cn+lmuFj6DwCeqcV0/qHYB3hcYTa6mj0GS/NLJSYHbf3hunk4wkSA8GXB2ElE5qXDf7oNRC2JA7PHkul8HVfd4ujkLfDQXO/Z01MpqYCPfnVgP2DqlFCDjPrDTbzpYAqnNOGQdllHKfIQAAAIEAxcBD2FNRyYMDyYYgprkwpyChuPdRx7DKmrCBg0U8vS2FfltveVCL2qkcTsp3iK2RLTSGw8/pl0BwTIRdvGAWS5F7B96LuCa0Q9yubjZRSdqQhhchTabm/ih+g0vZASzjymd7xjvuf/0puUwzbyxihQrW9OVm/zKSyDYyVgAp4eg=";
     const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 
     #[test]
@@ -138,9 +152,33 @@ mod tests {
             ("ssh-ed25519 AAAA", "not an SSH public key"),
             ("-----BEGIN OPENSSH PRIVATE KEY-----", "private key"),
             (&format!("{ED25519}\n{ED25519}"), "one line"),
+            (&format!("{ED25519} {ED25519}"), "two keys on one line"),
+            (&format!("{ED25519} alice {ED25519} bob"), "two keys on one line"),
+            (&format!("{ED25519} al\u{7}ice"), "control characters"),
+            (&format!("from=\"10.0.0.0/8\" {ED25519}"), "options"),
+            (RSA_1024, "1024 bits is too short"),
+            (DSA, "ssh-dss are not taken"),
+            ("---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----", "ssh-keygen -i"),
+            ("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none", "treat it as leaked"),
+            ("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----", "treat it as leaked"),
+            ("b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW", "treat it as leaked"),
+            ("MIIEpAIBAAKCAQEAwmPYs3DsVXQ2rE0gIhN4", "treat it as leaked"),
         ] {
             let refusal = PublicKey::parse(bad).unwrap_err().to_string();
             assert!(refusal.contains(help), "{bad}: {refusal}");
         }
+    }
+
+    #[test]
+    fn nothing_of_a_private_key_is_repeated() {
+        for secret in ["b3BlbnNzaC1rZXktdjEAAAAABG5vbmU", "MIIEpAIBAAKCAQEAwmPYs3DsVXQ2rE0gIhN4", "c2VjcmV0c2VjcmV0"] {
+            let refusal = PublicKey::parse(secret).unwrap_err().to_string();
+            assert!(!refusal.contains(&secret[..6]), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn an_rsa_key_of_2048_bits_is_taken() {
+        assert!(PublicKey::parse(RSA_2048).is_ok());
     }
 }

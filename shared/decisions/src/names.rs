@@ -14,6 +14,7 @@ parsed_string! {
 
 parsed_string! {
     /// The name of an SFTP user, as Transfer Family allows it: `[\w][\w@.-]{2,99}`, ASCII.
+    /// Its API takes `root` too, but nobody can log in by that name.
     /// <https://docs.aws.amazon.com/transfer/latest/APIReference/API_CreateUser.html>
     UserName, user_name
 }
@@ -38,6 +39,9 @@ fn user_name(text: String) -> Result<String, Invalid> {
     let valid = (3..=100).contains(&text.len())
         && text.starts_with(word)
         && text.chars().all(|c| word(c) || matches!(c, '@' | '.' | '-'));
+    if text == "root" {
+        return Err(Invalid("Transfer Family lets nobody log in as root: give the user another name".into()));
+    }
     if valid {
         return Ok(text);
     }
@@ -56,7 +60,7 @@ mod tests {
         for good in ["bob", "_ab", "a.b@c-d", "0ab", &"a".repeat(100)] {
             assert!(UserName::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "ab", ".ab", "-ab", "@ab", "a b", "ünal", "a/b", "a\nb", &"a".repeat(101)] {
+        for bad in ["", "ab", ".ab", "-ab", "@ab", "a b", "ünal", "a/b", "a\nb", "root", &"a".repeat(101)] {
             assert!(UserName::parse(bad).is_err(), "{bad}");
         }
     }

@@ -64,11 +64,10 @@ impl Invalid {
     }
 }
 
-/// `text` in quotation marks, shortened so that a message stays readable.
+/// `text` in quotation marks, if it is short and plain enough for a message. What is longer is not repeated: it may be
+/// a private key that was pasted in the wrong place.
 pub(crate) fn quoted(text: &str) -> String {
-    const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{:?}…", &text[..end]),
-        None => format!("{text:?}"),
-    }
+    const LONGEST: usize = 40;
+    let plain = text.chars().count() <= LONGEST && !text.contains("PRIVATE");
+    if plain { format!("{text:?}") } else { "what was given".to_owned() }
 }

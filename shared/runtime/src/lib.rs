@@ -2,6 +2,7 @@
 
 mod environment;
 pub mod logs;
+pub mod metrics;
 mod moment;
 
 use aws_config::{BehaviorVersion, SdkConfig};

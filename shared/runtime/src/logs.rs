@@ -23,3 +23,8 @@ pub fn start() {
             .init();
     });
 }
+
+/// Whether logging has been started.
+pub(crate) fn started() -> bool {
+    INSTALL.is_completed()
+}

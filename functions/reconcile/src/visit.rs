@@ -77,11 +77,11 @@ impl<'a> Visit<'a> {
     pub(crate) async fn run(&self) -> Result<Outcome, Error> {
         let known = self.record.status.server_id.as_deref();
         let first = Box::pin(self.observe(known, self.search_is_due())).await;
-        let mut users = self.users(self.server_id(&first)).await?;
         // Nothing that is refused or unknown holds up what closes.
         if let Err(error) = self.revoke_rules(&first).await {
             tracing::error!(server = %self.server, %error, "a rule that is no longer wanted is still there");
         }
+        let mut users = self.users(self.server_id(&first)).await?;
         users.close(TIME_TO_CLOSE).await?;
         if matches!(&first.server, Ok(None)) {
             self.forget_deleted_users().await?;

@@ -7,7 +7,7 @@ use aws_sdk_ec2::{
     error::ProvideErrorMetadata,
     types::{Filter, IpPermission, IpRange, Ipv6Range},
 };
-use wharfinger_local::seed;
+use wharfinger_region::seed;
 
 use crate::ground::Ground;
 

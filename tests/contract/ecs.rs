@@ -8,7 +8,7 @@ use aws_sdk_ecs::{
         Volume,
     },
 };
-use wharfinger_local::seed;
+use wharfinger_region::seed;
 
 use crate::ground::{Ground, until};
 

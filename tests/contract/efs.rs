@@ -5,7 +5,7 @@ use aws_sdk_efs::{
     operation::create_access_point::CreateAccessPointError,
     types::{CreationInfo, PosixUser, RootDirectory},
 };
-use wharfinger_local::seed;
+use wharfinger_region::seed;
 
 use crate::ground::Ground;
 

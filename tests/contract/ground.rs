@@ -7,14 +7,18 @@ use aws_credential_types::Credentials;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use wharfinger_local::{
-    aws::{dynamodb::Dynamodb, ec2::Ec2, efs::Efs, front, front::Services, service::Service},
+use wharfinger_emulator::{
     clock::Clock,
     context::{Context, Pace},
+    dynamodb::Dynamodb,
+    ec2::Ec2,
     ecs::Ecs,
+    efs::Efs,
+    endpoint::front::{self, Services},
     events::bus::EventBus,
-    seed,
+    service::Service,
 };
+use wharfinger_region::seed;
 
 pub(crate) struct Ground {
     pub(crate) ecs: Arc<Ecs>,

@@ -11,7 +11,7 @@ use russh_sftp::{
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
-use wharfinger_local::aws::service::Service;
+use wharfinger_emulator::service::Service;
 
 use crate::wharf::{FILE_SYSTEM, Ground, open_sftp, wait_for};
 

@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use serde_json::{Value, json};
-use wharfinger_local::{aws::error::AwsError, context::Pace};
+use wharfinger_emulator::{context::Pace, error::AwsError};
 
 use crate::wharf::{ADDRESS, FILE_SYSTEM, Ground, ROLE, SUBNET, server};
 

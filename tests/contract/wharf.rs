@@ -21,15 +21,13 @@ use russh::{
 use russh_sftp::client::SftpSession;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
-use wharfinger_local::{
-    aws::{
-        cloudwatch::{CloudWatch, Metrics},
-        error::AwsError,
-        service::Service,
-    },
+use wharfinger_emulator::{
     clock::Clock,
+    cloudwatch::{CloudWatch, Metrics},
     context::{Context, Pace},
+    error::AwsError,
     events::bus::EventBus,
+    service::Service,
     transfer::{
         Transfer,
         network::{Endpoint, Network},
@@ -67,7 +65,7 @@ impl Network for Wire {
         if vpc != VPC || subnets.iter().any(|subnet| subnet != SUBNET) {
             return Err(AwsError::client("InvalidRequestException", "unknown VPC or subnet"));
         }
-        let endpoint = Endpoint { id: wharfinger_local::context::random_id("vpce-"), private_address: free_address() };
+        let endpoint = Endpoint { id: wharfinger_emulator::ids::random_id("vpce-"), private_address: free_address() };
         let link = Link { private: endpoint.private_address, public: Vec::new() };
         self.endpoints.lock().unwrap().insert(endpoint.id.clone(), link);
         Ok(endpoint)

@@ -9,10 +9,12 @@ use aws_sdk_ec2::error::ProvideErrorMetadata;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use wharfinger_local::aws::{
+use wharfinger_emulator::{
+    endpoint::{
+        faults::Fault,
+        front::{self, Services},
+    },
     error::AwsError,
-    faults::Fault,
-    front::{self, Services},
     service::Service,
 };
 

@@ -5,16 +5,16 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use wharfinger_local::{
-    aws::calls::Asked,
-    client::sftp::{UserKey, Visitor},
+use wharfinger_cli::client::sftp::{UserKey, Visitor};
+use wharfinger_emulator::{
+    endpoint::calls::Asked,
     iam::{policy::Decision, request::Request},
+};
+use wharfinger_region::{
     region::{Region, TEMPLATE},
     seed,
-    template::{
-        document,
-        plan::{Function, Plan},
-    },
+    template::{document, plan::Plan},
+    wiring::Function,
 };
 
 use crate::support::{Wharf, blog, brisk, server};

@@ -15,6 +15,7 @@ pub mod key;
 pub mod memory;
 pub mod names;
 pub mod power;
+pub mod preflight;
 pub mod revision;
 pub mod rollout;
 pub mod server;

@@ -107,10 +107,8 @@ fn answer(database: &Database, operation: &str, input: Value) -> Result<Value, A
         "BatchGetItem" => run(input, |request| database.batch_get_item(request)),
         "BatchWriteItem" => run(input, |request| database.batch_write_item(request)),
         "TransactWriteItems" => run(input, |request| database.transact_write_items(request)),
-        "TransactGetItems" => run(input, |request| database.transact_get_items(request)),
         "TagResource" => run(input, |request| database.tag_resource(request)),
         "UntagResource" => run(input, |request| database.untag_resource(request)),
-        "ListTagsOfResource" => run(input, |request| database.list_tags_of_resource(request)),
         _ => Err(AwsError::unknown_operation("dynamodb", operation)),
     }
 }

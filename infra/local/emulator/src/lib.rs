@@ -22,3 +22,4 @@ pub mod sts;
 #[cfg(test)]
 mod testing;
 pub mod transfer;
+mod wildcard;

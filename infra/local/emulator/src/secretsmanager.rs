@@ -191,23 +191,6 @@ impl SecretsManager {
         Ok(json!({ "ARN": secret.arn, "Name": secret.name }))
     }
 
-    fn list(&self, input: &Value) -> Result<Value, AwsError> {
-        let limit = usize::try_from(input["MaxResults"].as_u64().unwrap_or(100).clamp(1, 100)).unwrap_or(100);
-        let planned = input["IncludePlannedDeletion"].as_bool().unwrap_or(false);
-        let after = input["NextToken"].as_str();
-        let secrets = self.secrets();
-        let listed = secrets.values().filter(|secret| planned || secret.deletion.is_none());
-        let mut rest = listed.filter(|secret| after.is_none_or(|after| secret.name.as_str() > after)).peekable();
-        let page: Vec<&Secret> = rest.by_ref().take(limit).collect();
-        let mut answer = json!({
-            "SecretList": page.iter().map(|secret| secret.show("SecretVersionsToStages")).collect::<Vec<_>>(),
-        });
-        if let (Some(_), Some(last)) = (rest.peek(), page.last()) {
-            answer["NextToken"] = last.name.clone().into();
-        }
-        Ok(answer)
-    }
-
     fn tag(&self, input: &Value) -> Result<Value, AwsError> {
         let mut secrets = self.secrets();
         usable(&mut secrets, input)?.tags.extend(read_tags(input));
@@ -336,10 +319,8 @@ impl Service for SecretsManager {
             "CreateSecret" => self.create(&input),
             "PutSecretValue" => self.put(&input),
             "GetSecretValue" => self.get_value(&input),
-            "DescribeSecret" => self.describe(&input),
             "DeleteSecret" => self.delete(&input),
             "RestoreSecret" => self.restore(&input),
-            "ListSecrets" => self.list(&input),
             "TagResource" => self.tag(&input),
             _ => Err(AwsError::unknown_operation("secretsmanager", operation)),
         }

@@ -128,13 +128,6 @@ pub(super) const INTERFACES: Describe = Describe {
     ],
 };
 
-pub(super) const TAGS: Describe = Describe {
-    set: "tagSet",
-    ids: ("", "resourceId"),
-    missing: ("InvalidID", "ID"),
-    filters: &[("resource-id", "resourceId"), ("resource-type", "resourceType"), ("key", "key"), ("value", "value")],
-};
-
 impl Describe {
     /// Answers with those of `items` that the input asks for.
     pub(super) fn answer(&self, items: Vec<Value>, input: &Value) -> Result<Value, AwsError> {

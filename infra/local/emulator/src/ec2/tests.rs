@@ -1,5 +1,7 @@
 use std::net::IpAddr;
 
+use serde_json::json;
+
 use super::*;
 use crate::testing::context;
 

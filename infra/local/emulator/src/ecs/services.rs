@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Ecs, definitions, merge_tags,
     model::{Deployment, Rollout, ServiceRecord, ServiceStatus, State, TaskStatus, bare, client_error, invalid},
-    paged, wants_tags,
+    wants_tags,
 };
 use crate::{
     error::AwsError,
@@ -137,15 +137,6 @@ impl Ecs {
             }
         }
         Ok(json!({"services": services, "failures": failures}))
-    }
-
-    pub(super) fn list_services(&self, input: &Value) -> Result<Value, AwsError> {
-        let state = self.state();
-        let cluster = state.cluster(text(input, "cluster"))?;
-        let present =
-            |service: &&ServiceRecord| service.cluster == cluster && service.status != ServiceStatus::Inactive;
-        let arns = state.services.values().filter(present).map(|service| self.service_arn(&service.key())).collect();
-        paged("serviceArns", arns, input, 10)
     }
 
     pub(super) fn service_arn(&self, key: &str) -> String {

@@ -61,7 +61,6 @@ pub(super) fn query_error(service: &str, error: &AwsError) -> String {
         ("sqs", "QueueDoesNotExist") => "AWS.SimpleQueueService.NonExistentQueue",
         ("sqs", "QueueNameExists") => "QueueAlreadyExists",
         ("sqs", "QueueDeletedRecently") => "AWS.SimpleQueueService.QueueDeletedRecently",
-        ("sqs", "PurgeQueueInProgress") => "AWS.SimpleQueueService.PurgeQueueInProgress",
         ("sqs", "EmptyBatchRequest") => "AWS.SimpleQueueService.EmptyBatchRequest",
         ("sqs", "TooManyEntriesInBatchRequest") => "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
         ("sqs", "BatchEntryIdsNotDistinct") => "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",

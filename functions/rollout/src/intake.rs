@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use wharfinger_decisions::{
-    change::Change,
     names::SiteName,
+    sftp_event::Change,
     site::SiteSpec,
-    wake::SiteTick,
+    wakeup,
     window::{Decision, decide},
 };
 use wharfinger_store::{
@@ -19,8 +19,9 @@ use wharfinger_store::{
 };
 
 use crate::{
-    App, arming,
-    message::{Batch, MessageId, is_service},
+    App,
+    batch::{Batch, MessageId, is_service},
+    ticks::send_tick,
 };
 
 /// How often a write is tried again because another writer was first. At most five batches are taken in at once.
@@ -103,28 +104,43 @@ async fn take_in(
     changes: &[Change],
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    for _ in 0..MOST_TRIES {
-        let mut record = app.table.window(site).await.context("read the window")?;
-        let absorbed = record.window.absorb(&mut record.memory, changes);
-        let due = due(&record, spec, now);
-        let rearm = due.and_then(|due| arming::rearm(record.armed_until, due, now));
-        record.armed_until = rearm.or(record.armed_until);
-        if absorbed.new > 0 || rearm.is_some() {
-            match app.table.write_window(site, &record).await {
-                Err(StoreError::Conflict) => continue,
-                written => written.context("write the window")?,
-            };
+    for conflicts in 1..=MOST_TRIES {
+        match try_take_in(app, site, spec, changes, now).await {
+            Err(error) if is_conflict(&error) => app.back_off(conflicts).await,
+            done => return done,
         }
-        // Known changes come again when the last delivery was not acknowledged: its tick may never have been sent.
-        let wake = if absorbed.repeated > 0 { due.map(|due| arming::within_reach(due, now)) } else { rearm };
-        if let Some(wake) = wake {
-            send_tick(app, site, wake, now).await?;
-        }
-        let (new, repeated, seq) = (absorbed.new, absorbed.repeated, record.window.seq);
-        tracing::info!(%site, new, repeated, seq, tick_at = wake.map(tracing::field::display), "changes taken in");
-        return Ok(());
     }
     anyhow::bail!("{MOST_TRIES} other writers were first")
+}
+
+fn is_conflict(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Conflict))
+}
+
+async fn try_take_in(
+    app: &App,
+    site: &SiteName,
+    spec: &SiteSpec,
+    changes: &[Change],
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let mut record = app.table.window_to_change(site, now).await.context("read the window")?;
+    let seen = app.table.seen_events(site, &record, now).await.context("read the events that were seen")?;
+    let absorbed = record.window.absorb(&seen, changes, now);
+    let due = due(&record, spec, now);
+    let rearm = due.and_then(|due| wakeup::rearm(record.armed_until, due, now));
+    record.armed_until = rearm.or(record.armed_until);
+    if absorbed.new > 0 || rearm.is_some() {
+        app.table.count(site, &record, &absorbed.events, now).await.context("write the window")?;
+    }
+    // Known changes come again when the last delivery was not acknowledged: its tick may never have been sent.
+    let wake = if absorbed.repeated > 0 { due.map(|due| wakeup::within_reach(due, now)) } else { rearm };
+    if let Some(wake) = wake {
+        send_tick(app, site, wake, now).await?;
+    }
+    let (new, repeated, seq) = (absorbed.new, absorbed.repeated, record.window.seq);
+    tracing::info!(%site, new, repeated, seq, tick_at = wake.map(tracing::field::display), "changes taken in");
+    Ok(())
 }
 
 /// When the window is to be looked at. While a rollout is in flight, its end looks at the window.
@@ -137,14 +153,4 @@ fn due(record: &WindowRecord, spec: &SiteSpec, now: Timestamp) -> Option<Timesta
         Decision::Wait { until, .. } => Some(until),
         Decision::Claim { .. } => Some(now),
     }
-}
-
-/// Sends a tick for `site` that is due at `at`.
-///
-/// # Errors
-/// When the queue does not take it.
-pub async fn send_tick(app: &App, site: &SiteName, at: Timestamp, now: Timestamp) -> anyhow::Result<()> {
-    let delay = at.duration_since(now).try_into().unwrap_or_default();
-    let tick = SiteTick { site: site.clone() };
-    app.ticks.send(&tick, delay).await.with_context(|| format!("arm a tick of {site}"))
 }

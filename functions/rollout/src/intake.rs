@@ -7,13 +7,13 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use wharfinger_decisions::{
     names::SiteName,
-    sftp_event::Change,
+    sftp_event::{Change, SftpEvent},
     site::SiteSpec,
     wakeup,
     window::{Decision, decide},
 };
 use wharfinger_store::{
-    sites::{self, SiteRecord},
+    signs::UnknownSite,
     table::{StoreError, Table},
     windows::WindowRecord,
 };
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How often a write is tried again because another writer was first. At most five batches are taken in at once.
-pub const MOST_TRIES: u32 = 20;
+pub const MOST_TRIES: u32 = 12;
 
 /// What the batch's messages change at one site.
 #[derive(Default)]
@@ -37,7 +37,7 @@ struct Share {
 /// Takes in the uploads of `batch`, and adds to `awake` the sites whose deployments came further. Messages that could
 /// not be taken in are marked as failed.
 pub async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<SiteName, Vec<MessageId>>, now: Timestamp) {
-    let sites = match read_sites(&app.table).await {
+    let (sites, unknown) = match read_sites(&app.table).await {
         Ok(sites) => sites,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the sites can't be read; the batch comes again");
@@ -45,6 +45,7 @@ pub async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<SiteName,
             return batch.failed.extend(batch.deployments.iter().map(|(id, _)| id.clone()));
         }
     };
+    put_back(batch, &sites, &unknown);
     note_activity(app, batch).await;
     for (site, share) in shares(batch, &sites) {
         let spec = &sites.iter().find(|(name, _)| *name == site).expect("shares are made from these sites").1;
@@ -61,10 +62,26 @@ pub async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<SiteName,
     }
 }
 
-async fn read_sites(table: &Table) -> anyhow::Result<Vec<(SiteName, SiteSpec)>> {
-    let records: Vec<(String, SiteRecord)> = table.all(sites::PARTITION).await.context("list the sites")?;
-    let there = records.into_iter().filter(|(_, record)| !record.deleting);
-    there.map(|(name, record)| Ok((SiteName::parse(name)?, record.intent))).collect()
+/// The sites that this version can read, and the others.
+async fn read_sites(table: &Table) -> anyhow::Result<(Vec<(SiteName, SiteSpec)>, Vec<UnknownSite>)> {
+    let (mut sites, mut unknown) = (Vec::new(), Vec::new());
+    for site in table.sites().await.context("list the sites")? {
+        match site {
+            Ok((_, record)) if record.deleting => {}
+            Ok((name, record)) => sites.push((name, record.intent)),
+            Err(site) => unknown.push(site),
+        }
+    }
+    Ok((sites, unknown))
+}
+
+/// Marks as failed the uploads that no site of `sites` owns, but one of `unknown` may: they are not to be lost.
+fn put_back(batch: &mut Batch, sites: &[(SiteName, SiteSpec)], unknown: &[UnknownSite]) {
+    for site in unknown {
+        tracing::error!(site = site.name, reason = site.reason, "the site can't be read; its uploads come again");
+        let may_own = |event: &SftpEvent| event.is_on(site.file_system.as_deref()) && event.changes(sites).is_empty();
+        batch.failed.extend(batch.uploads.iter().filter(|(_, event)| may_own(event)).map(|(id, _)| id.clone()));
+    }
 }
 
 /// Notes when each server was last heard of.

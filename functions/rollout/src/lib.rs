@@ -7,6 +7,8 @@ pub mod intake;
 pub mod look;
 pub mod old_revisions;
 pub mod steps;
+#[cfg(test)]
+mod tests;
 pub mod ticks;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};

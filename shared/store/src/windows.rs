@@ -6,6 +6,10 @@
 //! that the old place holds a short copy, renewed when the window opens or closes and when a rollout begins or ends, so
 //! that after a rollback of Wharfinger an open window is still rolled out, and no second rollout begins.
 
+#[cfg(test)]
+mod tests;
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wharfinger_decisions::{names::SiteName, seen_events::SeenEvents, site::SiteSpec, window::Window};
@@ -14,7 +18,6 @@ use crate::{
     seen::{self, SeenSpan},
     table::{Guard, Key, StoreError, Table},
 };
-use aws_sdk_dynamodb::types::TransactWriteItem;
 
 /// The partition of all windows in release 0.1.
 const OLD_PARTITION: &str = "WINDOWS";
@@ -192,9 +195,10 @@ impl Table {
     /// # Errors
     /// When DynamoDB fails or the item has another form.
     pub async fn window(&self, site: &SiteName) -> Result<WindowRecord, StoreError> {
-        // The new place first: what is taken over between the two reads is then missed at no place.
+        // The old place first: what is taken over between the two reads is then seen twice, and not nowhere.
+        let old = self.get(&old_key(site)).await?;
         let record: WindowRecord = self.get(&key(site)).await?.unwrap_or_default();
-        Ok(record.take_over(self.get(&old_key(site)).await?))
+        Ok(record.take_over(old))
     }
 
     /// Reads a site's window to work on it: what release 0.1 left is taken over first.

@@ -14,18 +14,8 @@ impl Visit<'_> {
         let spec = &record.intent.spec;
         let period = app.metrics.period();
         let window = spec.idle.as_ref().map_or(period, |policy| idle::window(policy, period));
-        let (traffic, last_event, sites) = tokio::join!(
-            app.metrics.traffic(id, window, now),
-            app.table.last_activity(id),
-            app.table.site_signs(&spec.file_system_id),
-        );
-        let signs = Signs::new(
-            &record.intent,
-            &record.status,
-            traffic.map_err(|error| error.to_string()),
-            last_event.map_err(|error| error.to_string()),
-            sites.map_err(|error| error.to_string()),
-        );
+        let traffic = app.metrics.traffic(id, window, now);
+        let signs = app.table.signs_of_use(record, id, traffic, app.table.site_signs(&spec.file_system_id)).await;
         idle::decide(spec.idle.as_ref(), period, &Signs { phase: ServerPhase::Online, ..signs }, now)
     }
 }

@@ -67,7 +67,6 @@ impl Metrics {
             Some(metric) => Err(AwsError {
                 action: action(),
                 kind: Kind::Unanswered(format!("CloudWatch has no complete answer for {metric}")),
-                source: None,
             }),
         }
     }

@@ -214,7 +214,6 @@ fn state(id: &str, state: Option<&State>) -> Result<AwsState, AwsError> {
         other => Err(AwsError {
             action: format!("describe server {id}"),
             kind: Kind::Unanswered(format!("its state is {other:?}, which this version does not know")),
-            source: None,
         }),
     }
 }

@@ -5,31 +5,10 @@
 //! and goes; the one who has it sees the mark before giving the lease back, and looks again.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+pub use wharfinger_decisions::wakeup::Armed;
 
 use crate::table::{Guard, Key, StoreError, Table};
-
-/// A delayed message on its way.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Armed {
-    /// When it is due.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Timestamp>,
-    /// What is waited for; a new reason starts the delays anew.
-    #[serde(default)]
-    pub step: String,
-    /// How often it was waited for.
-    #[serde(default)]
-    pub tries: u32,
-}
-
-impl Armed {
-    /// Whether a message is still on its way at `now`, as far as queues are punctual.
-    #[must_use]
-    pub fn is_pending(&self, now: Timestamp, grace: SignedDuration) -> bool {
-        self.at.is_some_and(|at| at + grace > now)
-    }
-}
 
 /// The right to work on an item.
 #[derive(Clone, Debug)]

@@ -1,11 +1,9 @@
 //! One thing's trouble holds up no other: what is missing, refused or unknown stops only what needs it.
 
 use serde_json::{Value, json};
-use wharfinger_local::{
-    aws::{error::AwsError, faults::Fault},
-    client::sftp::{UserKey, Visitor},
-    seed,
-};
+use wharfinger_cli::client::sftp::{UserKey, Visitor};
+use wharfinger_emulator::{endpoint::faults::Fault, error::AwsError};
+use wharfinger_region::seed;
 
 use crate::support::{Wharf, blog, brisk, server};
 

@@ -15,8 +15,9 @@ use crate::runtime_api::RuntimeApi;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What Lambda and the template set. Nothing of the caller's environment reaches a function, `PATH` excepted.
-const VARIABLES: [(&str, &str); 17] = [
+const VARIABLES: [(&str, &str); 18] = [
     ("AWS_ACCESS_KEY_ID", "bench"),
+    ("AWS_DEFAULT_REGION", "us-east-1"),
     ("AWS_EXECUTION_ENV", "AWS_Lambda_rust"),
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
     ("AWS_LAMBDA_FUNCTION_NAME", "bench"),

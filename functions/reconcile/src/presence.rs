@@ -14,7 +14,9 @@ pub(crate) async fn decide(app: &App, record: &ServerRecord, id: &str, now: Time
     let spec = &record.intent.spec;
     let period = app.metrics.period();
     let window = spec.idle.as_ref().map_or(period, |policy| idle::window(policy, period));
-    let traffic = app.metrics.traffic(id, window, now);
-    let signs = app.table.signs_of_use(record, id, traffic, app.table.site_signs(&spec.file_system_id)).await;
+    // Boxed: the SDK's calls make large futures.
+    let traffic = Box::pin(app.metrics.traffic(id, window, now));
+    let sites = Box::pin(app.table.site_signs(&spec.file_system_id));
+    let signs = app.table.signs_of_use(record, id, traffic, sites).await;
     idle::decide(spec.idle.as_ref(), period, &Signs { phase: ServerPhase::Online, ..signs }, now)
 }

@@ -28,6 +28,18 @@ pub fn whole(input: &Value, member: &str) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
+/// The first of `members` that the input gives: null, false and empty lists are as good as absent.
+#[must_use]
+pub fn given<'a>(input: &Value, members: &[&'a str]) -> Option<&'a str> {
+    let says = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        _ => true,
+    };
+    members.iter().copied().find(|member| input.get(*member).is_some_and(says))
+}
+
 /// One page of `items`: those from the offset that `token` says, at most `limit`, and the token of the next page.
 /// None when the token is none of ours.
 #[must_use]

@@ -15,6 +15,8 @@ pub mod guard;
 pub mod iam;
 pub mod ids;
 pub mod input;
+pub mod page;
+pub mod query_code;
 pub mod secretsmanager;
 pub mod service;
 pub mod sqs;

@@ -40,19 +40,6 @@ pub fn given<'a>(input: &Value, members: &[&'a str]) -> Option<&'a str> {
     members.iter().copied().find(|member| input.get(*member).is_some_and(says))
 }
 
-/// One page of `items`: those from the offset that `token` says, at most `limit`, and the token of the next page.
-/// None when the token is none of ours.
-#[must_use]
-pub fn page<T>(items: Vec<T>, token: Option<&str>, limit: Option<usize>) -> Option<(Vec<T>, Option<String>)> {
-    let start = match token {
-        None => 0,
-        Some(token) => token.strip_prefix("page-")?.parse::<usize>().ok()?,
-    };
-    let end = limit.map_or(items.len(), |limit| start.saturating_add(limit).min(items.len()));
-    let next = (end < items.len()).then(|| format!("page-{end}"));
-    Some((items.into_iter().take(end).skip(start).collect(), next))
-}
-
 /// A scalar as AWS writes it into a text.
 #[must_use]
 pub fn plain_text(value: &Value) -> String {

@@ -23,4 +23,5 @@ pub mod sqs;
 pub mod sts;
 #[cfg(test)]
 mod testing;
+pub mod throttle;
 pub mod transfer;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Ecs, definitions, merge_tags,
     model::{Deployment, Rollout, ServiceRecord, ServiceStatus, State, TaskStatus, bare, client_error, invalid},
-    paged, wants_tags,
+    paged, refuse_unknown, wants_tags,
 };
 use crate::{
     error::AwsError,
@@ -142,8 +142,14 @@ impl Ecs {
     pub(super) fn list_services(&self, input: &Value) -> Result<Value, AwsError> {
         let state = self.state();
         let cluster = state.cluster(text(input, "cluster"))?;
-        let present =
-            |service: &&ServiceRecord| service.cluster == cluster && service.status != ServiceStatus::Inactive;
+        refuse_unknown(input, &["resourceManagementType"])?;
+        let (launch, scheduling) = (text(input, "launchType"), text(input, "schedulingStrategy"));
+        let present = |service: &&ServiceRecord| {
+            service.cluster == cluster
+                && service.status != ServiceStatus::Inactive
+                && launch.is_none_or(|launch| service.body.get("launchType").is_some_and(|kind| *kind == launch))
+                && scheduling.is_none_or(|scheduling| scheduling == "REPLICA")
+        };
         let arns = state.services.values().filter(present).map(|service| self.service_arn(&service.key())).collect();
         paged("serviceArns", arns, input, 10)
     }

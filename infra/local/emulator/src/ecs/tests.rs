@@ -332,3 +332,31 @@ async fn a_deleted_service_drains() {
     let answer = ground.ecs.call("DescribeServices", missing).await.unwrap();
     assert_eq!(answer["failures"][0]["reason"], "MISSING");
 }
+
+#[tokio::test]
+async fn services_are_listed_by_launch_type_and_strategy() {
+    let ground = Ground::new().await;
+    let listed = async |filter: Value| {
+        let mut input = json!({"cluster": "local"});
+        input.as_object_mut().unwrap().extend(filter.as_object().unwrap().clone());
+        let answer = ground.ecs.call("ListServices", input).await;
+        answer.map(|answer| answer["serviceArns"].as_array().unwrap().len()).map_err(|error| error.code)
+    };
+    let launch = ground.describe().await["launchType"].clone();
+    assert_eq!(listed(json!({"launchType": launch})).await, Ok(1));
+    assert_eq!(listed(json!({"launchType": "EXTERNAL"})).await, Ok(0));
+    assert_eq!(listed(json!({"schedulingStrategy": "REPLICA"})).await, Ok(1));
+    assert_eq!(listed(json!({"schedulingStrategy": "DAEMON"})).await, Ok(0));
+    let managed = listed(json!({"resourceManagementType": "ECS"})).await;
+    assert_eq!(managed, Err("InvalidParameterException".to_owned()));
+}
+
+#[tokio::test]
+async fn a_cluster_takes_no_settings_that_do_nothing() {
+    let ground = Ground::new().await;
+    let settings = json!([{"name": "containerInsights", "value": "enabled"}]);
+    let create = json!({"clusterName": "watched", "settings": settings});
+    assert_eq!(ground.ecs.call("CreateCluster", create).await.unwrap_err().code, "InvalidParameterException");
+    let tasks = json!({"cluster": "local", "startedBy": "me"});
+    assert_eq!(ground.ecs.call("ListTasks", tasks).await.unwrap_err().code, "InvalidParameterException");
+}

@@ -9,7 +9,7 @@ use super::{
     queue::{Message, Queue},
     queue_arn, queue_name,
 };
-use crate::{ids::ACCOUNT, input::given, query_code::query_code};
+use crate::{ids::ACCOUNT, input::given, page::page, query_code::query_code};
 
 impl Sqs {
     pub(super) async fn operate(&self, operation: &str, input: &Value) -> Result<Value, AwsError> {
@@ -38,7 +38,7 @@ impl Sqs {
                 self.with(queue_of(input)?, |queue| set_attributes(queue, &input["Attributes"]))?;
                 Ok(json!({}))
             }
-            "ListQueues" => Ok(self.list_queues(input)),
+            "ListQueues" => self.list_queues(input),
             other => Err(AwsError::unknown_operation("SQS", other)),
         }
     }
@@ -158,20 +158,17 @@ impl Sqs {
         Ok(if all.is_empty() { json!({}) } else { json!({ "Attributes": all }) })
     }
 
-    fn list_queues(&self, input: &Value) -> Value {
+    fn list_queues(&self, input: &Value) -> Result<Value, AwsError> {
         let prefix = input["QueueNamePrefix"].as_str().unwrap_or_default();
-        let after = input["NextToken"].as_str().unwrap_or_default();
-        let most = input["MaxResults"].as_u64().and_then(|most| usize::try_from(most).ok()).unwrap_or(1000);
+        let most = number(input, "MaxResults", 1000)?.and_then(|most| usize::try_from(most).ok()).unwrap_or(1000);
         let queues = self.lock();
-        let mut names: Vec<_> =
-            queues.keys().filter(|name| name.starts_with(prefix) && name.as_str() > after).take(most + 1).collect();
-        let more = names.len() > most;
-        names.truncate(most);
-        let urls: Vec<_> = names.iter().map(|name| self.url(name)).collect();
-        match (more, names.last()) {
-            (true, Some(last)) => json!({ "QueueUrls": urls, "NextToken": last }),
-            _ => json!({ "QueueUrls": urls }),
-        }
+        let named = queues.keys().filter(|name| name.starts_with(prefix)).map(|name| (name.clone(), self.url(name)));
+        let page = page(named, input["NextToken"].as_str(), most)
+            .ok_or_else(|| invalid_value("Invalid or expired next token."))?;
+        Ok(match page.next {
+            Some(next) => json!({ "QueueUrls": page.items, "NextToken": next }),
+            None => json!({ "QueueUrls": page.items }),
+        })
     }
 }
 

@@ -9,20 +9,20 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TimeToLiveSpecification, TransactWriteItem},
 };
 
-use crate::ground::Ground;
+use crate::emulated_region::EmulatedRegion;
 
 fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-async fn client(ground: &Ground) -> Client {
-    Client::new(&ground.config().await)
+async fn client(region: &EmulatedRegion) -> Client {
+    Client::new(&region.config().await)
 }
 
 #[tokio::test]
 async fn a_failed_condition_gives_the_item_back() {
-    let ground = Ground::new().await;
-    let dynamodb = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
     let put = |version: &str| {
         dynamodb
             .put_item()
@@ -43,8 +43,8 @@ async fn a_failed_condition_gives_the_item_back() {
 
 #[tokio::test]
 async fn a_cancelled_transaction_says_which_part_failed() {
-    let ground = Ground::new().await;
-    let dynamodb = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
     let put = |key: &str| {
         let put = Put::builder()
             .table_name("wharfinger")
@@ -67,8 +67,8 @@ async fn a_cancelled_transaction_says_which_part_failed() {
 
 #[tokio::test]
 async fn a_query_pages_and_an_update_counts() {
-    let ground = Ground::new().await;
-    let dynamodb = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
     for number in 0..5 {
         let update = dynamodb
             .update_item()
@@ -99,8 +99,8 @@ async fn a_query_pages_and_an_update_counts() {
 
 #[tokio::test]
 async fn a_table_has_its_time_to_live() {
-    let ground = Ground::new().await;
-    let dynamodb = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
     let specification = TimeToLiveSpecification::builder().attribute_name("expires").enabled(true).build().unwrap();
     let update = dynamodb.update_time_to_live().table_name("wharfinger").time_to_live_specification(specification);
     update.send().await.unwrap();
@@ -113,8 +113,8 @@ async fn a_table_has_its_time_to_live() {
 
 #[tokio::test]
 async fn a_value_that_is_refused_while_it_is_read_is_a_validation_error() {
-    let ground = Ground::new().await;
-    let dynamodb = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
     let empty = AttributeValue::Ss(Vec::new());
     let put = dynamodb.put_item().table_name("wharfinger").item("pk", text("a")).item("sk", text("b"));
     let refused = put.item("set", empty.clone()).send().await.unwrap_err().into_service_error();
@@ -128,8 +128,8 @@ async fn a_value_that_is_refused_while_it_is_read_is_a_validation_error() {
 
 #[tokio::test]
 async fn a_transaction_with_empty_values_is_refused() {
-    let ground = Ground::new().await;
-    let dynamodb = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
     let put = Put::builder()
         .table_name("wharfinger")
         .item("pk", text("a"))
@@ -148,10 +148,11 @@ async fn a_transaction_with_empty_values_is_refused() {
 
 #[tokio::test]
 async fn a_table_is_in_this_region() {
-    let ground = Ground::new().await;
-    let dynamodb = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
     let table = dynamodb.describe_table().table_name("wharfinger").send().await.unwrap().table.unwrap();
     let arn = table.table_arn.unwrap();
     assert_eq!(arn, "arn:aws:dynamodb:us-east-1:000000000000:table/wharfinger");
-    assert!(dynamodb.list_tags_of_resource().resource_arn(arn).send().await.is_ok());
+    let again = dynamodb.describe_table().table_name(arn.clone()).send().await.unwrap().table.unwrap();
+    assert_eq!(again.table_arn, Some(arn));
 }

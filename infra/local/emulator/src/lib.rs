@@ -25,3 +25,4 @@ pub mod sts;
 mod testing;
 pub mod throttle;
 pub mod transfer;
+mod wildcard;

@@ -111,10 +111,8 @@ fn answer(database: &Database, operation: &str, input: Value) -> Result<Value, A
         "BatchGetItem" => call.run(|request| database.batch_get_item(request)),
         "BatchWriteItem" => call.run(|request| database.batch_write_item(request)),
         "TransactWriteItems" => call.run(|request| database.transact_write_items(request)),
-        "TransactGetItems" => call.run(|request| database.transact_get_items(request)),
         "TagResource" => call.run(|request| database.tag_resource(request)),
         "UntagResource" => call.run(|request| database.untag_resource(request)),
-        "ListTagsOfResource" => call.run(|request| database.list_tags_of_resource(request)),
         _ => Err(AwsError::unknown_operation("dynamodb", operation)),
     }
 }

@@ -2,51 +2,32 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 /// A block of addresses in CIDR notation, kept in canonical form as AWS keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cidr {
-    base: IpAddr,
-    prefix: u32,
-}
+pub(super) struct Cidr(IpNet);
 
 impl Cidr {
     /// Reads `10.0.0.0/8`; host bits are dropped.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let (base, prefix) = text.split_once('/')?;
-        let base: IpAddr = base.parse().ok()?;
-        let prefix: u32 = prefix.parse().ok()?;
-        let width = if base.is_ipv4() { 32 } else { 128 };
-        (prefix <= width).then(|| Self { base: masked(base, prefix), prefix })
+        text.parse().ok().map(|block: IpNet| Self(block.trunc()))
     }
 
     /// Whether `address` is in the block.
     pub(super) fn contains(self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        address.is_ipv4() == self.base.is_ipv4() && masked(address, self.prefix) == self.base
+        self.0.contains(&address.to_canonical())
     }
 
     /// Whether the block is of IPv4.
     pub(super) fn is_ipv4(self) -> bool {
-        self.base.is_ipv4()
+        self.0.addr().is_ipv4()
     }
 }
 
 impl std::fmt::Display for Cidr {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}/{}", self.base, self.prefix)
-    }
-}
-
-fn masked(address: IpAddr, prefix: u32) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
-            IpAddr::V4((address.to_bits() & mask).into())
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
-            IpAddr::V6((address.to_bits() & mask).into())
-        }
+        self.0.fmt(formatter)
     }
 }
 

@@ -129,13 +129,6 @@ pub(super) const INTERFACES: Describe = Describe {
     ],
 };
 
-pub(super) const TAGS: Describe = Describe {
-    set: "tagSet",
-    ids: ("", "resourceId"),
-    kind: &ids::RESOURCE,
-    filters: &[("resource-id", "resourceId"), ("resource-type", "resourceType"), ("key", "key"), ("value", "value")],
-};
-
 impl Describe {
     /// Answers with those of `items` that the input asks for.
     pub(super) fn answer(&self, items: Vec<Value>, input: &Value) -> Result<Value, AwsError> {
@@ -153,7 +146,7 @@ impl Describe {
             }
         }
         let limit = whole(input, "MaxResults").map_or(1000, |limit| usize::try_from(limit).unwrap_or(0).clamp(1, 1000));
-        let keyed = chosen.into_iter().map(|item| (self.key(&item), item));
+        let keyed = chosen.into_iter().map(|item| (text(&item, self.ids.1).unwrap_or_default().to_owned(), item));
         let page = page(keyed, text(input, "NextToken"), limit)
             .ok_or_else(|| AwsError::client("InvalidNextToken", "The token is not valid."))?;
         let mut answer = Map::new();
@@ -162,11 +155,6 @@ impl Describe {
             answer.insert("nextToken".to_owned(), next.into());
         }
         Ok(Value::Object(answer))
-    }
-
-    /// What a page's token names: a resource, or one tag of a resource.
-    fn key(&self, item: &Value) -> String {
-        format!("{} {}", text(item, self.ids.1).unwrap_or_default(), text(item, "key").unwrap_or_default())
     }
 
     fn passes(&self, item: &Value, input: &Value) -> Result<bool, AwsError> {

@@ -56,15 +56,12 @@ pub(super) const INTERFACE: Kind = Kind {
     noun: "networkInterface ID",
 };
 
-/// Whatever can have tags.
-pub(super) const RESOURCE: Kind = Kind { prefix: "", malformed: "InvalidID", missing: "InvalidID", noun: "ID" };
-
 impl Kind {
     /// EC2's answer to an id that is not there: an id of AWS's form has 8 or 17 hexadecimal digits.
     pub(super) fn unknown(&self, id: &str) -> AwsError {
         let digits = id.strip_prefix(self.prefix).unwrap_or_default();
         let formed = matches!(digits.len(), 8 | 17) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        if formed || self.prefix.is_empty() || self.malformed == self.missing {
+        if formed || self.malformed == self.missing {
             return AwsError::client(self.missing, format!("The {} '{id}' does not exist", self.noun));
         }
         AwsError::client(self.malformed, format!("Invalid id: \"{id}\" (expecting \"{}...\")", self.prefix))

@@ -15,14 +15,14 @@ mod rules;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub use interfaces::{Endpoint, Interface};
 use model::{State, Subnet, Vpc};
 
 use super::{
     error::AwsError,
-    input::{list, text, texts},
+    input::text,
     service::{Service, Unreadable, restore},
 };
 use crate::context::Context;
@@ -74,48 +74,6 @@ impl Ec2 {
     fn now_ms(&self) -> i64 {
         self.context.clock.now().as_millisecond()
     }
-
-    fn describe_tags(&self, input: &Value) -> Result<Value, AwsError> {
-        let tags = self.state().tags();
-        let items = tags
-            .into_iter()
-            .map(|(id, kind, tag)| json!({"resourceId": id, "resourceType": kind, "key": tag.key, "value": tag.value}))
-            .collect();
-        describe::TAGS.answer(items, input)
-    }
-
-    fn create_tags(&self, input: &Value) -> Result<Value, AwsError> {
-        let tags = model::tags(list(input, "Tag"));
-        let mut state = self.state();
-        let ids = texts(input, "ResourceId");
-        for id in &ids {
-            if state.tags_of(id).is_none() {
-                return Err(ids::RESOURCE.unknown(id));
-            }
-        }
-        for id in &ids {
-            if let Some(present) = state.tags_of(id) {
-                for tag in &tags {
-                    present.retain(|old| old.key != tag.key);
-                    present.push(tag.clone());
-                }
-            }
-        }
-        Ok(json!({"return": true}))
-    }
-
-    fn delete_tags(&self, input: &Value) -> Value {
-        let doomed = list(input, "Tag");
-        let mut state = self.state();
-        for id in texts(input, "ResourceId") {
-            if let Some(present) = state.tags_of(&id) {
-                present.retain(|tag| {
-                    !doomed.is_empty() && !doomed.iter().any(|doomed| text(doomed, "Key") == Some(&tag.key))
-                });
-            }
-        }
-        json!({"return": true})
-    }
 }
 
 #[async_trait]
@@ -139,18 +97,13 @@ impl Service for Ec2 {
             "CreateSecurityGroup" => self.create_security_group(&input),
             "DeleteSecurityGroup" => self.delete_security_group(&input),
             "AuthorizeSecurityGroupIngress" => self.authorize(&input, false),
-            "AuthorizeSecurityGroupEgress" => self.authorize(&input, true),
             "RevokeSecurityGroupIngress" => self.revoke(&input, false),
-            "RevokeSecurityGroupEgress" => self.revoke(&input, true),
             "DescribeAddresses" => self.describe_addresses(&input),
             "AllocateAddress" => self.allocate_address(&input),
             "ReleaseAddress" => self.release_address(&input),
             "DescribeVpcEndpoints" => self.describe_vpc_endpoints(&input),
             "ModifyVpcEndpoint" => self.modify_vpc_endpoint(&input),
             "DescribeNetworkInterfaces" => self.describe_network_interfaces(&input),
-            "DescribeTags" => self.describe_tags(&input),
-            "CreateTags" => self.create_tags(&input),
-            "DeleteTags" => Ok(self.delete_tags(&input)),
             _ => Err(AwsError::unknown_operation("ec2", operation)),
         }
     }

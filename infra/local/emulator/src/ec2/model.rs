@@ -89,35 +89,6 @@ impl State {
     pub(super) fn group_mut(&mut self, id: &str) -> Result<&mut Group, AwsError> {
         self.groups.get_mut(id).ok_or_else(|| ids::GROUP.unknown(id))
     }
-
-    /// The tags of the resource with this id.
-    pub(super) fn tags_of(&mut self, id: &str) -> Option<&mut Vec<Tag>> {
-        let State { vpcs, subnets, groups, addresses, .. } = self;
-        let vpcs = vpcs.iter_mut().map(|vpc| (&vpc.id, &mut vpc.tags));
-        let subnets = subnets.iter_mut().map(|subnet| (&subnet.id, &mut subnet.tags));
-        let groups = groups.values_mut().flat_map(|group| {
-            let rules = group.rules.iter_mut().map(|rule| (&rule.id, &mut rule.tags));
-            std::iter::once((&group.id, &mut group.tags)).chain(rules)
-        });
-        let addresses = addresses.iter_mut().map(|address| (&address.allocation, &mut address.tags));
-        vpcs.chain(subnets).chain(groups).chain(addresses).find(|(known, _)| *known == id).map(|(_, tags)| tags)
-    }
-
-    /// Every tag, with its resource's id and kind.
-    pub(super) fn tags(&self) -> Vec<(String, &'static str, Tag)> {
-        let vpcs = self.vpcs.iter().map(|vpc| (&vpc.id, "vpc", &vpc.tags));
-        let subnets = self.subnets.iter().map(|subnet| (&subnet.id, "subnet", &subnet.tags));
-        let groups = self.groups.values().flat_map(|group| {
-            let rules = group.rules.iter().map(|rule| (&rule.id, "security-group-rule", &rule.tags));
-            std::iter::once((&group.id, "security-group", &group.tags)).chain(rules)
-        });
-        let addresses = self.addresses.iter().map(|address| (&address.allocation, "elastic-ip", &address.tags));
-        vpcs.chain(subnets)
-            .chain(groups)
-            .chain(addresses)
-            .flat_map(|(id, kind, tags)| tags.iter().map(move |tag| (id.clone(), kind, tag.clone())))
-            .collect()
-    }
 }
 
 impl Vpc {

@@ -1,5 +1,7 @@
 use std::net::IpAddr;
 
+use serde_json::json;
+
 use super::*;
 use crate::testing::context;
 
@@ -134,11 +136,10 @@ async fn a_group_has_sixty_rules_for_each_direction_and_ip_version() {
         json!({ "GroupId": "sg-1", "IpPermissions": [{ "IpProtocol": "tcp", "FromPort": "22", "ToPort": "22",
             "IpRanges": ranges, "Ipv6Ranges": six }] })
     };
-    let (ingress, egress) = ("AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress");
+    let ingress = "AuthorizeSecurityGroupIngress";
     let limit = "RulesPerSecurityGroupLimitExceeded";
     assert_eq!(code(&ec2, ingress, rules(ranges(61), json!([]))).await, limit);
     assert_eq!(code(&ec2, ingress, rules(ranges(59), six(60))).await, "ok");
-    assert_eq!(code(&ec2, egress, rules(ranges(59), json!([]))).await, "ok", "and one for everything");
     let members = json!({ "GroupId": "sg-1", "IpPermissions": [{ "IpProtocol": "tcp", "FromPort": "22",
         "ToPort": "22", "Groups": [{ "GroupId": "sg-1" }] }] });
     assert_eq!(code(&ec2, ingress, members).await, limit, "a rule for a group counts in both versions");
@@ -184,18 +185,9 @@ async fn tags_of_rules_are_kept_and_filtered_by() {
     input["TagSpecification"] = json!([{ "ResourceType": "security-group-rule", "Tag": tags }]);
     let made = ec2.call("AuthorizeSecurityGroupIngress", input).await.unwrap();
     assert_eq!(made["securityGroupRuleSet"][0]["tagSet"], json!([{ "key": "owner", "value": "main" }]));
-    let rule = made["securityGroupRuleSet"][0]["securityGroupRuleId"].clone();
     let by_tag = json!({ "Filter": [{ "Name": "tag:owner", "Value": ["main"] }] });
     let found = ec2.call("DescribeSecurityGroupRules", by_tag).await.unwrap();
-    assert_eq!(found["securityGroupRuleSet"].as_array().unwrap().len(), 1);
-    assert_eq!(found["securityGroupRuleSet"][0]["securityGroupRuleId"], rule);
-    let more = json!({ "ResourceId": [rule], "Tag": [{ "Key": "site", "Value": "blog" }] });
-    ec2.call("CreateTags", more).await.unwrap();
-    let tags = ec2.call("DescribeTags", json!({ "MaxResults": "1" })).await.unwrap();
-    assert_eq!(tags["tagSet"][0]["key"], "Name", "the VPC's");
-    let next = json!({ "MaxResults": "5", "NextToken": tags["nextToken"] });
-    let keys = ec2.call("DescribeTags", next).await.unwrap()["tagSet"].clone();
-    assert_eq!((&keys[0]["key"], &keys[1]["key"]), (&json!("owner"), &json!("site")));
+    assert_eq!(found["securityGroupRuleSet"], made["securityGroupRuleSet"]);
 }
 
 #[tokio::test(start_paused = true)]

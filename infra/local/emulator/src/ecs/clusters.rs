@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::{
     Ecs, merge_tags,
-    model::{ServiceStatus, State, TaskStatus, bare, invalid},
-    paged, refuse_unknown, wants_tags,
+    model::{ServiceStatus, State, TaskStatus, invalid},
+    paged, refuse_unknown,
 };
 use crate::{
     error::AwsError,
-    input::{list, text, texts},
+    input::{list, text},
 };
 
 /// What a cluster may be told on AWS, and does not do here.
@@ -27,22 +27,6 @@ impl Ecs {
         let cluster = state.clusters.entry(name.to_owned()).or_default();
         merge_tags(&mut cluster.tags, input);
         Ok(json!({"cluster": self.show_cluster(&state, name, true)}))
-    }
-
-    pub(super) fn describe_clusters(&self, input: &Value) -> Result<Value, AwsError> {
-        let mut wanted = texts(input, "clusters");
-        if wanted.is_empty() {
-            wanted.push("default".to_owned());
-        }
-        let state = self.state();
-        let (mut clusters, mut failures) = (Vec::new(), Vec::new());
-        for id in wanted {
-            match state.cluster(Some(&id)) {
-                Ok(name) => clusters.push(self.show_cluster(&state, &name, wants_tags(input))),
-                Err(_) => failures.push(json!({"arn": self.cluster_arn(bare(&id)), "reason": "MISSING"})),
-            }
-        }
-        Ok(json!({"clusters": clusters, "failures": failures}))
     }
 
     pub(super) fn list_clusters(&self, input: &Value) -> Result<Value, AwsError> {

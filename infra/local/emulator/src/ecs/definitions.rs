@@ -76,17 +76,6 @@ impl Ecs {
         paged("taskDefinitionArns", arns, input, 100)
     }
 
-    pub(super) fn list_families(&self, input: &Value) -> Result<Value, AwsError> {
-        let state = self.state();
-        let status = text(input, "status").unwrap_or("ACTIVE");
-        let prefix = text(input, "familyPrefix").unwrap_or_default();
-        let chosen = state.families.iter().filter(|(family, revisions)| {
-            let active = revisions.iter().any(|one| one.active);
-            family.starts_with(prefix) && (status == "ALL" || (status == "ACTIVE") == active)
-        });
-        paged("families", chosen.map(|(family, _)| family.clone()).collect(), input, 100)
-    }
-
     pub(super) fn definition_arn(&self, definition: &Definition) -> String {
         self.context.arn("ecs", &format!("task-definition/{}:{}", definition.family, definition.revision))
     }

@@ -114,18 +114,15 @@ impl Service for Ecs {
     async fn call(&self, operation: &str, input: Value) -> Result<Value, AwsError> {
         let answer = match operation {
             "CreateCluster" => self.create_cluster(&input),
-            "DescribeClusters" => self.describe_clusters(&input),
             "ListClusters" => self.list_clusters(&input),
             "RegisterTaskDefinition" => self.register_task_definition(input),
             "DescribeTaskDefinition" => self.describe_task_definition(&input),
             "DeregisterTaskDefinition" => self.deregister_task_definition(&input),
             "ListTaskDefinitions" => self.list_task_definitions(&input),
-            "ListTaskDefinitionFamilies" => self.list_families(&input),
             "CreateService" => self.create_service(input),
             "UpdateService" => self.update_service(input),
             "DeleteService" => self.delete_service(&input),
             "DescribeServices" => self.describe_services(&input),
-            "ListServices" => self.list_services(&input),
             "ListTasks" => self.list_tasks(&input),
             "DescribeTasks" => self.describe_tasks(&input),
             "StopTask" => self.stop_task(&input),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Ecs, definitions, merge_tags,
     model::{Deployment, Rollout, ServiceRecord, ServiceStatus, State, TaskStatus, bare, client_error, invalid},
-    paged, refuse_unknown, wants_tags,
+    wants_tags,
 };
 use crate::{
     error::AwsError,
@@ -137,21 +137,6 @@ impl Ecs {
             }
         }
         Ok(json!({"services": services, "failures": failures}))
-    }
-
-    pub(super) fn list_services(&self, input: &Value) -> Result<Value, AwsError> {
-        let state = self.state();
-        let cluster = state.cluster(text(input, "cluster"))?;
-        refuse_unknown(input, &["resourceManagementType"])?;
-        let (launch, scheduling) = (text(input, "launchType"), text(input, "schedulingStrategy"));
-        let present = |service: &&ServiceRecord| {
-            service.cluster == cluster
-                && service.status != ServiceStatus::Inactive
-                && launch.is_none_or(|launch| service.body.get("launchType").is_some_and(|kind| *kind == launch))
-                && scheduling.is_none_or(|scheduling| scheduling == "REPLICA")
-        };
-        let arns = state.services.values().filter(present).map(|service| self.service_arn(&service.key())).collect();
-        paged("serviceArns", arns, input, 10)
     }
 
     pub(super) fn service_arn(&self, key: &str) -> String {

@@ -7,7 +7,7 @@ use crate::{ec2::Ec2, events::bus::EventBus, testing::context};
 
 const FILE_SYSTEM: &str = "fs-0a1b2c3d4e5f60718";
 
-struct Ground {
+struct Fixture {
     ecs: Arc<Ecs>,
     efs: Arc<Efs>,
     events: UnboundedReceiver<Value>,
@@ -15,13 +15,13 @@ struct Ground {
     shutdown: CancellationToken,
 }
 
-impl Drop for Ground {
+impl Drop for Fixture {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
 }
 
-impl Ground {
+impl Fixture {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut context = context();
@@ -31,12 +31,14 @@ impl Ground {
         let ec2 = Ec2::new(context.clone(), None).unwrap();
         let efs = Efs::new(context.clone(), None, Arc::clone(&ec2)).unwrap();
         let ecs = Ecs::new(context, None, Arc::clone(&efs)).unwrap();
+        ec2.add_vpc("vpc-1", "10.0.0.0/16", "main");
+        ec2.add_subnet("subnet-a", "vpc-1", "us-east-1a", "10.0.0.0/20");
         plant(&efs, &ecs).await.unwrap();
         let shutdown = CancellationToken::new();
         ecs.start(None, shutdown.clone());
-        let ground = Self { ecs, efs, events, directory, shutdown };
-        ground.wait(|service| service["deployments"][0]["rolloutState"] == "COMPLETED").await;
-        ground
+        let fixture = Self { ecs, efs, events, directory, shutdown };
+        fixture.wait(|service| service["deployments"][0]["rolloutState"] == "COMPLETED").await;
+        fixture
     }
 
     /// A revision of `web` that serves a directory of the file system.
@@ -99,6 +101,7 @@ impl Ground {
 /// A file system, and a service `web` that mounts nothing yet.
 async fn plant(efs: &Efs, ecs: &Ecs) -> Result<(), AwsError> {
     efs.add_file_system(FILE_SYSTEM, &json!({"CreationToken": "local"})).unwrap();
+    efs.add_mount_target("fsmt-1", FILE_SYSTEM, "subnet-a", &[])?;
     efs.make_directory(FILE_SYSTEM, "/sites/blog").unwrap();
     ecs.call("CreateCluster", json!({"clusterName": "local"})).await?;
     let container = json!({
@@ -125,32 +128,32 @@ fn settled(service: &Value) -> bool {
 
 #[tokio::test]
 async fn a_rollout_brings_the_mounted_directory_to_the_site() {
-    let mut ground = Ground::new().await;
+    let mut fixture = Fixture::new().await;
     assert_eq!(
-        ground.get("/").await,
+        fixture.get("/").await,
         (200, "web:1".to_owned(), "<html><body><h1>It works!</h1></body></html>\n".to_owned())
     );
-    fs::write(ground.site().join("index.html"), "hello").unwrap();
-    let arn = ground.register("/sites/blog").await;
-    let updated = ground.update(json!({"taskDefinition": arn})).await.unwrap();
+    fs::write(fixture.site().join("index.html"), "hello").unwrap();
+    let arn = fixture.register("/sites/blog").await;
+    let updated = fixture.update(json!({"taskDefinition": arn})).await.unwrap();
     assert_eq!(updated["deployments"].as_array().unwrap().len(), 2);
     assert_eq!(updated["deployments"][0]["status"], "PRIMARY");
     assert_eq!(updated["deployments"][1]["status"], "ACTIVE");
-    let service = ground.wait(settled).await;
+    let service = fixture.wait(settled).await;
     assert_eq!(service["taskDefinition"], arn.as_str());
-    assert_eq!(ground.get("/").await, (200, "web:2".to_owned(), "hello".to_owned()));
-    let names = ground.event_names();
+    assert_eq!(fixture.get("/").await, (200, "web:2".to_owned(), "hello".to_owned()));
+    let names = fixture.event_names();
     let (started, done) = ("SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED");
     assert_eq!(names, [started, done, started, done]);
 }
 
 #[tokio::test]
 async fn the_same_task_definition_without_force_starts_nothing() {
-    let ground = Ground::new().await;
-    let before = ground.describe().await["deployments"][0]["id"].clone();
-    let same = ground.update(json!({"taskDefinition": "web:1"})).await.unwrap();
+    let fixture = Fixture::new().await;
+    let before = fixture.describe().await["deployments"][0]["id"].clone();
+    let same = fixture.update(json!({"taskDefinition": "web:1"})).await.unwrap();
     assert_eq!(same["deployments"][0]["id"], before);
-    let forced = ground.update(json!({"forceNewDeployment": true})).await.unwrap();
+    let forced = fixture.update(json!({"forceNewDeployment": true})).await.unwrap();
     assert_ne!(forced["deployments"][0]["id"], before);
     let id = forced["deployments"][0]["id"].as_str().unwrap();
     assert_eq!(id.strip_prefix("ecs-svc/").map(str::len), Some(19));
@@ -158,76 +161,76 @@ async fn the_same_task_definition_without_force_starts_nothing() {
 
 #[tokio::test]
 async fn the_circuit_breaker_rolls_back_to_what_was_good() {
-    let mut ground = Ground::new().await;
-    let arn = ground.register("/sites/missing").await;
-    let failing = ground.update(json!({"taskDefinition": arn})).await.unwrap()["deployments"][0]["id"].clone();
-    let service = ground.wait(|service| settled(service) && service["deployments"][0]["id"] != failing).await;
+    let mut fixture = Fixture::new().await;
+    let arn = fixture.register("/sites/missing").await;
+    let failing = fixture.update(json!({"taskDefinition": arn})).await.unwrap()["deployments"][0]["id"].clone();
+    let service = fixture.wait(|service| settled(service) && service["deployments"][0]["id"] != failing).await;
     assert!(service["taskDefinition"].as_str().unwrap().ends_with("web:1"), "{service}");
     let reason = service["deployments"][0]["rolloutStateReason"].as_str().unwrap();
     assert!(reason.contains("rollback"), "{reason}");
-    let names = ground.event_names();
+    let names = fixture.event_names();
     let (started, done) = ("SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED");
     assert_eq!(names, [started, done, started, "SERVICE_DEPLOYMENT_FAILED", started, done]);
-    assert_eq!(ground.get("/").await.0, 200);
+    assert_eq!(fixture.get("/").await.0, 200);
 }
 
 #[tokio::test]
 async fn without_rollback_a_failed_deployment_stays_and_the_old_tasks_serve_on() {
-    let ground = Ground::new().await;
+    let fixture = Fixture::new().await;
     let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": false}});
-    let arn = ground.register("/sites/missing").await;
-    ground.update(json!({"taskDefinition": arn, "deploymentConfiguration": breaker})).await.unwrap();
-    let service = ground.wait(|service| service["deployments"][0]["rolloutState"] == "FAILED").await;
+    let arn = fixture.register("/sites/missing").await;
+    fixture.update(json!({"taskDefinition": arn, "deploymentConfiguration": breaker})).await.unwrap();
+    let service = fixture.wait(|service| service["deployments"][0]["rolloutState"] == "FAILED").await;
     assert_eq!(service["deployments"][0]["failedTasks"], 3);
-    assert_eq!(ground.get("/").await.1, "web:1");
+    assert_eq!(fixture.get("/").await.1, "web:1");
 }
 
 #[tokio::test]
 async fn a_superseded_deployment_is_gone_once_the_next_one_is_complete() {
-    let ground = Ground::new().await;
-    let (first, second) = (ground.register("/sites/blog").await, ground.register("/").await);
-    ground.update(json!({"taskDefinition": first})).await.unwrap();
-    let service = ground.update(json!({"taskDefinition": second})).await.unwrap();
+    let fixture = Fixture::new().await;
+    let (first, second) = (fixture.register("/sites/blog").await, fixture.register("/").await);
+    fixture.update(json!({"taskDefinition": first})).await.unwrap();
+    let service = fixture.update(json!({"taskDefinition": second})).await.unwrap();
     assert_eq!(service["deployments"].as_array().unwrap().len(), 3);
-    let service = ground.wait(settled).await;
+    let service = fixture.wait(settled).await;
     assert_eq!(service["taskDefinition"], second.as_str());
 }
 
 #[tokio::test]
 async fn a_deregistered_revision_is_refused() {
-    let ground = Ground::new().await;
-    let arn = ground.register("/sites/blog").await;
-    ground.ecs.call("DeregisterTaskDefinition", json!({"taskDefinition": arn})).await.unwrap();
-    let refused = ground.update(json!({"taskDefinition": arn})).await.unwrap_err();
+    let fixture = Fixture::new().await;
+    let arn = fixture.register("/sites/blog").await;
+    fixture.ecs.call("DeregisterTaskDefinition", json!({"taskDefinition": arn})).await.unwrap();
+    let refused = fixture.update(json!({"taskDefinition": arn})).await.unwrap_err();
     assert_eq!((refused.code.as_str(), refused.message.as_str()), ("ClientException", "TaskDefinition is inactive"));
-    let unknown = ground.update(json!({"taskDefinition": "web:99"})).await.unwrap_err();
+    let unknown = fixture.update(json!({"taskDefinition": "web:99"})).await.unwrap_err();
     assert_eq!(unknown.message, "TaskDefinition not found.");
-    let cluster = ground.ecs.call("UpdateService", json!({"cluster": "x", "service": "web"})).await.unwrap_err();
+    let cluster = fixture.ecs.call("UpdateService", json!({"cluster": "x", "service": "web"})).await.unwrap_err();
     assert_eq!(cluster.code, "ClusterNotFoundException");
-    let service = ground.ecs.call("UpdateService", json!({"cluster": "local", "service": "x"})).await.unwrap_err();
+    let service = fixture.ecs.call("UpdateService", json!({"cluster": "local", "service": "x"})).await.unwrap_err();
     assert_eq!(service.code, "ServiceNotFoundException");
 }
 
 #[tokio::test]
 async fn a_description_holds_what_was_registered_and_this_region_does_not_know() {
-    let ground = Ground::new().await;
+    let fixture = Fixture::new().await;
     let input = json!({
         "family": "other", "memory": "512", "futureMember": {"a": [1, null]}, "tags": [{"key": "k", "value": "v"}],
         "containerDefinitions": [{"name": "c", "image": "i", "futureToo": 1}],
     });
-    ground.ecs.call("RegisterTaskDefinition", input).await.unwrap();
-    let plain = ground.ecs.call("DescribeTaskDefinition", json!({"taskDefinition": "other"})).await.unwrap();
+    fixture.ecs.call("RegisterTaskDefinition", input).await.unwrap();
+    let plain = fixture.ecs.call("DescribeTaskDefinition", json!({"taskDefinition": "other"})).await.unwrap();
     assert_eq!(plain["taskDefinition"]["futureMember"], json!({"a": [1, null]}));
     assert_eq!(plain["taskDefinition"]["containerDefinitions"][0]["futureToo"], 1);
     assert_eq!(plain.get("tags"), None);
     let input = json!({"taskDefinition": "other:1", "include": ["TAGS"]});
-    let tagged = ground.ecs.call("DescribeTaskDefinition", input).await.unwrap();
+    let tagged = fixture.ecs.call("DescribeTaskDefinition", input).await.unwrap();
     assert_eq!(tagged["tags"], json!([{"key": "k", "value": "v"}]));
 }
 
 #[tokio::test]
 async fn a_task_definition_that_ecs_would_refuse_is_refused() {
-    let ground = Ground::new().await;
+    let fixture = Fixture::new().await;
     let with = |efs: Value, point: &str| {
         json!({"family": "f", "volumes": [{"name": "v", "efsVolumeConfiguration": efs}], "containerDefinitions": [
             {"name": "c", "image": "i", "memory": 1, "mountPoints": [{"sourceVolume": point, "containerPath": "/x"}]},
@@ -249,7 +252,7 @@ async fn a_task_definition_that_ecs_would_refuse_is_refused() {
         ),
         (json!({"family": "f", "containerDefinitions": []}), "Container list"),
     ] {
-        let error = ground.ecs.call("RegisterTaskDefinition", input).await.unwrap_err();
+        let error = fixture.ecs.call("RegisterTaskDefinition", input).await.unwrap_err();
         assert_eq!(error.code, "ClientException");
         assert!(error.message.contains(word), "{}", error.message);
     }
@@ -257,53 +260,53 @@ async fn a_task_definition_that_ecs_would_refuse_is_refused() {
 
 #[tokio::test]
 async fn the_site_never_leaves_the_mounted_directory() {
-    let ground = Ground::new().await;
-    let root = ground.directory.path();
+    let fixture = Fixture::new().await;
+    let root = fixture.directory.path();
     fs::write(root.join("secret"), "secret").unwrap();
     fs::write(root.join(FILE_SYSTEM).join("beside"), "secret").unwrap();
-    fs::create_dir(ground.site().join("inner")).unwrap();
-    fs::write(ground.site().join("a b.css"), "x").unwrap();
+    fs::create_dir(fixture.site().join("inner")).unwrap();
+    fs::write(fixture.site().join("a b.css"), "x").unwrap();
     for (target, link) in [("/etc/passwd", "l1"), ("../../beside", "l2"), ("..", "l3"), ("a b.css", "l4")] {
-        std::os::unix::fs::symlink(target, ground.site().join(link)).unwrap();
+        std::os::unix::fs::symlink(target, fixture.site().join(link)).unwrap();
     }
-    let arn = ground.register("/sites/blog").await;
-    ground.update(json!({"taskDefinition": arn})).await.unwrap();
-    ground.wait(settled).await;
+    let arn = fixture.register("/sites/blog").await;
+    fixture.update(json!({"taskDefinition": arn})).await.unwrap();
+    fixture.wait(settled).await;
     for path in ["/l1", "/l2", "/l3/blog/x", "/../beside", "/%2e%2e/beside", "/inner/../../beside", "/..%2fbeside"] {
-        let (status, _, body) = ground.get(path).await;
+        let (status, _, body) = fixture.get(path).await;
         assert!(matches!(status, 400 | 404), "{path}: {status}");
         assert!(!body.contains("secret") && !body.contains("root:"), "{path}: {body}");
     }
-    assert_eq!(ground.get("/l4").await.2, "x");
-    assert_eq!(ground.get("/a%20b.css").await.2, "x");
-    assert_eq!(ground.get("/inner").await.0, 301);
-    assert!(ground.get("/").await.2.contains("a b.css"), "a directory without an index is listed");
+    assert_eq!(fixture.get("/l4").await.2, "x");
+    assert_eq!(fixture.get("/a%20b.css").await.2, "x");
+    assert_eq!(fixture.get("/inner").await.0, 301);
+    assert!(fixture.get("/").await.2.contains("a b.css"), "a directory without an index is listed");
 }
 
 #[tokio::test]
 async fn a_stopped_task_is_replaced_and_an_empty_service_answers_503() {
-    let ground = Ground::new().await;
-    let tasks = ground.ecs.call("ListTasks", json!({"cluster": "local", "serviceName": "web"})).await.unwrap();
+    let fixture = Fixture::new().await;
+    let tasks = fixture.ecs.call("ListTasks", json!({"cluster": "local", "serviceName": "web"})).await.unwrap();
     let task = tasks["taskArns"][0].clone();
-    ground.ecs.call("StopTask", json!({"cluster": "local", "task": task, "reason": "test"})).await.unwrap();
-    assert_eq!(ground.get("/").await.0, 503);
-    ground.wait(|service| service["runningCount"] == 1).await;
-    assert_eq!(ground.get("/").await.0, 200);
-    let stopped = ground.ecs.call("DescribeTasks", json!({"cluster": "local", "tasks": [task]})).await.unwrap();
+    fixture.ecs.call("StopTask", json!({"cluster": "local", "task": task, "reason": "test"})).await.unwrap();
+    assert_eq!(fixture.get("/").await.0, 503);
+    fixture.wait(|service| service["runningCount"] == 1).await;
+    assert_eq!(fixture.get("/").await.0, 200);
+    let stopped = fixture.ecs.call("DescribeTasks", json!({"cluster": "local", "tasks": [task]})).await.unwrap();
     assert_eq!(stopped["tasks"][0]["desiredStatus"], "STOPPED");
     assert_eq!(stopped["tasks"][0]["stoppedReason"], "test");
 }
 
 #[tokio::test]
 async fn a_restart_in_mid_deployment_goes_on_to_its_end() {
-    let ground = Ground::new().await;
-    fs::write(ground.site().join("index.html"), "hello").unwrap();
-    let arn = ground.register("/sites/blog").await;
-    ground.update(json!({"taskDefinition": arn})).await.unwrap();
-    ground.shutdown.cancel();
-    let context = ground.ecs.context.clone();
-    let ecs = Ecs::new(context, Some(ground.ecs.snapshot()), Arc::clone(&ground.efs)).unwrap();
-    let mut again = Ground::new().await;
+    let fixture = Fixture::new().await;
+    fs::write(fixture.site().join("index.html"), "hello").unwrap();
+    let arn = fixture.register("/sites/blog").await;
+    fixture.update(json!({"taskDefinition": arn})).await.unwrap();
+    fixture.shutdown.cancel();
+    let context = fixture.ecs.context.clone();
+    let ecs = Ecs::new(context, Some(fixture.ecs.snapshot()), Arc::clone(&fixture.efs)).unwrap();
+    let mut again = Fixture::new().await;
     ecs.start(None, again.shutdown.clone());
     again.ecs = ecs;
     let service = again.wait(settled).await;
@@ -313,50 +316,32 @@ async fn a_restart_in_mid_deployment_goes_on_to_its_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_clock_passes_over_a_deployment() {
-    let ground = Ground::new().await;
-    let arn = ground.register("/").await;
-    ground.update(json!({"taskDefinition": arn})).await.unwrap();
-    ground.wait(settled).await;
+    let fixture = Fixture::new().await;
+    let arn = fixture.register("/").await;
+    fixture.update(json!({"taskDefinition": arn})).await.unwrap();
+    fixture.wait(settled).await;
 }
 
 #[tokio::test]
 async fn a_deleted_service_drains() {
-    let ground = Ground::new().await;
+    let fixture = Fixture::new().await;
     let input = json!({"cluster": "local", "service": "web"});
-    let refused = ground.ecs.call("DeleteService", input).await.unwrap_err();
+    let refused = fixture.ecs.call("DeleteService", input).await.unwrap_err();
     assert_eq!(refused.code, "InvalidParameterException");
-    ground.ecs.call("DeleteService", json!({"cluster": "local", "service": "web", "force": true})).await.unwrap();
-    ground.wait(|service| service["status"] == "INACTIVE").await;
-    assert_eq!(ground.update(json!({"desiredCount": 1})).await.unwrap_err().code, "ServiceNotActiveException");
+    fixture.ecs.call("DeleteService", json!({"cluster": "local", "service": "web", "force": true})).await.unwrap();
+    fixture.wait(|service| service["status"] == "INACTIVE").await;
+    assert_eq!(fixture.update(json!({"desiredCount": 1})).await.unwrap_err().code, "ServiceNotActiveException");
     let missing = json!({"cluster": "local", "services": ["nothing"]});
-    let answer = ground.ecs.call("DescribeServices", missing).await.unwrap();
+    let answer = fixture.ecs.call("DescribeServices", missing).await.unwrap();
     assert_eq!(answer["failures"][0]["reason"], "MISSING");
 }
 
 #[tokio::test]
-async fn services_are_listed_by_launch_type_and_strategy() {
-    let ground = Ground::new().await;
-    let listed = async |filter: Value| {
-        let mut input = json!({"cluster": "local"});
-        input.as_object_mut().unwrap().extend(filter.as_object().unwrap().clone());
-        let answer = ground.ecs.call("ListServices", input).await;
-        answer.map(|answer| answer["serviceArns"].as_array().unwrap().len()).map_err(|error| error.code)
-    };
-    let launch = ground.describe().await["launchType"].clone();
-    assert_eq!(listed(json!({"launchType": launch})).await, Ok(1));
-    assert_eq!(listed(json!({"launchType": "EXTERNAL"})).await, Ok(0));
-    assert_eq!(listed(json!({"schedulingStrategy": "REPLICA"})).await, Ok(1));
-    assert_eq!(listed(json!({"schedulingStrategy": "DAEMON"})).await, Ok(0));
-    let managed = listed(json!({"resourceManagementType": "ECS"})).await;
-    assert_eq!(managed, Err("InvalidParameterException".to_owned()));
-}
-
-#[tokio::test]
 async fn a_cluster_takes_no_settings_that_do_nothing() {
-    let ground = Ground::new().await;
+    let fixture = Fixture::new().await;
     let settings = json!([{"name": "containerInsights", "value": "enabled"}]);
     let create = json!({"clusterName": "watched", "settings": settings});
-    assert_eq!(ground.ecs.call("CreateCluster", create).await.unwrap_err().code, "InvalidParameterException");
+    assert_eq!(fixture.ecs.call("CreateCluster", create).await.unwrap_err().code, "InvalidParameterException");
     let tasks = json!({"cluster": "local", "startedBy": "me"});
-    assert_eq!(ground.ecs.call("ListTasks", tasks).await.unwrap_err().code, "InvalidParameterException");
+    assert_eq!(fixture.ecs.call("ListTasks", tasks).await.unwrap_err().code, "InvalidParameterException");
 }

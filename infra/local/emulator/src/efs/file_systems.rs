@@ -92,36 +92,6 @@ impl Efs {
         Ok(Value::Null)
     }
 
-    pub(super) fn describe_lifecycle(&self, id: &str) -> Result<Value, AwsError> {
-        Ok(json!({"LifecyclePolicies": self.state().file_system(id)?.lifecycle}))
-    }
-
-    pub(super) fn put_lifecycle(&self, id: &str, input: &Value) -> Result<Value, AwsError> {
-        let policies = list(input, "LifecyclePolicies").to_vec();
-        self.state().file_system_mut(id)?.lifecycle.clone_from(&policies);
-        Ok(json!({"LifecyclePolicies": policies}))
-    }
-
-    pub(super) fn describe_backup_policy(&self, id: &str) -> Result<Value, AwsError> {
-        let status = if self.state().file_system(id)?.backup { "ENABLED" } else { "DISABLED" };
-        Ok(json!({"BackupPolicy": {"Status": status}}))
-    }
-
-    pub(super) fn put_backup_policy(&self, id: &str, input: &Value) -> Result<Value, AwsError> {
-        let status = input["BackupPolicy"]["Status"].as_str().unwrap_or_default();
-        if !matches!(status, "ENABLED" | "DISABLED") {
-            return Err(AwsError::client("BadRequest", "BackupPolicy.Status must be ENABLED or DISABLED."));
-        }
-        self.state().file_system_mut(id)?.backup = status == "ENABLED";
-        self.describe_backup_policy(id)
-    }
-
-    /// No file system here has a policy of its own.
-    pub(super) fn describe_policy(&self, id: &str) -> Result<Value, AwsError> {
-        self.state().file_system(id)?;
-        Err(AwsError::client("PolicyNotFound", format!("File system '{id}' has no policy.")).with_status(404))
-    }
-
     fn show_file_system(&self, state: &State, one: &FileSystem) -> Value {
         let bytes = size(&self.context.file_system(&one.id));
         let mut shown = json!({

@@ -75,10 +75,6 @@ impl State {
         Err(AwsError::client("IncorrectFileSystemLifeCycleState", message).with_status(409))
     }
 
-    pub(super) fn file_system_mut(&mut self, id: &str) -> Result<&mut FileSystem, AwsError> {
-        self.file_systems.get_mut(bare(id)).ok_or_else(|| no_file_system(id))
-    }
-
     pub(super) fn access_point(&self, id: &str) -> Result<&AccessPoint, AwsError> {
         self.access_points.get(bare(id)).ok_or_else(|| {
             let message = format!("Access point '{id}' does not exist.");

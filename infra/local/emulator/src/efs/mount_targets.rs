@@ -99,13 +99,6 @@ impl Efs {
         Ok(json!({"SecurityGroups": groups}))
     }
 
-    pub(super) fn modify_mount_target_groups(&self, input: &Value) -> Result<Value, AwsError> {
-        let state = self.state();
-        let target = state.mount_target(text(input, "MountTargetId").unwrap_or_default())?;
-        self.ec2.set_interface_groups(&target.interface, &texts(input, "SecurityGroups")).map_err(group_error)?;
-        Ok(Value::Null)
-    }
-
     fn show_mount_target(&self, target: &MountTarget) -> Value {
         let mut shown = json!({
             "MountTargetId": target.id, "FileSystemId": target.file_system, "OwnerId": ACCOUNT,

@@ -3,12 +3,12 @@ use std::fs;
 use super::*;
 use crate::testing;
 
-struct Ground {
+struct Fixture {
     efs: Arc<Efs>,
     directory: tempfile::TempDir,
 }
 
-fn ground() -> Ground {
+fn fixture() -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let context = Context { file_systems: Arc::new(directory.path().to_owned()), ..testing::context() };
     let ec2 = Ec2::new(context.clone(), None).unwrap();
@@ -17,12 +17,12 @@ fn ground() -> Ground {
     ec2.add_security_group("sg-1", "vpc-1", "efs", "NFS");
     let efs = Efs::new(context, None, ec2).unwrap();
     efs.add_file_system("fs-1", &json!({"CreationToken": "first"})).unwrap();
-    Ground { efs, directory }
+    Fixture { efs, directory }
 }
 
 #[tokio::test]
 async fn a_repeated_creation_token_names_the_file_system_that_has_it() {
-    let Ground { efs, .. } = ground();
+    let Fixture { efs, .. } = fixture();
     let error = efs.call("CreateFileSystem", json!({"CreationToken": "first"})).await.unwrap_err();
     assert_eq!((error.status, error.code.as_str()), (409, "FileSystemAlreadyExists"));
     assert_eq!(error.members["FileSystemId"], "fs-1");
@@ -30,7 +30,7 @@ async fn a_repeated_creation_token_names_the_file_system_that_has_it() {
 
 #[test]
 fn a_zone_has_one_mount_target() {
-    let Ground { efs, .. } = ground();
+    let Fixture { efs, .. } = fixture();
     efs.add_mount_target("fsmt-1", "fs-1", "subnet-a", &["sg-1".to_owned()]).unwrap();
     let again = efs.add_mount_target("fsmt-2", "fs-1", "subnet-a", &[]).unwrap_err();
     assert_eq!(again.code, "MountTargetConflict");
@@ -40,7 +40,7 @@ fn a_zone_has_one_mount_target() {
 
 #[tokio::test(start_paused = true)]
 async fn a_directory_must_exist_unless_an_access_point_makes_it() {
-    let Ground { efs, directory } = ground();
+    let Fixture { efs, directory } = fixture();
     assert!(matches!(efs.mount("fs-1", None, "/"), Err(MountError::NoMountTarget { .. })));
     efs.add_mount_target("fsmt-1", "fs-1", "subnet-a", &[]).unwrap();
     assert!(efs.mount("fs-1", None, "/").is_ok());
@@ -58,7 +58,7 @@ async fn a_directory_must_exist_unless_an_access_point_makes_it() {
 
 #[test]
 fn no_mount_leaves_its_file_system() {
-    let Ground { efs, directory } = ground();
+    let Fixture { efs, directory } = fixture();
     efs.add_mount_target("fsmt-1", "fs-1", "subnet-a", &[]).unwrap();
     fs::create_dir(directory.path().join("secret")).unwrap();
     std::os::unix::fs::symlink(directory.path().join("secret"), directory.path().join("fs-1/out")).unwrap();
@@ -70,7 +70,7 @@ fn no_mount_leaves_its_file_system() {
 
 #[tokio::test]
 async fn a_file_system_with_mount_targets_is_not_deleted() {
-    let Ground { efs, directory } = ground();
+    let Fixture { efs, directory } = fixture();
     efs.add_mount_target("fsmt-1", "fs-1", "subnet-a", &[]).unwrap();
     let input = json!({"FileSystemId": "fs-1"});
     assert_eq!(efs.call("DeleteFileSystem", input.clone()).await.unwrap_err().code, "FileSystemInUse");
@@ -81,7 +81,7 @@ async fn a_file_system_with_mount_targets_is_not_deleted() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_made_is_creating_before_it_is_available() {
-    let Ground { efs, .. } = ground();
+    let Fixture { efs, .. } = fixture();
     let pace = efs.context.pace.storage_transition;
     let made = efs.call("CreateFileSystem", json!({"CreationToken": "second"})).await.unwrap();
     assert_eq!(made["LifeCycleState"], "creating");
@@ -111,7 +111,7 @@ async fn what_is_made_is_creating_before_it_is_available() {
 
 #[tokio::test]
 async fn a_throughput_is_kept_or_refused() {
-    let Ground { efs, .. } = ground();
+    let Fixture { efs, .. } = fixture();
     let create = async |members: Value| {
         let mut input = json!({"CreationToken": "second"});
         input.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());

@@ -103,7 +103,7 @@ impl Reading {
 /// Whether an operation on items writes; `None`: it is not one on items.
 fn writes(operation: &str) -> Option<bool> {
     match operation {
-        "GetItem" | "Query" | "Scan" | "BatchGetItem" | "TransactGetItems" => Some(false),
+        "GetItem" | "Query" | "Scan" | "BatchGetItem" => Some(false),
         "PutItem" | "UpdateItem" | "DeleteItem" | "BatchWriteItem" | "TransactWriteItems" => Some(true),
         _ => None,
     }

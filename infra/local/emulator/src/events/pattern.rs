@@ -7,6 +7,8 @@
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::wildcard::Wildcard;
+
 /// Why a pattern is none that EventBridge would take.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{field}: {problem}")]
@@ -38,7 +40,7 @@ enum Matcher {
     Prefix { text: String, ignore_case: bool },
     Suffix { text: String, ignore_case: bool },
     EqualsIgnoreCase(String),
-    Wildcard(String),
+    Wildcard(Wildcard),
     AnythingBut(Vec<Matcher>),
     Numeric(Vec<(Comparison, f64)>),
     Exists(bool),
@@ -115,7 +117,7 @@ impl Matcher {
                 text.is_some_and(|text| fold(text, *ignore_case).ends_with(&fold(suffix, *ignore_case)))
             }
             Self::EqualsIgnoreCase(expected) => text.is_some_and(|text| fold(text, true) == fold(expected, true)),
-            Self::Wildcard(pattern) => text.is_some_and(|text| matches_wildcard(pattern.as_bytes(), text.as_bytes())),
+            Self::Wildcard(pattern) => text.is_some_and(|text| pattern.matches(text)),
             Self::AnythingBut(matchers) => {
                 !value.is_object() && !matchers.iter().any(|matcher| matcher.matches_leaf(value))
             }
@@ -148,17 +150,6 @@ fn same(expected: &Value, value: &Value) -> bool {
 
 fn fold(text: &str, ignore_case: bool) -> String {
     if ignore_case { text.to_lowercase() } else { text.to_owned() }
-}
-
-/// `*` stands for any number of characters, `\*` for itself.
-fn matches_wildcard(pattern: &[u8], text: &[u8]) -> bool {
-    match pattern {
-        [] => text.is_empty(),
-        [b'*', rest @ ..] => (0..=text.len()).any(|start| matches_wildcard(rest, &text[start..])),
-        [b'\\', literal @ (b'*' | b'\\'), rest @ ..] | [literal, rest @ ..] => {
-            text.first() == Some(literal) && matches_wildcard(rest, &text[1..])
-        }
-    }
 }
 
 fn error(field: &str, problem: impl Into<String>) -> PatternError {
@@ -209,7 +200,7 @@ fn parse_matcher(value: &Value, field: &str) -> Result<Matcher, PatternError> {
             parse_affix(argument, field, operator).map(|(text, ignore_case)| Matcher::Suffix { text, ignore_case })
         }
         "equals-ignore-case" => text().map(Matcher::EqualsIgnoreCase),
-        "wildcard" => text().map(Matcher::Wildcard),
+        "wildcard" => text().map(|pattern| Matcher::Wildcard(Wildcard::of_event(&pattern))),
         "anything-but" => parse_anything_but(argument, field),
         "numeric" => parse_numeric(argument, field),
         "exists" => argument.as_bool().map(Matcher::Exists).ok_or_else(|| error(field, "exists needs true or false")),

@@ -1,6 +1,5 @@
 //! Secrets Manager: secrets by name or ARN, their versions, and a deletion that can be taken back.
 
-mod list;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -268,10 +267,8 @@ impl Service for SecretsManager {
             "CreateSecret" => self.create(&input),
             "PutSecretValue" => self.put(&input),
             "GetSecretValue" => self.get_value(&input),
-            "DescribeSecret" => self.describe(&input),
             "DeleteSecret" => self.delete(&input),
             "RestoreSecret" => self.restore(&input),
-            "ListSecrets" => self.list(&input),
             "TagResource" => self.tag(&input),
             _ => Err(AwsError::unknown_operation("secretsmanager", operation)),
         }

@@ -64,35 +64,6 @@ async fn a_new_value_makes_the_old_one_previous_and_survives_a_restart() {
     }
 }
 
-async fn names(service: &SecretsManager, input: Value) -> Vec<String> {
-    let listed = service.call("ListSecrets", input).await.unwrap();
-    let list = listed["SecretList"].as_array().unwrap();
-    list.iter().map(|secret| secret["Name"].as_str().unwrap().to_owned()).collect()
-}
-
-#[tokio::test]
-async fn a_list_is_filtered_and_in_the_order_that_was_asked_for() {
-    let service = service(None);
-    for (name, description, tag) in [("app/a", "The first", "red"), ("app/b", "The second", "blue"), ("c", "", "red")] {
-        let tags = json!([{ "Key": "colour", "Value": tag }]);
-        let input = json!({ "Name": name, "Description": description, "SecretString": "s", "Tags": tags });
-        service.call("CreateSecret", input).await.unwrap();
-    }
-    let by = |key: &str, values: &[&str]| json!({ "Filters": [{ "Key": key, "Values": values }] });
-    assert_eq!(names(&service, by("name", &["app/"])).await, ["app/a", "app/b"]);
-    assert_eq!(names(&service, by("name", &["!app/"])).await, ["c"]);
-    assert_eq!(names(&service, by("tag-value", &["red"])).await, ["app/a", "c"]);
-    assert_eq!(names(&service, by("tag-key", &["Colour"])).await, [""; 0]);
-    assert_eq!(names(&service, by("description", &["the s"])).await, ["app/b"]);
-    let mut both = by("name", &["app/", "c"]);
-    both["Filters"].as_array_mut().unwrap().push(json!({ "Key": "tag-value", "Values": ["red"] }));
-    both["SortOrder"] = json!("desc");
-    assert_eq!(names(&service, both).await, ["c", "app/a"]);
-    for unknown in [by("owning-service", &["x"]), by("colour", &["x"]), json!({ "SortBy": "last-accessed-date" })] {
-        assert_eq!(code(&service, "ListSecrets", unknown).await, "InvalidParameterException");
-    }
-}
-
 #[tokio::test]
 async fn what_this_region_would_ignore_is_refused() {
     let service = service(None);

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::{Map, Value, json};
 
 use super::{
-    AwsError, Receive, Sqs, checksum, invalid_value, no_queue, out_of_range,
+    AwsError, Receive, Sqs, checksum, invalid_value, out_of_range,
     queue::{Message, Queue},
     queue_arn, queue_name,
 };
@@ -18,26 +18,9 @@ impl Sqs {
             "SendMessageBatch" => self.batch(input, |queue, entry| self.send_message(queue, entry)),
             "ReceiveMessage" => self.receive_message(input).await,
             "DeleteMessage" => self.delete_message(queue_of(input)?, input),
-            "DeleteMessageBatch" => self.batch(input, |queue, entry| self.delete_message(queue, entry)),
             "ChangeMessageVisibility" => self.change_message_visibility(queue_of(input)?, input),
-            "ChangeMessageVisibilityBatch" => {
-                self.batch(input, |queue, entry| self.change_message_visibility(queue, entry))
-            }
             "CreateQueue" => self.create_queue(input),
-            "DeleteQueue" => self.lock().remove(queue_name(queue_of(input)?)).map(|_| json!({})).ok_or_else(no_queue),
-            "PurgeQueue" => self.with(queue_of(input)?, |queue| {
-                queue.purge();
-                Ok(json!({}))
-            }),
-            "GetQueueUrl" => {
-                let name = text(input, "QueueName")?;
-                self.with(name, |_| Ok(json!({ "QueueUrl": self.url(name) })))
-            }
             "GetQueueAttributes" => self.get_queue_attributes(input),
-            "SetQueueAttributes" => {
-                self.with(queue_of(input)?, |queue| set_attributes(queue, &input["Attributes"]))?;
-                Ok(json!({}))
-            }
             "ListQueues" => self.list_queues(input),
             other => Err(AwsError::unknown_operation("SQS", other)),
         }

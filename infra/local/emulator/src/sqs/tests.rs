@@ -193,7 +193,7 @@ async fn the_ids_of_a_batch_are_checked() {
 async fn attributes_that_would_do_nothing_here_are_refused() {
     let sqs = with_queue(json!({})).await;
     for attributes in [json!({ "Policy": "{}" }), json!({ "SqsManagedSseEnabled": "false" })] {
-        let refused = sqs.call("SetQueueAttributes", json!({ "QueueUrl": URL, "Attributes": attributes })).await;
+        let refused = sqs.call("CreateQueue", json!({ "QueueName": "other", "Attributes": attributes })).await;
         assert_eq!(code(refused), "InvalidAttributeValue", "{attributes}");
     }
     let tagged = json!({ "QueueName": "tagged", "tags": { "a": "b" } });

@@ -196,35 +196,6 @@ impl Transfer {
         Ok(json!({ "ServerId": server.id, "HostKeyId": id }))
     }
 
-    pub(super) fn describe_host_key(&self, input: &Map<String, Value>) -> Result<Value, AwsError> {
-        let (server_id, id) = (text(input, "ServerId"), text(input, "HostKeyId"));
-        let state = self.state();
-        let key = state.server(server_id)?.host_keys.iter().find(|key| key.id == id);
-        let key = key.ok_or_else(|| unknown("HostKey", id))?;
-        Ok(json!({ "HostKey": key.show(self, server_id, false) }))
-    }
-
-    pub(super) fn update_host_key(&self, input: &Map<String, Value>) -> Result<Value, AwsError> {
-        let id = text(input, "HostKeyId");
-        let mut state = self.state();
-        let server = state.server_mut(text(input, "ServerId"))?;
-        let key = server.host_keys.iter_mut().find(|key| key.id == id).ok_or_else(|| unknown("HostKey", id))?;
-        text(input, "Description").clone_into(&mut key.description);
-        Ok(json!({ "ServerId": server.id, "HostKeyId": id }))
-    }
-
-    pub(super) fn delete_host_key(&self, input: &Map<String, Value>) -> Result<Value, AwsError> {
-        let id = text(input, "HostKeyId");
-        let mut state = self.state();
-        let server = state.server_mut(text(input, "ServerId"))?;
-        let position = server.host_keys.iter().position(|key| key.id == id).ok_or_else(|| unknown("HostKey", id))?;
-        if server.host_keys.len() == 1 {
-            return Err(invalid("The last host key of a server cannot be deleted"));
-        }
-        server.host_keys.remove(position);
-        Ok(Value::Null)
-    }
-
     pub(super) fn list_host_keys(&self, input: &Map<String, Value>) -> Result<Value, AwsError> {
         let server_id = text(input, "ServerId");
         let state = self.state();

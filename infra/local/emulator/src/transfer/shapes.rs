@@ -39,7 +39,6 @@ static SERVER_ID: Kind = text(19, 19, "s-([0-9a-f]{17})", |value| is_id(value, "
 static ENDPOINT_ID: Kind = text(22, 22, "vpce-[0-9a-f]{17}", |value| is_id(value, "vpce-", 17..=17));
 static GROUP_ID: Kind = text(11, 20, "sg-[0-9a-f]{8,17}", |value| is_id(value, "sg-", 8..=17));
 static PUBLIC_KEY_ID: Kind = text(21, 21, "key-[0-9a-f]{17}", |value| is_id(value, "key-", 17..=17));
-static HOST_KEY_ID: Kind = text(25, 25, "hostkey-[0-9a-f]{17}", |value| is_id(value, "hostkey-", 17..=17));
 static ROLE: Kind = text(20, 2048, "arn:.*role/\\S+", is_role);
 static NULLABLE_ROLE: Kind = text(0, 2048, "(|arn:.*role/\\S+)", |value| value.is_empty() || is_role(value));
 static USER_NAME: Kind = text(3, 100, "[\\w][\\w@.-]{2,99}", is_user_name);
@@ -189,9 +188,6 @@ static IMPORT_HOST_KEY: &[Member] = &[
     may("Description", &DESCRIPTION),
     may("Tags", &TAGS),
 ];
-static ONE_HOST_KEY: &[Member] = &[must("ServerId", &SERVER_ID), must("HostKeyId", &HOST_KEY_ID)];
-static UPDATE_HOST_KEY: &[Member] =
-    &[must("ServerId", &SERVER_ID), must("HostKeyId", &HOST_KEY_ID), must("Description", &DESCRIPTION)];
 static TAG_RESOURCE: &[Member] = &[must("Arn", &ARN), must("Tags", &TAGS)];
 static UNTAG_RESOURCE: &[Member] = &[must("Arn", &ARN), must("TagKeys", &Kind::List(&TAG_KEY, 1, 50))];
 static LIST_TAGS: &[Member] = &[must("Arn", &ARN), may("MaxResults", &MAX_RESULTS), may("NextToken", &NEXT_TOKEN)];
@@ -210,8 +206,6 @@ pub(super) fn of(operation: &str) -> Option<&'static [Member]> {
         "ImportSshPublicKey" => IMPORT_PUBLIC_KEY,
         "DeleteSshPublicKey" => DELETE_PUBLIC_KEY,
         "ImportHostKey" => IMPORT_HOST_KEY,
-        "DescribeHostKey" | "DeleteHostKey" => ONE_HOST_KEY,
-        "UpdateHostKey" => UPDATE_HOST_KEY,
         "TagResource" => TAG_RESOURCE,
         "UntagResource" => UNTAG_RESOURCE,
         "ListTagsForResource" => LIST_TAGS,

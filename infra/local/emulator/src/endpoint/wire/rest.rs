@@ -9,31 +9,22 @@ use crate::error::AwsError;
 
 /// EFS's operations: method, path below `/2015-02-01`, name, status of success. Of the paths that match, the first
 /// is meant. From the EFS API model.
-const ROUTES: [(&str, &str, &str, u16); 25] = [
+const ROUTES: [(&str, &str, &str, u16); 16] = [
     ("POST", "file-systems", "CreateFileSystem", 201),
     ("GET", "file-systems", "DescribeFileSystems", 200),
     ("GET", "file-systems/replication-configurations", "DescribeReplicationConfigurations", 200),
     ("PUT", "file-systems/{FileSystemId}", "UpdateFileSystem", 202),
     ("DELETE", "file-systems/{FileSystemId}", "DeleteFileSystem", 204),
-    ("GET", "file-systems/{FileSystemId}/lifecycle-configuration", "DescribeLifecycleConfiguration", 200),
-    ("PUT", "file-systems/{FileSystemId}/lifecycle-configuration", "PutLifecycleConfiguration", 200),
-    ("GET", "file-systems/{FileSystemId}/backup-policy", "DescribeBackupPolicy", 200),
-    ("PUT", "file-systems/{FileSystemId}/backup-policy", "PutBackupPolicy", 200),
-    ("GET", "file-systems/{FileSystemId}/policy", "DescribeFileSystemPolicy", 200),
-    ("PUT", "file-systems/{FileSystemId}/policy", "PutFileSystemPolicy", 200),
-    ("DELETE", "file-systems/{FileSystemId}/policy", "DeleteFileSystemPolicy", 200),
     ("POST", "mount-targets", "CreateMountTarget", 200),
     ("GET", "mount-targets", "DescribeMountTargets", 200),
     ("DELETE", "mount-targets/{MountTargetId}", "DeleteMountTarget", 204),
     ("GET", "mount-targets/{MountTargetId}/security-groups", "DescribeMountTargetSecurityGroups", 200),
-    ("PUT", "mount-targets/{MountTargetId}/security-groups", "ModifyMountTargetSecurityGroups", 204),
     ("POST", "access-points", "CreateAccessPoint", 200),
     ("GET", "access-points", "DescribeAccessPoints", 200),
     ("DELETE", "access-points/{AccessPointId}", "DeleteAccessPoint", 204),
     ("POST", "resource-tags/{ResourceId}", "TagResource", 200),
     ("GET", "resource-tags/{ResourceId}", "ListTagsForResource", 200),
     ("DELETE", "resource-tags/{ResourceId}", "UntagResource", 200),
-    ("GET", "tags/{FileSystemId}", "DescribeTags", 200),
     ("GET", "account-preferences", "DescribeAccountPreferences", 200),
 ];
 

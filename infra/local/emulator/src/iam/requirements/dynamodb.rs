@@ -21,7 +21,6 @@ pub(super) fn requests(operation: &str, input: &Value) -> Option<Vec<Request>> {
             let index = text(input, "IndexName").map(|index| format!("{}/index/{index}", request.resource));
             vec![Request { resource: index.unwrap_or_else(|| request.resource.clone()), ..request }]
         }
-        "TransactGetItems" => list(input, "TransactItems").iter().map(|item| on("GetItem", &item["Get"])).collect(),
         "TransactWriteItems" => {
             let kinds = [
                 ("Put", "PutItem"),

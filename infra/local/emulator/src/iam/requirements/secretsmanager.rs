@@ -20,7 +20,7 @@ pub(super) fn requests(operation: &str, input: &Value, find: Lookup<'_>) -> Opti
             let tags = !list(input, "Tags").is_empty();
             std::iter::once(create).chain(tags.then(tagging)).collect()
         }
-        "DeleteSecret" | "DescribeSecret" | "GetSecretValue" | "PutSecretValue" | "RestoreSecret" => {
+        "DeleteSecret" | "GetSecretValue" | "PutSecretValue" | "RestoreSecret" => {
             let id = text(input, "SecretId").unwrap_or_default();
             let found = find("secretsmanager", id).unwrap_or_default();
             let resource = text(&found, "ARN").map_or_else(|| arn("secretsmanager", "secret:", id), str::to_owned);

@@ -20,7 +20,7 @@ use wharfinger_emulator::{
 };
 use wharfinger_region::seed;
 
-pub(crate) struct Ground {
+pub(crate) struct EmulatedRegion {
     pub(crate) ecs: Arc<Ecs>,
     pub(crate) ec2: Arc<Ec2>,
     pub(crate) services: Services,
@@ -30,13 +30,13 @@ pub(crate) struct Ground {
     shutdown: CancellationToken,
 }
 
-impl Drop for Ground {
+impl Drop for EmulatedRegion {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
 }
 
-impl Ground {
+impl EmulatedRegion {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::system();

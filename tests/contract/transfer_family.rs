@@ -100,7 +100,7 @@ impl Network for Wire {
 }
 
 /// Transfer Family and CloudWatch, and what is around them.
-pub(crate) struct Ground {
+pub(crate) struct TransferFamily {
     pub(crate) transfer: Arc<Transfer>,
     pub(crate) cloudwatch: Arc<CloudWatch>,
     pub(crate) wire: Arc<Wire>,
@@ -111,7 +111,7 @@ pub(crate) struct Ground {
     _directory: Option<tempfile::TempDir>,
 }
 
-impl Ground {
+impl TransferFamily {
     pub(crate) fn new() -> Self {
         Self::at_pace(Pace {
             server_transition: Duration::from_millis(20),

@@ -15,7 +15,10 @@ use wharfinger_decisions::{
     verdict::{self, LONGEST_DEPLOYMENT, Service, Verdict},
     wakeup,
 };
-use wharfinger_runtime::Moment;
+use wharfinger_runtime::{
+    Moment,
+    metrics::{self, Trouble},
+};
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError};
 
 use crate::{App, old_revisions, ticks::send_tick};
@@ -317,8 +320,12 @@ async fn finish(
     }
     let rollout = &record.rollout;
     tracing::info!(site = %rollout.site, rollout = rollout.id, state = ?rollout.state, reason = rollout.reason, "over");
-    if rollout.state == State::Succeeded {
-        old_revisions::deregister(app, spec, rollout).await;
+    match rollout.state {
+        State::Succeeded => old_revisions::deregister(app, spec, rollout).await,
+        State::Failed | State::RolledBack => {
+            metrics::trouble(Trouble::FailedRollout, &format!("site {}", rollout.site), now)
+        }
+        _ => {}
     }
     Ok(Outcome::Further)
 }

@@ -13,6 +13,7 @@ pub mod ingress;
 pub mod key;
 pub mod names;
 pub mod power;
+pub mod preflight;
 pub mod revision;
 pub mod rollout;
 pub mod seen_events;

@@ -1,5 +1,7 @@
 //! Fixtures: a server that is as wanted, and what may be wrong with it.
 
+pub(crate) mod cloud;
+
 use std::collections::BTreeMap;
 
 use serde_json::json;

@@ -6,11 +6,15 @@
 use std::time::Duration;
 
 use wharfinger_decisions::{
+    condition::Severity,
     names::ServerName,
     power::{self, History, Plan, Step, Wanted},
     server::{Network, ServerStatus},
 };
-use wharfinger_runtime::Moment;
+use wharfinger_runtime::{
+    Moment,
+    metrics::{self, Trouble},
+};
 use wharfinger_store::{
     servers::{self, ServerRecord},
     table::StoreError,
@@ -131,6 +135,7 @@ impl<'a> Visit<'a> {
                 Next::Refused(answer) => {
                     let current = situation.server.map(|server| server.placement).unwrap_or_default();
                     history = history.after_refusal(&self.wanted.placement, &current, answer);
+                    self.note_refusal(&history).await?;
                     self.server_id(&observation).map(str::to_owned)
                 }
             };
@@ -187,6 +192,11 @@ impl<'a> Visit<'a> {
         self.write(&status).await
     }
 
+    /// Writes a refusal down before the server is opened again: a crash must not cut its sessions a second time.
+    async fn note_refusal(&self, history: &History) -> Result<(), StoreError> {
+        self.write(&ServerStatus { history: history.clone(), ..self.record.status.clone() }).await
+    }
+
     async fn conclude(&self, reached: Reached, users: &Tally) -> Result<Outcome, Error> {
         let endpoint = self.endpoint_for_clients(&reached.observation).await.unwrap_or_else(|error| {
             tracing::warn!(server = %self.server, %error, "the addresses could not be read");
@@ -202,7 +212,11 @@ impl<'a> Visit<'a> {
             now: self.moment.present(),
         };
         findings.log(self.server);
-        self.write(&ServerStatus { endpoint, ..findings.status() }).await?;
+        let status = ServerStatus { endpoint, ..findings.status() };
+        if status.conditions.iter().any(|condition| condition.severity == Severity::Error) {
+            metrics::trouble(Trouble::FailedServer, &format!("server {}", self.server), self.moment.present());
+        }
+        self.write(&status).await?;
         Ok(findings.outcome())
     }
 

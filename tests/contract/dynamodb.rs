@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
-    error::ProvideErrorMetadata,
     operation::transact_write_items::TransactWriteItemsError,
     types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TimeToLiveSpecification, TransactWriteItem},
 };

@@ -6,6 +6,7 @@
 mod body;
 mod call;
 mod change;
+mod found;
 mod precondition;
 mod problem;
 mod query;

@@ -15,7 +15,7 @@ use http::{HeaderValue, StatusCode, header};
 use lambda_http::request::RequestContext;
 use serde::Serialize;
 use wharfinger_decisions::text::Invalid;
-use wharfinger_store::table::StoreError;
+use wharfinger_store::{table::StoreError, unreadable::Unreadable};
 
 /// Kinds of problems. Each has one row in [`Kind::row`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     InUse,
     Taken,
     Contended,
+    Unreadable,
     PreconditionFailed,
     TooLarge,
     UnsupportedMediaType,
@@ -57,6 +58,7 @@ impl Kind {
             Self::InUse => (StatusCode::CONFLICT, "in-use", "Something else depends on it"),
             Self::Taken => (StatusCode::CONFLICT, "taken", "Something else has it already"),
             Self::Contended => (StatusCode::CONFLICT, "contended", "Others are changing it"),
+            Self::Unreadable => (StatusCode::CONFLICT, "unreadable-record", "Its record can't be read"),
             Self::PreconditionFailed => {
                 (StatusCode::PRECONDITION_FAILED, "precondition-failed", "It is not as the request requires")
             }
@@ -126,11 +128,27 @@ impl Problem {
         Self::new(Kind::NotFound, format!("{what} does not exist"))
     }
 
+    /// The name in the path at `part`, such as `server`, is not allowed.
+    pub(crate) fn invalid_name(part: &str, invalid: &Invalid) -> Refused {
+        Self::new(Kind::InvalidName, format!("the {part} in the path: {invalid}"))
+    }
+
     /// `what` is on its way out.
     pub(crate) fn deleting(what: &str) -> Refused {
         Self::new(
             Kind::Deleting,
             format!("{what} is being deleted: wait until a GET answers 404, then send the request again"),
+        )
+    }
+
+    /// The record of `what` can't be read, so that nothing can be decided by it.
+    pub(crate) fn unreadable(what: &str, unreadable: &Unreadable) -> Refused {
+        Self::new(
+            Kind::Unreadable,
+            format!(
+                "the record of {what} can't be read by this version ({}): replace it with a PUT, remove it with a DELETE, or deploy the version that wrote it",
+                unreadable.reason
+            ),
         )
     }
 
@@ -182,6 +200,7 @@ impl From<StoreError> for Refused {
                 Kind::Unavailable,
                 "the table did not answer in time: send the request again, it may or may not have been done",
             ),
+            StoreError::Unreadable(unreadable) => return Problem::unreadable(unreadable.name(), unreadable),
             _ => (Kind::Internal, "the request could not be carried out: the function's log has the cause"),
         };
         let mut problem = Problem::new(kind, detail);
@@ -243,7 +262,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [Kind; 18] = [
+    const ALL: [Kind; 19] = [
         Kind::MalformedJson,
         Kind::InvalidName,
         Kind::InvalidQuery,
@@ -255,6 +274,7 @@ mod tests {
         Kind::InUse,
         Kind::Taken,
         Kind::Contended,
+        Kind::Unreadable,
         Kind::PreconditionFailed,
         Kind::TooLarge,
         Kind::UnsupportedMediaType,

@@ -17,13 +17,14 @@ use wharfinger_decisions::{
     idle::{self, Action, Decision, Signs, SiteSign, Traffic},
     ids::FileSystemId,
     names::ServerName,
-    server::{Asker, Power, ServerIntent, ServerPhase, WantedPower},
+    server::{Asker, Power, ServerPhase, WantedPower},
     wake::ServerWake,
 };
-use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
+use wharfinger_runtime::{Environment, Moment, logs, metrics, sdk_config};
 use wharfinger_store::{
     servers::{self, ServerItem, ServerRecord},
     table::{StoreError, Table},
+    unreadable::{Unreadable, readable},
 };
 
 /// Clients, built once.
@@ -85,8 +86,9 @@ impl App {
         if let Err(error) = &sites {
             tracing::error!(error, "the sites could not be looked at");
         }
-        for (name, item) in self.table.all::<ServerItem>(servers::PARTITION).await.context("list the servers")? {
-            let server = ServerName::parse(name).context("read a server's name")?;
+        let servers = self.table.all::<ServerItem>(servers::PARTITION).await.context("list the servers")?;
+        for (name, item) in readable(servers, |item| leave_alone(item, moment.present())) {
+            let server = ServerName::from_stored(name);
             if let Err(error) = self.one(&server, &item, &sites, moment.present()).await {
                 tracing::error!(%server, error = format!("{error:#}"), "the server could not be looked at");
             }
@@ -138,8 +140,7 @@ impl App {
             reason: decision.reason.clone(),
             at: decision.at,
         };
-        let intent = ServerIntent { power, ..record.intent.clone() };
-        match self.table.replace_intent(&servers::key(server), &intent, record.version, decision.at).await {
+        match self.table.want_power(server, &power, record.version, decision.at).await {
             Ok(_) => self.wake(server).await,
             Err(StoreError::Conflict) => {
                 tracing::info!(%server, "it was changed meanwhile: it is not stopped");
@@ -153,6 +154,12 @@ impl App {
         let wake = ServerWake { server: server.clone() };
         self.servers.send(&wake, Duration::ZERO).await.with_context(|| format!("wake server {server}"))
     }
+}
+
+/// Tells of an item that can't be read, which is left as it is.
+fn leave_alone(item: &Unreadable, now: Timestamp) {
+    tracing::error!(%item, "a record can't be read and is left alone");
+    metrics::trouble(metrics::Trouble::UnreadableRecord, &item.to_string(), now);
 }
 
 fn of_file_system(sites: &[SiteActivity], file_system: &FileSystemId) -> Vec<SiteSign> {

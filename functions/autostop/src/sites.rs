@@ -7,7 +7,9 @@ use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_aws::sqs::Queue;
 use wharfinger_decisions::{ids::FileSystemId, names::SiteName, site::SiteSpec, wake::SiteTick};
-use wharfinger_store::{sites, sites::SiteRecord, table::Table, windows::WindowRecord};
+use wharfinger_store::{sites, sites::SiteRecord, table::Table, unreadable::readable, windows::WindowRecord};
+
+use crate::leave_alone;
 
 /// How late an armed tick may be before it is taken as lost: queues deliver late now and then.
 const TICK_GRACE: SignedDuration = SignedDuration::from_secs(30);
@@ -33,10 +35,11 @@ pub struct SiteActivity {
 /// # Errors
 /// When the table or the queue fails.
 pub async fn sweep(table: &Table, ticks: &Queue, now: Timestamp) -> anyhow::Result<Vec<SiteActivity>> {
-    let sites: Vec<(String, SiteRecord)> = table.all(sites::PARTITION).await.context("list the sites")?;
+    let sites = table.all::<SiteRecord>(sites::PARTITION).await.context("list the sites")?;
+    let sites = readable(sites, |item| leave_alone(item, now));
     let mut activity = Vec::with_capacity(sites.len());
     for (name, record) in sites.into_iter().filter(|(_, record)| !record.deleting) {
-        let site = SiteName::parse(name).context("read a site's name")?;
+        let site = SiteName::from_stored(name);
         let window = table.window(&site).await.with_context(|| format!("read the window of {site}"))?;
         if needs_tick(&window, now) {
             tracing::info!(%site, rollout = window.rollout, "waking the site");

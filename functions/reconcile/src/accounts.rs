@@ -16,13 +16,14 @@ use wharfinger_store::{
     servers::ServerRecord,
     sites::{self, SiteRecord},
     table::StoreError,
+    unreadable::{Unreadable, readable},
     users::{self, UserRecord},
 };
 
 use crate::{
     app::App,
     sight::{SERVER_TAG, tags},
-    trouble::Trouble,
+    trouble::{self, Trouble},
 };
 
 /// How long an account is taken to be as it was seen.
@@ -83,7 +84,8 @@ pub(crate) async fn sync(
     moment: Moment,
 ) -> Result<Report, StoreError> {
     let wanted = app.table.all::<UserRecord>(&users::partition(server)).await?;
-    let sites = app.table.all::<SiteRecord>(sites::PARTITION).await?;
+    let leave_alone = |item: &Unreadable| trouble::leave_alone(item, moment.present());
+    let sites = readable(app.table.all::<SiteRecord>(sites::PARTITION).await?, leave_alone);
     let sites = sites.into_iter().filter(|(_, site)| !site.deleting).collect();
     let mut report = Report::default();
     let mut listed = match app.transfer.users(server_id).await {
@@ -96,12 +98,20 @@ pub(crate) async fn sync(
     };
     let accounts = Accounts { app, server, record, server_id, sites, moment };
     for (name, user) in wanted {
+        // Also what can't be read is somebody's: its account is no stranger's.
         let keys = listed.remove(&name);
+        let user = match user {
+            Ok(user) => user,
+            Err(unreadable) => {
+                leave_alone(&unreadable);
+                continue;
+            }
+        };
         if moment.elapsed() >= TIME_FOR_USERS {
             report.left_over = true;
             continue;
         }
-        let Ok(name) = UserName::parse(name) else { continue };
+        let name = UserName::from_stored(name);
         if user.deleting {
             accounts.remove(&name, &user, &mut report).await?;
         } else if accounts.needs_a_look(&user, keys, accounts.moment.present()) {

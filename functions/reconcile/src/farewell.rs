@@ -3,7 +3,7 @@
 
 use wharfinger_decisions::names::{ServerName, UserName};
 use wharfinger_store::{
-    servers::{self, ServerRecord},
+    servers::ServerRecord,
     table::StoreError,
     users::{self, UserRecord},
 };
@@ -14,11 +14,13 @@ use crate::{app::App, pace::Outcome, trouble::Trouble};
 pub(crate) async fn say(app: &App, server: &ServerName, record: &ServerRecord) -> Result<Outcome, Trouble> {
     app.secrets.delete(&app.host_key_name(server)).await?;
     for (name, user) in app.table.all::<UserRecord>(&users::partition(server)).await? {
-        if let Ok(name) = UserName::parse(name) {
-            forgotten(app.table.forget(&users::key(server, &name), user.version).await)?;
-        }
+        let key = users::key(server, &UserName::from_stored(name));
+        forgotten(match user {
+            Ok(user) => app.table.forget(&key, user.version).await,
+            Err(unreadable) => app.table.forget_unreadable(&unreadable).await,
+        })?;
     }
-    forgotten(app.table.forget(&servers::key(server), record.version).await)?;
+    forgotten(app.table.forget_server(server, record).await)?;
     tracing::info!(%server, "the server is deleted");
     Ok(Outcome::Done)
 }

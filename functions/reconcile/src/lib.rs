@@ -93,8 +93,7 @@ async fn wake(app: &App, body: &str, owner: &str, moment: Moment) -> anyhow::Res
 
 /// What this message is about may have come after the other one's look: somebody must look again.
 async fn wake_after_others(app: &App, server: &ServerName) -> anyhow::Result<()> {
-    let record: Option<ServerRecord> = app.table.record(&servers::key(server)).await?;
-    if record.is_some() {
+    if app.table.read::<ServerRecord>(&servers::key(server)).await?.is_some() {
         app.queue.send(&ServerWake { server: server.clone() }, AFTER_OTHERS).await?;
     }
     Ok(())

@@ -19,7 +19,7 @@ use crate::{
     pace::Outcome,
     sight::{self, Sight},
     steps::{self, Done},
-    trouble::Trouble,
+    trouble::{self, Trouble},
 };
 
 /// More than the longest run of steps between two waits.
@@ -51,8 +51,14 @@ enum End {
 /// Looks after `server` once.
 pub(crate) async fn run(app: &App, server: &ServerName, moment: Moment) -> anyhow::Result<Outcome> {
     let key = servers::key(server);
-    let Some(record) = app.table.record(&key).await? else { return Ok(Outcome::Done) };
-    let record: ServerRecord = record;
+    let record: ServerRecord = match app.table.read(&key).await? {
+        None => return Ok(Outcome::Done),
+        Some(Ok(record)) => record,
+        Some(Err(unreadable)) => {
+            trouble::leave_alone(&unreadable, moment.present());
+            return Ok(Outcome::Done);
+        }
+    };
     let mut status = record.status.clone();
     let Reached { seen: Seen { sight, rules }, end } = proceed(app, server, &record, &mut status, moment).await?;
     if let End::Plan(Plan { step: Step::Forget, .. }) = end {

@@ -6,12 +6,9 @@ use wharfinger_decisions::{
     idle::Action,
     names::ServerName,
     power::Step,
-    server::{Asker, Power, ServerIntent, WantedPower},
+    server::{Asker, Power, WantedPower},
 };
-use wharfinger_store::{
-    servers::{self, ServerRecord},
-    table::StoreError,
-};
+use wharfinger_store::{servers::ServerRecord, table::StoreError};
 
 use crate::{
     app::App,
@@ -98,8 +95,7 @@ async fn stop_if_idle(
     }
     let reason = format!("it was to be stopped, but stays online: {}", decision.reason);
     let power = WantedPower { power: Power::Online, by: Asker::Autostop, reason: reason.clone(), at: now };
-    let intent = ServerIntent { power, ..record.intent.clone() };
-    match app.table.replace_intent(&servers::key(server), &intent, record.version, now).await {
+    match app.table.want_power(server, &power, record.version, now).await {
         // A conflict: a person was faster, and the next look reads what they want.
         Ok(_) | Err(StoreError::Conflict) => {}
         Err(error) => return Err(error.into()),

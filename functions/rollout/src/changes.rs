@@ -12,9 +12,11 @@ use wharfinger_decisions::{
     wake::SiteTick,
     window::{Decision, decide},
 };
+use wharfinger_runtime::metrics;
 use wharfinger_store::{
     sites::{self, SiteRecord},
     table::{StoreError, Table},
+    unreadable::Unreadable,
     windows::WindowRecord,
 };
 
@@ -36,7 +38,7 @@ struct Share {
 /// Takes in the uploads of `batch`, and adds to `awake` the sites whose deployments came further. Messages that could
 /// not be taken in are marked as failed.
 pub async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<SiteName, Vec<MessageId>>, now: Timestamp) {
-    let sites = match read_sites(&app.table).await {
+    let sites = match read_sites(&app.table, now).await {
         Ok(sites) => sites,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the sites can't be read; the batch comes again");
@@ -60,10 +62,25 @@ pub async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<SiteName,
     }
 }
 
-async fn read_sites(table: &Table) -> anyhow::Result<Vec<(SiteName, SiteSpec)>> {
-    let records: Vec<(String, SiteRecord)> = table.all(sites::PARTITION).await.context("list the sites")?;
-    let there = records.into_iter().filter(|(_, record)| !record.deleting);
-    there.map(|(name, record)| Ok((SiteName::parse(name)?, record.intent))).collect()
+/// The sites. One whose record can't be read gathers its changes as far as its directory is known; they wait in its
+/// window until the record can be read.
+async fn read_sites(table: &Table, now: Timestamp) -> anyhow::Result<Vec<(SiteName, SiteSpec)>> {
+    let records = table.all::<SiteRecord>(sites::PARTITION).await.context("list the sites")?;
+    let records = records.into_iter().map(|(name, read)| {
+        let record = read.unwrap_or_else(|unreadable| {
+            leave_alone(&unreadable, now);
+            unreadable.remains()
+        });
+        (SiteName::from_stored(name), record)
+    });
+    let there = records.filter(|(_, record)| !record.deleting && !record.intent.directory.as_str().is_empty());
+    Ok(there.map(|(name, record)| (name, record.intent)).collect())
+}
+
+/// Tells of an item that can't be read, which is left as it is.
+pub(crate) fn leave_alone(item: &Unreadable, now: Timestamp) {
+    tracing::error!(%item, "a record can't be read and is left alone");
+    metrics::trouble(metrics::Trouble::UnreadableRecord, &item.to_string(), now);
 }
 
 /// Notes when each server was last heard of.

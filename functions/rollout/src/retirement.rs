@@ -10,7 +10,7 @@ use wharfinger_decisions::{
     rollout::{Rollout, State},
     site::SiteSpec,
 };
-use wharfinger_store::page::PageRequest;
+use wharfinger_store::{page::PageRequest, table::StoreError};
 
 use crate::App;
 
@@ -28,7 +28,9 @@ async fn try_retire(app: &App, spec: &SiteSpec, rollout: &Rollout) -> anyhow::Re
     let arn = rollout.task_definition.after.as_deref().context("a rollout without a revision")?;
     let (family, _) = family_and_revision(arn).context("an ARN without family and revision")?;
     let page = app.table.rollouts(&rollout.site, &PageRequest::first(200)).await?;
-    let history: Vec<Rollout> = page.items.into_iter().map(|(_, rollout)| rollout).collect();
+    // What a rollout that can't be read would go back to is not known, so nothing is retired.
+    let history: Result<Vec<Rollout>, _> = page.items.into_iter().map(|(_, rollout)| rollout).collect();
+    let history = history.map_err(StoreError::Unreadable)?;
     let active = app.ecs.revisions(family).await?;
     let keep = usize::try_from(spec.keep_revisions).unwrap_or(usize::MAX);
     let candidates = beyond(&active, &history, keep);

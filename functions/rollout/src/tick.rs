@@ -18,7 +18,7 @@ use wharfinger_store::{
 
 use crate::{
     App, arming,
-    changes::{MOST_TRIES, send_tick},
+    changes::{MOST_TRIES, leave_alone, send_tick},
     steps,
 };
 
@@ -40,9 +40,16 @@ pub enum Outcome {
 /// # Errors
 /// When the table or the queue fails: the message is to come again.
 pub async fn look(app: &App, site: &SiteName, moment: Moment) -> anyhow::Result<()> {
-    let Some(record) = app.table.get::<SiteRecord>(&sites::key(site)).await.context("read the site")? else {
-        tracing::info!(%site, "the site is gone: nothing to look at");
-        return Ok(());
+    let record = match app.table.read::<SiteRecord>(&sites::key(site)).await.context("read the site")? {
+        Some(Ok(record)) => record,
+        Some(Err(unreadable)) => {
+            leave_alone(&unreadable, moment.now);
+            return Ok(());
+        }
+        None => {
+            tracing::info!(%site, "the site is gone: nothing to look at");
+            return Ok(());
+        }
     };
     if record.deleting {
         tracing::info!(%site, "the site is on its way out: nothing is rolled out");

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cidr::Cidr,
+    condition::Condition,
     duration::HumanDuration,
     ids::{AllocationId, FileSystemId, RoleArn, SecurityGroupId, SubnetId, VpcId},
     text::Invalid,
@@ -105,10 +106,12 @@ impl ServerSpec {
                 Invalid(format!("the {what} of a server can't be changed: delete the server and make it anew")),
             ))
         };
-        if self.file_system_id != from.file_system_id {
+        // What can't be read of an earlier version's record is empty.
+        let differs = |one: &str, other: &str| !other.is_empty() && one != other;
+        if differs(self.file_system_id.as_str(), from.file_system_id.as_str()) {
             return fixed("/file_system_id", "file system");
         }
-        if self.network.vpc_id != from.network.vpc_id {
+        if differs(self.network.vpc_id.as_str(), from.network.vpc_id.as_str()) {
             return fixed("/network/vpc_id", "VPC");
         }
         Ok(())
@@ -216,6 +219,9 @@ pub struct ServerStatus {
     /// When `reconcile` last looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
+    /// What holds of it and somebody should know.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
 }
 
 /// Where clients connect.

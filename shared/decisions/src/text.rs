@@ -1,6 +1,7 @@
-//! Strings that carry a proof: each can only be made by its `parse`, so that whoever holds one need not check again.
+//! Strings that carry a proof: each is made by its `parse`, so that whoever holds one need not check again, or was when
+//! an earlier version kept it.
 
-/// Makes a string type whose only way in is `$parse`, a function from `String` to `Result<String, Invalid>`.
+/// Makes a string type whose way in is `$parse`, a function from `String` to `Result<String, Invalid>`.
 macro_rules! parsed_string {
     ($(#[$doc:meta])* $name:ident, $parse:expr) => {
         $(#[$doc])*
@@ -15,6 +16,11 @@ macro_rules! parsed_string {
             /// A sentence that says what is allowed.
             pub fn parse(text: impl Into<String>) -> Result<Self, crate::text::Invalid> {
                 ($parse)(text.into()).map(Self)
+            }
+
+            /// What an earlier version accepted and kept: today's rules are not run on it. For the table's readers alone.
+            pub fn from_stored(text: impl Into<String>) -> Self {
+                Self(text.into())
             }
 
             /// The text.

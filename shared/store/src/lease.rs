@@ -68,7 +68,7 @@ impl Table {
             Err(StoreError::Conflict) => return Ok(None),
             Err(error) => return Err(error),
         }
-        let kept: Option<Kept> = self.get(key).await?;
+        let kept = self.read::<Kept>(key).await?.and_then(Result::ok);
         let armed = kept.map(|kept| kept.armed).unwrap_or_default();
         Ok(Some(Lease { key: key.clone(), owner: owner.to_owned(), armed }))
     }

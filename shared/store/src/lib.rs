@@ -2,6 +2,7 @@
 //! them. One DynamoDB table; each kind of thing has its module, its partition and its rules for who may write what.
 
 pub mod activity;
+pub mod chance;
 pub mod lease;
 pub mod page;
 pub mod record;
@@ -9,7 +10,10 @@ pub mod rollouts;
 pub mod servers;
 pub mod signs;
 pub mod sites;
+pub mod stored;
 pub mod table;
 mod transaction;
+pub mod unique;
+pub mod unreadable;
 pub mod users;
 pub mod windows;

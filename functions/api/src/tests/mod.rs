@@ -1,8 +1,11 @@
 //! The handlers, over an embedded DynamoDB.
 
 mod changes;
+mod records;
 mod refusals;
+mod rollback;
 mod sites;
+mod unique;
 
 use serde_json::{Value, json};
 

@@ -45,11 +45,12 @@ async fn what_is_wrong_in_itself_is_refused_without_an_aws_call() {
 async fn bad_names_queries_headers_and_paths_are_refused_without_an_aws_call() {
     let stage = Stage::new();
     for (line, status, problem) in [
-        ("GET /v1/servers/Main", 400, "invalid-name"),
-        ("GET /v1/servers/a%2Fb", 400, "invalid-name"),
+        ("PUT /v1/servers/Main", 400, "invalid-name"),
+        ("PUT /v1/servers/a%2Fb", 400, "invalid-name"),
         ("GET /v1/servers/%ff", 400, "invalid-name"),
-        ("DELETE /v1/servers/main/users/ab", 400, "invalid-name"),
-        ("GET /v1/sites/my_site", 400, "invalid-name"),
+        ("GET /v1/servers/a%0Ab", 400, "invalid-name"),
+        ("PUT /v1/servers/main/users/ab", 400, "invalid-name"),
+        ("PUT /v1/sites/my_site", 400, "invalid-name"),
         ("GET /v1/servers?limit=0", 400, "invalid-query"),
         ("GET /v1/sites?after=%21", 400, "invalid-query"),
         ("GET /v1/servers/main?dry_run=true", 400, "invalid-query"),

@@ -3,6 +3,8 @@
 
 pub mod activity;
 pub mod chance;
+#[cfg(test)]
+mod fixtures;
 pub mod lease;
 pub mod page;
 pub mod record;

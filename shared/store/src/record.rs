@@ -246,11 +246,11 @@ impl Table {
 
 /// A new record's item.
 #[derive(Serialize)]
-struct WrittenRecord<'a, R> {
+pub(crate) struct WrittenRecord<'a, R> {
     #[serde(flatten)]
-    record: &'a R,
-    format: u64,
-    written_by: &'a str,
+    pub(crate) record: &'a R,
+    pub(crate) format: u64,
+    pub(crate) written_by: &'a str,
 }
 
 /// Who wrote an item last.

@@ -41,9 +41,9 @@ async fn of_two_sites_at_once_one_gets_the_directory_and_the_place_in_the_contai
     for field in ["/mount_path", "/directory"] {
         let stage = Stage::new();
         stage.meet("TransactWriteItems", 2);
-        let second = with(site(), field, json!("/second"));
+        let (first, second) = (site(), with(site(), field, json!("/second")));
         let (one, other) =
-            tokio::join!(stage.ask("PUT /v1/sites/one", &site()), stage.ask("PUT /v1/sites/two", &second));
+            tokio::join!(stage.ask("PUT /v1/sites/one", &first), stage.ask("PUT /v1/sites/two", &second));
         assert_eq!(statuses(&[&one, &other]), [201, 409], "{field} alone differs");
     }
 }

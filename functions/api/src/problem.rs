@@ -14,7 +14,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use lambda_http::request::RequestContext;
 use serde::Serialize;
-use wharfinger_decisions::text::Invalid;
+use wharfinger_decisions::text::{Invalid, Misfit};
 use wharfinger_store::{table::StoreError, unreadable::Unreadable};
 
 /// Kinds of problems. Each has one row in [`Kind::row`].
@@ -91,6 +91,7 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     pub(crate) field: Option<String>,
     pub(crate) allowed: Vec<String>,
+    errors: Vec<Misfit>,
     cause: Option<StoreError>,
 }
 
@@ -100,7 +101,14 @@ pub(crate) type Refused = Box<Problem>;
 impl Problem {
     /// A problem of `kind`; `detail` says what to do.
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Refused {
-        Box::new(Self { kind, detail: detail.into(), field: None, allowed: Vec::new(), cause: None })
+        Box::new(Self {
+            kind,
+            detail: detail.into(),
+            field: None,
+            allowed: Vec::new(),
+            errors: Vec::new(),
+            cause: None,
+        })
     }
 
     /// A value that is not allowed at the JSON pointer `field`.
@@ -162,6 +170,11 @@ impl Problem {
             instance,
             field: self.field.as_deref(),
             allowed: &self.allowed,
+            errors: self
+                .errors
+                .iter()
+                .map(|misfit| ListedError { field: misfit.field, detail: misfit.invalid.to_string() })
+                .collect(),
             request_id,
         };
         serde_json::to_vec(&body).expect("strings and numbers are JSON")
@@ -180,13 +193,26 @@ struct Body<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     allowed: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<ListedError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
 }
 
-impl From<(&'static str, Invalid)> for Refused {
-    fn from((field, invalid): (&'static str, Invalid)) -> Self {
-        Problem::field(field, invalid)
+/// One of several things that are wrong with a body.
+#[derive(Serialize)]
+struct ListedError {
+    field: &'static str,
+    detail: String,
+}
+
+impl From<Vec<Misfit>> for Refused {
+    /// The first is the problem; where there are more, all are listed.
+    fn from(misfits: Vec<Misfit>) -> Self {
+        let first = misfits.first().expect("a refusal has a reason");
+        let mut problem = Problem::field(first.field, &first.invalid);
+        problem.errors = if misfits.len() > 1 { misfits } else { Vec::new() };
+        problem
     }
 }
 

@@ -70,6 +70,29 @@ impl Invalid {
     }
 }
 
+/// A field that is well formed and does not go with the rest, or with what is there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {invalid}")]
+pub struct Misfit {
+    /// The JSON pointer of the field.
+    pub field: &'static str,
+    /// What is allowed.
+    pub invalid: Invalid,
+}
+
+impl Misfit {
+    /// The field `field` does not do, for the reason that `sentence` gives.
+    pub(crate) fn new(field: &'static str, sentence: impl Into<String>) -> Self {
+        Self { field, invalid: Invalid(sentence.into()) }
+    }
+}
+
+/// Nothing wrong, or all that is, in the order of the fields.
+pub(crate) fn all_fit(misfits: impl IntoIterator<Item = Option<Misfit>>) -> Result<(), Vec<Misfit>> {
+    let misfits: Vec<Misfit> = misfits.into_iter().flatten().collect();
+    if misfits.is_empty() { Ok(()) } else { Err(misfits) }
+}
+
 /// `text` in quotation marks, if it is short and plain enough for a message. What is longer is not repeated: it may be
 /// a private key that was pasted in the wrong place.
 pub(crate) fn quoted(text: &str) -> String {

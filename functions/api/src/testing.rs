@@ -132,7 +132,7 @@ fn run<I: DeserializeOwned, O: Serialize>(
 
 /// The API and what stands behind it.
 pub(crate) struct Stage {
-    router: Router,
+    pub(crate) router: Router,
     cloud: Cloud,
     pub(crate) table: Table,
 }
@@ -201,6 +201,7 @@ impl Stage {
     }
 
     /// Sends a request.
+    #[expect(clippy::disallowed_methods, reason = "the tests' requests are sent now")]
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let now = Timestamp::now();
         let moment = Moment::new(now, now);

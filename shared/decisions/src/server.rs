@@ -8,6 +8,7 @@ use crate::{
     condition::Condition,
     duration::HumanDuration,
     ids::{AllocationId, FileSystemId, RoleArn, SecurityGroupId, SubnetId, VpcId},
+    power::History,
     text::{Misfit, all_fit},
 };
 
@@ -213,6 +214,12 @@ pub struct ServerStatus {
     /// What holds of it and somebody should know.
     #[serde(default)]
     pub conditions: Vec<Condition>,
+    /// What became of its subnets and Elastic IPs.
+    #[serde(default)]
+    pub history: History,
+    /// When AWS was last searched for further servers with our tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub searched_at: Option<Timestamp>,
 }
 
 /// Where clients connect.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    account::Applied,
     condition::Condition,
     directory::Directory,
     key::PublicKey,
@@ -122,4 +123,7 @@ pub struct UserStatus {
     /// What holds of it and somebody should know.
     #[serde(default)]
     pub conditions: Vec<Condition>,
+    /// What the account was given last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Applied>,
 }

@@ -8,7 +8,7 @@ use crate::{
     record::{Record, Seen},
     table::{Guard, Key, StoreError, Table},
     unique::Claim,
-    windows::{self, WindowRecord},
+    windows::WindowRecord,
 };
 
 /// The partition of all sites.
@@ -102,15 +102,10 @@ impl Table {
             Seen::Version(version) => Guard::that("version = :seen").value(":seen", version)?,
             Seen::Unreadable(unreadable) => unreadable.unchanged(),
         };
-        let idle = "attribute_not_exists(#rollout) OR attribute_type(#rollout, :null)";
-        let idle = Guard::that(format!("attribute_not_exists(pk) OR (version = :seen AND ({idle}))"))
-            .name("#rollout", "rollout")
-            .value(":seen", window.version)?
-            .value(":null", "NULL")?;
         let key = key(site);
         let mut writes = self.freeing(&key, had)?;
         writes.push(self.delete_in_transaction(&key, links.unchanged(&as_seen)?));
-        writes.push(self.delete_in_transaction(&windows::key(site), idle));
+        writes.extend(self.forget_window(site, window)?);
         self.transact("forget a site", writes).await
     }
 }

@@ -21,6 +21,9 @@ use crate::{
     query::Query,
 };
 
+/// The longest name that is looked up, in bytes: more than any version took.
+const LONGEST_NAME: usize = 255;
+
 /// A request as the handlers see it.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -67,19 +70,43 @@ impl FromRequest<App> for Call {
 }
 
 impl Call {
-    /// `{server}` of the path.
+    /// `{server}` of the path, for a request that may make it.
     pub(crate) fn server(&self) -> Result<ServerName, Refused> {
         self.name("server", ServerName::parse)
     }
 
-    /// `{user}` of the path.
+    /// `{user}` of the path, for a request that may make it.
     pub(crate) fn user(&self) -> Result<UserName, Refused> {
         self.name("user", UserName::parse)
     }
 
-    /// `{site}` of the path.
+    /// `{site}` of the path, for a request that may make it.
     pub(crate) fn site(&self) -> Result<SiteName, Refused> {
         self.name("site", SiteName::parse)
+    }
+
+    /// `{server}` of the path, for a request about one that exists.
+    pub(crate) fn known_server(&self) -> Result<ServerName, Refused> {
+        self.known("server").map(ServerName::from_stored)
+    }
+
+    /// `{user}` of the path, for a request about one that exists.
+    pub(crate) fn known_user(&self) -> Result<UserName, Refused> {
+        self.known("user").map(UserName::from_stored)
+    }
+
+    /// `{site}` of the path, for a request about one that exists.
+    pub(crate) fn known_site(&self) -> Result<SiteName, Refused> {
+        self.known("site").map(SiteName::from_stored)
+    }
+
+    /// A name that is not allowed today may have been when its thing was made: it must be shown and removed.
+    fn known(&self, part: &str) -> Result<&str, Refused> {
+        let text = self.part(part);
+        if !text.is_empty() && text.len() <= LONGEST_NAME && !text.chars().any(char::is_control) {
+            return Ok(text);
+        }
+        Err(Problem::new(Kind::InvalidName, format!("the {part} in the path is no name")))
     }
 
     /// The part of the path that `part` names, as it was given.
@@ -89,8 +116,7 @@ impl Call {
     }
 
     fn name<T>(&self, part: &str, parse: fn(String) -> Result<T, Invalid>) -> Result<T, Refused> {
-        parse(self.part(part).to_owned())
-            .map_err(|invalid| Problem::new(Kind::InvalidName, format!("the {part} in the path: {invalid}")))
+        parse(self.part(part).to_owned()).map_err(|invalid| Problem::invalid_name(part, &invalid))
     }
 
     /// The query, in which only the parameters `allowed` may stand.

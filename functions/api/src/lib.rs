@@ -6,6 +6,7 @@
 mod body;
 mod call;
 mod change;
+mod found;
 pub mod gateway;
 mod precondition;
 mod problem;

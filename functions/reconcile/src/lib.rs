@@ -119,8 +119,14 @@ async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment:
 }
 
 async fn visit(app: &App, server: &ServerName, moment: Moment) -> anyhow::Result<Outcome> {
-    let record: Option<ServerRecord> = app.table.record(&servers::key(server)).await?;
-    let Some(record) = record else { return Ok(Outcome::Done) };
+    let record: ServerRecord = match app.table.read(&servers::key(server)).await? {
+        None => return Ok(Outcome::Done),
+        Some(Ok(record)) => record,
+        Some(Err(unreadable)) => {
+            error::leave_alone(&unreadable, moment.present());
+            return Ok(Outcome::Done);
+        }
+    };
     let visit = Visit::new(app, server, &record, moment);
     Box::pin(visit.run()).await.with_context(|| format!("look after server {server}"))
 }

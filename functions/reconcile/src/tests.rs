@@ -139,6 +139,31 @@ async fn a_table_that_lost_its_users_deletes_no_account_and_says_how_many_there_
 }
 
 #[tokio::test]
+async fn a_record_that_can_not_be_read_keeps_its_account_and_holds_up_nobody() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 1);
+    cloud.put("USERS#main", "user-0", &json!({ "intent": "of another version", "version": 1 }));
+    cloud.put("SITES", "odd", &json!({ "intent": 5 }));
+
+    deliver(&app, "one", invocation(now())).await;
+    assert_eq!(cloud.calls("DeleteUser"), 0, "the account is no stranger's");
+
+    cloud.put("USERS#main", "alice", &deleted_user());
+    deliver(&app, "two", invocation(now())).await;
+    assert_eq!(cloud.calls("DeleteUser"), 1, "the deleted user goes");
+}
+
+#[tokio::test]
+async fn a_server_that_can_not_be_read_is_left_alone() {
+    let (cloud, app) = cloud_with(&testing::record());
+    cloud.put(servers::PARTITION, "main", &json!({ "intent": "of another version", "version": 1 }));
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!((cloud.calls("DescribeServer"), cloud.messages()), (0, 0));
+}
+
+#[tokio::test]
 async fn a_few_accounts_without_a_record_are_deleted() {
     let (cloud, app) = cloud_with(&testing::record());
     accounts_without_record(&cloud, 3);

@@ -2,8 +2,11 @@
 
 mod changes;
 mod gateway;
+mod records;
 mod refusals;
+mod rollback;
 mod sites;
+mod unique;
 
 use serde_json::{Value, json};
 

@@ -9,6 +9,7 @@ use wharfinger_decisions::{
 use wharfinger_test_cloud::{Cloud, TABLE};
 
 use super::*;
+use crate::record::Seen;
 use crate::seen::{HORIZON, MOST_INLINE, MOST_SEEN};
 
 fn at(seconds: i64) -> Timestamp {
@@ -229,7 +230,8 @@ async fn a_forgotten_site_leaves_no_window_at_either_place() {
     cloud.put(&json!({"pk": {"S": "SITES"}, "sk": {"S": "blog"}, "version": {"N": "1"}}));
     absorb(&table, &site, 0..1, at(0)).await;
     let record = table.window(&site).await.unwrap();
-    table.forget_site(&site, 1, &record).await.unwrap();
+    let links = table.links(&site).await.unwrap();
+    table.forget_site(&site, Seen::Version(1), &[], links, &record).await.unwrap();
     assert!(cloud.item("WINDOW#blog", "current").is_none() && cloud.item("WINDOWS", "blog").is_none());
 }
 

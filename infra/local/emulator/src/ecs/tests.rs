@@ -31,7 +31,7 @@ impl Fixture {
         let ec2 = Ec2::new(context.clone(), None).unwrap();
         let efs = Efs::new(context.clone(), None, Arc::clone(&ec2)).unwrap();
         let ecs = Ecs::new(context, None, Arc::clone(&efs)).unwrap();
-        plant(&efs, &ecs).await.unwrap();
+        plant(&ec2, &efs, &ecs).await.unwrap();
         let shutdown = CancellationToken::new();
         ecs.start(None, shutdown.clone());
         let fixture = Self { ecs, efs, events, directory, shutdown };
@@ -97,9 +97,13 @@ impl Fixture {
 }
 
 /// A file system, and a service `web` that mounts nothing yet.
-async fn plant(efs: &Efs, ecs: &Ecs) -> Result<(), AwsError> {
+async fn plant(ec2: &Ec2, efs: &Efs, ecs: &Ecs) -> Result<(), AwsError> {
+    ec2.add_vpc("vpc-1", "10.0.0.0/16", "main");
+    ec2.add_subnet("subnet-a", "vpc-1", "us-east-1a", "10.0.0.0/20");
+    ec2.add_security_group("sg-1", "vpc-1", "efs", "NFS between the members of this group");
     efs.add_file_system(FILE_SYSTEM, &json!({"CreationToken": "local"})).unwrap();
     efs.make_directory(FILE_SYSTEM, "/sites/blog").unwrap();
+    efs.add_mount_target("fsmt-1", FILE_SYSTEM, "subnet-a", &["sg-1".to_owned()])?;
     ecs.call("CreateCluster", json!({"clusterName": "local"})).await?;
     let container = json!({
         "name": "web", "image": "httpd:2.4", "essential": true,

@@ -11,9 +11,12 @@ mod table;
 
 use std::{path::PathBuf, time::Instant};
 
+use serde_json::Value;
+use wharfinger_region::{template::document, wiring::Mapping};
+
 use self::{
     count::Count,
-    month::{Counted, Line},
+    month::{Counted, Line, POLLERS},
     scene::Scene,
 };
 
@@ -43,9 +46,9 @@ pub async fn tell(program: PathBuf) -> anyhow::Result<()> {
     eprintln!("Counting on a region of its own; this takes a minute or two.");
     let scene = Scene::open(program).await?;
     let counts = count(&scene).await;
-    let counted = counts.as_ref().ok().map(|counts| sum_up(&scene, counts));
+    let counted = counts.as_ref().ok().map(|counts| sum_up(&scene, counts)).transpose();
     scene.close().await;
-    let (counts, counted) = (counts?, counted.expect("what could be counted can be summed up"));
+    let (counts, counted) = (counts?, counted?.expect("what could be counted can be summed up"));
     table::print(&counts, &counted);
     eprintln!("\nCounted in {:.0} s.", started.elapsed().as_secs_f64());
     Ok(())
@@ -65,25 +68,50 @@ async fn count(scene: &Scene) -> anyhow::Result<Counts> {
     Ok(Counts { sweep: [sweep_one, sweep_many], look: [look_one, look_many], single, burst })
 }
 
-fn sum_up(scene: &Scene, counts: &Counts) -> Counted {
+fn sum_up(scene: &Scene, counts: &Counts) -> anyhow::Result<Counted> {
     let line = |[one, many]: &[Count; 2]| Line { with_one: one.usage(), with_many: many.usage(), many: MANY.into() };
     let rollout_looks: u64 = counts.single.invocations.values().sum();
     let plan = scene.region.plan();
-    let mappings: usize = plan.functions.iter().map(|function| function.mappings.len()).sum();
+    let mappings = plan.functions.iter().flat_map(|function| &function.mappings);
+    let pollers = |mapping: &Mapping| if mapping.maximum_concurrency.is_some() { POLLERS.0 } else { POLLERS.1 };
     let days = plan.parameters.get("LogRetentionDays").and_then(|days| days.parse().ok());
-    Counted {
+    Ok(Counted {
         sweep: line(&counts.sweep),
         look: line(&counts.look),
         single: counts.single.usage(),
         burst: counts.burst.usage(),
         burst_files: BURST.into(),
         rollout_look: counts.single.usage().times(1.0 / small(rollout_looks)),
-        polled_queues: small(mappings as u64),
-        alarms: small(TEMPLATE.matches("Type: AWS::CloudWatch::Alarm").count() as u64),
+        pollers: mappings.map(pollers).sum(),
+        alarm_metrics: small(alarm_metrics(TEMPLATE)?),
         log_days: days.unwrap_or(30.0),
-    }
+    })
+}
+
+/// How many metrics the alarms of a template watch. An alarm is billed for each metric that it watches.
+fn alarm_metrics(template: &str) -> anyhow::Result<u64> {
+    let document = document::read(template)?;
+    let resources = document.get("Resources").and_then(Value::as_object).into_iter().flat_map(|all| all.values());
+    let watched = |alarm: &Value| match alarm["Properties"]["Metrics"].as_array() {
+        Some(metrics) => metrics.iter().filter(|metric| metric.get("MetricStat").is_some()).count() as u64,
+        None => 1,
+    };
+    Ok(resources.filter(|resource| resource["Type"] == "AWS::CloudWatch::Alarm").map(watched).sum())
 }
 
 fn small(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_counts_by_the_metrics_that_it_watches() {
+        let template = "Resources:\n  One: { Type: AWS::CloudWatch::Alarm, Properties: { MetricName: a } }\n  \
+                        Two: { Type: AWS::CloudWatch::Alarm, Properties: { Metrics: [{ Expression: 'MAX([a, b])' }, \
+                        { MetricStat: a }, { MetricStat: b }] } }\n  Other: { Type: AWS::SQS::Queue }\n";
+        assert_eq!(alarm_metrics(template).unwrap(), 3);
+    }
 }

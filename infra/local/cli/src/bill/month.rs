@@ -11,10 +11,11 @@ pub const SWEEPS: f64 = DAYS * 24.0 * 12.0;
 /// Looks that `reconcile` takes at a settled server a month: one each ten minutes, at most.
 pub const LOOKS: f64 = DAYS * 24.0 * 6.0;
 
-/// Pollers that Lambda keeps on each queue. "Lambda scales back the processing to five concurrent batches, and can
-/// optimize to as few as 2 [...]. However, this optimization is not available when you enable the maximum concurrency
-/// setting." <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>
-const POLLERS: f64 = 5.0;
+/// Pollers that Lambda keeps on an idle queue whose mapping has a maximum concurrency, and on others. "Lambda scales back
+/// the processing to five concurrent invokes, and can optimize to as few as 2 [...]. However, this optimization is not
+/// available when you enable the maximum concurrency setting."
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>
+pub const POLLERS: (f64, f64) = (5.0, 2.0);
 
 /// How long one poll of an empty queue lasts, in seconds.
 const POLL_SECONDS: f64 = 20.0;
@@ -66,10 +67,10 @@ pub struct Counted {
     pub burst_files: f64,
     /// One invocation of `rollout`, on average.
     pub rollout_look: Usage,
-    /// Queues that Lambda polls.
-    pub polled_queues: f64,
-    /// Alarms in the template.
-    pub alarms: f64,
+    /// Pollers that Lambda keeps on idle queues.
+    pub pollers: f64,
+    /// Metrics that the template's alarms watch.
+    pub alarm_metrics: f64,
     /// How long logs are kept, in days.
     pub log_days: f64,
 }
@@ -78,9 +79,9 @@ impl Counted {
     /// A month in which nobody does anything, and all of `servers` are online with an idle policy.
     #[must_use]
     pub fn idle_month(&self, servers: f64) -> Usage {
-        let polls = self.polled_queues * POLLERS * DAYS * 86_400.0 / POLL_SECONDS;
+        let polls = self.pollers * DAYS * 86_400.0 / POLL_SECONDS;
         let month = Usage::one(Item::QueueRequest, polls)
-            .with(Item::Alarm, self.alarms)
+            .with(Item::Alarm, self.alarm_metrics)
             .with(Item::Secret, servers)
             .with(Item::KeyRequest, SWEEPS * IDLE_FUNCTIONS)
             .plus(&self.sweep.at(servers).times(SWEEPS))
@@ -122,7 +123,7 @@ mod tests {
             look: Line { with_one: reads(10.0), with_many: reads(19.0), many: 10.0 },
             burst: Usage::one(Item::WriteUnit, 50.0),
             burst_files: 500.0,
-            polled_queues: 3.0,
+            pollers: 15.0,
             log_days: 30.0,
             ..Counted::default()
         }
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn pollers_ask_all_month() {
-        assert!(is(counted().idle_month(1.0).of(Item::QueueRequest), 3.0 * 5.0 * 131_400.0));
+        assert!(is(counted().idle_month(1.0).of(Item::QueueRequest), 15.0 * 131_400.0));
     }
 
     #[test]

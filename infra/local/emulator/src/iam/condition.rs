@@ -13,13 +13,14 @@ use crate::input::plain_text;
 
 /// The condition keys that [`super::requirements`] fill where AWS fills them; those that end in `/` are followed by a
 /// tag's key.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "aws:requesttag/",
     "aws:resourceaccount",
     "aws:resourcetag/",
     "aws:tagkeys",
     "cloudwatch:namespace",
     "ec2:resourcetag/",
+    "ec2:vpceservicename",
     "ecs:cluster",
     "ecs:createaction",
     "ecs:resourcetag/",

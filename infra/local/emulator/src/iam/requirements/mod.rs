@@ -99,6 +99,24 @@ mod tests {
     }
 
     #[test]
+    fn a_server_s_endpoint_is_made_and_deleted_as_transfer_family_s() {
+        let details = json!({ "VpcId": "vpc-1", "SubnetIds": ["subnet-1"] });
+        for (operation, input, action) in [
+            ("CreateServer", json!({ "EndpointDetails": details }), "ec2:CreateVpcEndpoint"),
+            ("DeleteServer", json!({ "ServerId": "s-1" }), "ec2:DeleteVpcEndpoints"),
+        ] {
+            let requests = of("transfer", operation, &input, &find).unwrap();
+            let of_service = |request: &&Request| request.context.contains_key("ec2:vpceservicename");
+            let [endpoint] = requests.iter().filter(of_service).collect::<Vec<_>>()[..] else {
+                panic!("{operation} names one endpoint: {requests:?}")
+            };
+            assert_eq!(endpoint.action, action);
+            assert!(endpoint.resource.contains(":vpc-endpoint/"), "{}", endpoint.resource);
+            assert!(endpoint.context["ec2:vpceservicename"].contains("com.amazonaws.us-east-1.transfer.server"));
+        }
+    }
+
+    #[test]
     fn a_new_elastic_ip_needs_the_callers_rights_in_the_vpc() {
         let details = json!({ "SubnetIds": ["subnet-1"], "AddressAllocationIds": ["eipalloc-2"] });
         let input = json!({ "ServerId": "s-1", "EndpointDetails": details });

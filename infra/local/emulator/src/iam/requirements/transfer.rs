@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::{Lookup, pass_role};
 use crate::{
     iam::request::{Request, arn},
+    ids::REGION,
     input::{text, texts},
 };
 
@@ -82,10 +83,11 @@ fn create_server(action: String, input: &Value) -> Vec<Request> {
     requests.extend(text(input, "LoggingRole").map(|role| pass_role(role, SERVICE)));
     let details = &input["EndpointDetails"];
     if let Some(vpc) = text(details, "VpcId") {
-        let mut resources = vec![arn("ec2", "vpc/", vpc), arn("ec2", "vpc-endpoint/", "*")];
+        let mut resources = vec![arn("ec2", "vpc/", vpc)];
         resources.extend(texts(details, "SubnetIds").iter().map(|id| arn("ec2", "subnet/", id)));
         resources.extend(texts(details, "SecurityGroupIds").iter().map(|id| arn("ec2", "security-group/", id)));
         requests.extend(resources.into_iter().map(|resource| Request::new("ec2:CreateVpcEndpoint", resource)));
+        requests.push(on_endpoint("ec2:CreateVpcEndpoint", "*"));
         requests.push(Request::new("ec2:DescribeVpcEndpoints", "*"));
         requests.extend(attach(&texts(details, "AddressAllocationIds")));
     }
@@ -123,10 +125,16 @@ fn delete_server(action: String, input: &Value, find: Lookup<'_>) -> Vec<Request
     let mut requests = vec![on_server(action, input, find)];
     let current = find("transfer", &server(input)).map(|found| found["EndpointDetails"].clone()).unwrap_or_default();
     if let Some(endpoint) = text(&current, "VpcEndpointId") {
-        requests.push(Request::new("ec2:DeleteVpcEndpoints", arn("ec2", "vpc-endpoint/", endpoint)));
+        requests.push(on_endpoint("ec2:DeleteVpcEndpoints", endpoint));
         requests.extend(detach(&texts(&current, "AddressAllocationIds")));
     }
     requests
+}
+
+/// A server's VPC endpoint leads to Transfer Family. The key belongs to the endpoint, not to what else is named.
+fn on_endpoint(action: &str, endpoint: &str) -> Request {
+    let service = format!("com.amazonaws.{REGION}.transfer.server");
+    Request::new(action, arn("ec2", "vpc-endpoint/", endpoint)).with("ec2:VpceServiceName", [service])
 }
 
 /// Elastic IPs come to the endpoint's network interfaces.

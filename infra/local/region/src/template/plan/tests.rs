@@ -4,9 +4,10 @@ use serde_json::json;
 
 use std::time::Duration;
 
-use wharfinger_emulator::events::schedule::Expression;
+use wharfinger_emulator::{events::schedule::Expression, input::plain_text};
 
 use super::*;
+use crate::template::intrinsic::STACK;
 
 const TEMPLATE: &str = include_str!("../../../../../template.yaml");
 const ENDPOINT: &str = "http://127.0.0.1:4566";
@@ -64,7 +65,7 @@ fn each_event_source_of_the_deployed_template_is_wired() {
     assert_eq!(changes.queue_arn, plan.queue("ChangesQueue").unwrap().arn);
     assert_eq!((changes.batch_size, changes.window), (1000, Duration::from_secs(1)));
     assert!(changes.report_batch_item_failures);
-    assert_eq!(changes.maximum_concurrency, Some(5));
+    assert_eq!(changes.maximum_concurrency, None, "five pollers would ask an idle queue all month instead of two");
     let redrive = plan.queue("ChangesQueue").unwrap().declaration.redrive.clone().unwrap();
     assert_eq!(redrive.target_arn, plan.queue("ChangesDeadLetters").unwrap().arn);
     assert_eq!(redrive.max_receive_count, 5);
@@ -174,7 +175,7 @@ fn concurrency_is_reserved_only_where_asked_for() {
 fn a_mapping_never_asks_for_more_than_its_function_reserves() {
     let plan = read(&[("ReserveConcurrency", "true")]).unwrap();
     for function in &plan.functions {
-        let asked: usize = function.mappings.iter().filter_map(|mapping| mapping.maximum_concurrency).sum();
+        let asked: usize = function.mappings.iter().map(|mapping| mapping.maximum_concurrency.unwrap()).sum();
         assert!(asked <= function.reserved_concurrency.unwrap(), "{}", function.logical);
     }
 }
@@ -204,18 +205,69 @@ fn declared(kind: &str) -> Vec<(String, Value)> {
     resources.into_iter().filter(|(_, body)| body["Type"] == kind).collect()
 }
 
-#[test]
-fn an_alarm_watches_every_queue_that_takes_dead_letters() {
-    let plan = read(&[]).unwrap();
+/// The metrics of the template's alarms, each as (namespace, name, dimensions).
+fn watched() -> Vec<(String, String, Value)> {
+    let metric = |metric: &Value| {
+        let text = |member: &str| plain_text(&metric[member]);
+        (text("Namespace"), text("MetricName"), metric["Dimensions"].clone())
+    };
     let alarms = declared("AWS::CloudWatch::Alarm");
-    for queue in plan.queues.iter().filter(|queue| plan.takes_dead_letters(&queue.arn)) {
-        let value = json!({ "Fn::GetAtt": [queue.logical, "QueueName"] });
-        let watches = |alarm: &Value| {
-            let properties = &alarm["Properties"];
-            properties["Dimensions"][0] == json!({ "Name": "QueueName", "Value": value })
-                && properties["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    let metrics = alarms.iter().flat_map(|(_, alarm)| match alarm["Properties"]["Metrics"].as_array() {
+        Some(metrics) => metrics.iter().map(|one| one["MetricStat"]["Metric"].clone()).collect(),
+        None => vec![alarm["Properties"].clone()],
+    });
+    metrics.filter(|metric| !metric.is_null()).map(|one| metric(&one)).collect()
+}
+
+#[test]
+fn an_alarm_watches_every_queue() {
+    let plan = read(&[]).unwrap();
+    let watched = watched();
+    for queue in &plan.queues {
+        let letters = plan.takes_dead_letters(&queue.arn);
+        let metric = if letters { "ApproximateNumberOfMessagesVisible" } else { "ApproximateAgeOfOldestMessage" };
+        let name = json!([{ "Name": "QueueName", "Value": { "Fn::GetAtt": [queue.logical, "QueueName"] } }]);
+        let expected = ("AWS/SQS".to_owned(), metric.to_owned(), name);
+        assert!(watched.contains(&expected), "{}: {watched:?}", queue.logical);
+    }
+}
+
+#[test]
+fn every_metric_of_an_alarm_by_math_is_in_its_expression() {
+    let alarms = declared("AWS::CloudWatch::Alarm");
+    let by_math =
+        alarms.iter().filter_map(|(logical, alarm)| Some((logical, alarm["Properties"]["Metrics"].as_array()?)));
+    for (logical, metrics) in by_math {
+        let [expression] = metrics.iter().filter_map(|one| one["Expression"].as_str()).collect::<Vec<_>>()[..] else {
+            panic!("{logical} has one expression")
         };
-        assert!(alarms.iter().any(|(_, alarm)| watches(alarm)), "{}", queue.logical);
+        let ids: Vec<&str> =
+            metrics.iter().filter(|one| one["MetricStat"].is_object()).filter_map(|one| one["Id"].as_str()).collect();
+        assert_eq!(expression, format!("MAX([{}])", ids.join(", ")), "{logical}");
+    }
+}
+
+#[test]
+fn an_alarm_watches_what_the_functions_count_and_each_function_knows_its_deployment() {
+    let stack = json!([{ "Name": "Deployment", "Value": { "Ref": "AWS::StackName" } }]);
+    let troubles = ("Wharfinger".to_owned(), "Troubles".to_owned(), stack);
+    assert!(watched().contains(&troubles), "{:?}", watched());
+    for function in read(&[]).unwrap().functions {
+        assert_eq!(function.environment.get("DEPLOYMENT").map(String::as_str), Some(STACK), "{}", function.logical);
+    }
+}
+
+#[test]
+fn an_alarm_watches_the_failed_invocations_of_every_function() {
+    let filters = declared("AWS::Logs::MetricFilter");
+    let functions = declared("AWS::Serverless::Function");
+    assert_eq!(filters.len(), functions.len());
+    for (logical, function) in functions {
+        let group = &function["Properties"]["LoggingConfig"]["LogGroup"];
+        let (_, filter) = filters.iter().find(|(_, one)| &one["Properties"]["LogGroupName"] == group).unwrap();
+        let into = &filter["Properties"]["MetricTransformations"][0];
+        let metric = (plain_text(&into["MetricNamespace"]), plain_text(&into["MetricName"]), Value::Null);
+        assert!(watched().contains(&metric), "{logical}: {metric:?}");
     }
 }
 

@@ -2,11 +2,11 @@
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use uuid::{NoContext, Uuid};
 use wharfinger_decisions::{
     names::SiteName,
     rollout::{Revisions, Rollout, State},
     site::SiteSpec,
+    wakeup,
     window::{Decision, decide},
 };
 use wharfinger_runtime::Moment;
@@ -17,22 +17,11 @@ use wharfinger_store::{
 };
 
 use crate::{
-    App, arming,
-    changes::{MOST_TRIES, send_tick},
-    steps,
+    App,
+    intake::MOST_TRIES,
+    steps::{self, Outcome},
+    ticks::send_tick,
 };
-
-/// What a look led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// There is nothing more to do now; where there will be, a tick or an event of ECS brings it.
-    Rest,
-    /// There is more to do now.
-    Further,
-    /// The table was not as it was read: read it again and decide anew. It may be another writer, or our own write
-    /// whose answer was lost, so this is no sign that somebody else sees to the site.
-    Contended,
-}
 
 /// Looks at `site` and does what is due: arms the next tick, claims the window, takes the rollout's next steps. When a
 /// rollout ends, the changes that came in the meantime are looked at at once.
@@ -50,15 +39,22 @@ pub async fn look(app: &App, site: &SiteName, moment: Moment) -> anyhow::Result<
     }
     let (mut lease, mut conflicts) = (None, 0);
     while conflicts < MOST_TRIES {
-        let window = app.table.window(site).await.context("read the window")?;
-        let outcome = match &window.rollout {
-            Some(id) => steps::advance(app, site, &record.intent, id, moment, &mut lease).await?,
-            None => claim_or_wait(app, site, &record.intent, window, moment.now).await?,
+        let outcome = match app.table.window_to_change(site, moment.now).await {
+            Err(StoreError::Conflict) => Outcome::Contended,
+            Err(error) => return Err(error).context("read the window"),
+            Ok(WindowRecord { rollout: Some(id), rollout_spec, .. }) => {
+                let spec = rollout_spec.as_ref().unwrap_or(&record.intent);
+                steps::advance(app, site, spec, &id, moment, &mut lease).await?
+            }
+            Ok(window) => claim_or_wait(app, site, &record.intent, window, moment.now).await?,
         };
         match outcome {
             Outcome::Rest => return Ok(()),
             Outcome::Further => {}
-            Outcome::Contended => conflicts += 1,
+            Outcome::Contended => {
+                conflicts += 1;
+                app.back_off(conflicts).await;
+            }
         }
     }
     anyhow::bail!("{MOST_TRIES} other writers were first")
@@ -86,7 +82,7 @@ async fn wait(
     reason: &str,
     now: Timestamp,
 ) -> anyhow::Result<Outcome> {
-    let Some(until) = arming::rearm(record.armed_until, until, now) else { return Ok(Outcome::Rest) };
+    let Some(until) = wakeup::rearm(record.armed_until, until, now) else { return Ok(Outcome::Rest) };
     // Sent before it is recorded: one too many only looks, one that was never sent leaves the window alone.
     send_tick(app, site, until, now).await?;
     record.armed_until = Some(until);
@@ -107,7 +103,7 @@ async fn claim(
     now: Timestamp,
 ) -> anyhow::Result<Outcome> {
     let rollout = Rollout {
-        id: rollout_id(now),
+        id: app.entropy.uuid_v7(now),
         site: site.clone(),
         state: State::Claimed,
         reason: "the window is over".into(),
@@ -118,18 +114,13 @@ async fn claim(
         finished_at: None,
     };
     let window = record.window.claimed(&spec.finish, now);
-    let record = WindowRecord { window, armed_until: None, rollout: Some(rollout.id.clone()), ..record };
+    let rollout_spec = Some(spec.clone());
+    let record = WindowRecord { window, armed_until: None, rollout: Some(rollout.id.clone()), rollout_spec, ..record };
     match app.table.claim(&record, &rollout).await {
         Err(StoreError::Conflict) => return Ok(Outcome::Contended),
         claimed => claimed.context("claim the window")?,
     }
-    let (reason, changes) = (&rollout.cause.reason, rollout.cause.changes);
+    let (reason, changes) = (&rollout.cause.reason, rollout.cause.summary.changes);
     tracing::info!(%site, rollout = rollout.id, reason, changes, "the window is claimed");
     Ok(Outcome::Further)
-}
-
-fn rollout_id(now: Timestamp) -> String {
-    let seconds = u64::try_from(now.as_second()).unwrap_or_default();
-    let nanoseconds = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
-    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds)).to_string()
 }

@@ -6,25 +6,26 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use wharfinger_decisions::{
-    change::Change,
     names::SiteName,
+    sftp_event::{Change, SftpEvent},
     site::SiteSpec,
-    wake::SiteTick,
+    wakeup,
     window::{Decision, decide},
 };
 use wharfinger_store::{
-    sites::{self, SiteRecord},
+    signs::UnknownSite,
     table::{StoreError, Table},
     windows::WindowRecord,
 };
 
 use crate::{
-    App, arming,
-    message::{Batch, MessageId, is_service},
+    App,
+    batch::{Batch, MessageId, is_service},
+    ticks::send_tick,
 };
 
 /// How often a write is tried again because another writer was first. At most five batches are taken in at once.
-pub const MOST_TRIES: u32 = 20;
+pub const MOST_TRIES: u32 = 12;
 
 /// What the batch's messages change at one site.
 #[derive(Default)]
@@ -36,7 +37,7 @@ struct Share {
 /// Takes in the uploads of `batch`, and adds to `awake` the sites whose deployments came further. Messages that could
 /// not be taken in are marked as failed.
 pub async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<SiteName, Vec<MessageId>>, now: Timestamp) {
-    let sites = match read_sites(&app.table).await {
+    let (sites, unknown) = match read_sites(&app.table).await {
         Ok(sites) => sites,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the sites can't be read; the batch comes again");
@@ -44,6 +45,7 @@ pub async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<SiteName,
             return batch.failed.extend(batch.deployments.iter().map(|(id, _)| id.clone()));
         }
     };
+    put_back(batch, &sites, &unknown);
     note_activity(app, batch).await;
     for (site, share) in shares(batch, &sites) {
         let spec = &sites.iter().find(|(name, _)| *name == site).expect("shares are made from these sites").1;
@@ -60,10 +62,26 @@ pub async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<SiteName,
     }
 }
 
-async fn read_sites(table: &Table) -> anyhow::Result<Vec<(SiteName, SiteSpec)>> {
-    let records: Vec<(String, SiteRecord)> = table.all(sites::PARTITION).await.context("list the sites")?;
-    let there = records.into_iter().filter(|(_, record)| !record.deleting);
-    there.map(|(name, record)| Ok((SiteName::parse(name)?, record.intent))).collect()
+/// The sites that this version can read, and the others.
+async fn read_sites(table: &Table) -> anyhow::Result<(Vec<(SiteName, SiteSpec)>, Vec<UnknownSite>)> {
+    let (mut sites, mut unknown) = (Vec::new(), Vec::new());
+    for site in table.sites().await.context("list the sites")? {
+        match site {
+            Ok((_, record)) if record.deleting => {}
+            Ok((name, record)) => sites.push((name, record.intent)),
+            Err(site) => unknown.push(site),
+        }
+    }
+    Ok((sites, unknown))
+}
+
+/// Marks as failed the uploads that no site of `sites` owns, but one of `unknown` may: they are not to be lost.
+fn put_back(batch: &mut Batch, sites: &[(SiteName, SiteSpec)], unknown: &[UnknownSite]) {
+    for site in unknown {
+        tracing::error!(site = site.name, reason = site.reason, "the site can't be read; its uploads come again");
+        let may_own = |event: &SftpEvent| event.is_on(site.file_system.as_deref()) && event.changes(sites).is_empty();
+        batch.failed.extend(batch.uploads.iter().filter(|(_, event)| may_own(event)).map(|(id, _)| id.clone()));
+    }
 }
 
 /// Notes when each server was last heard of.
@@ -103,28 +121,43 @@ async fn take_in(
     changes: &[Change],
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    for _ in 0..MOST_TRIES {
-        let mut record = app.table.window(site).await.context("read the window")?;
-        let absorbed = record.window.absorb(&mut record.memory, changes);
-        let due = due(&record, spec, now);
-        let rearm = due.and_then(|due| arming::rearm(record.armed_until, due, now));
-        record.armed_until = rearm.or(record.armed_until);
-        if absorbed.new > 0 || rearm.is_some() {
-            match app.table.write_window(site, &record).await {
-                Err(StoreError::Conflict) => continue,
-                written => written.context("write the window")?,
-            };
+    for conflicts in 1..=MOST_TRIES {
+        match try_take_in(app, site, spec, changes, now).await {
+            Err(error) if is_conflict(&error) => app.back_off(conflicts).await,
+            done => return done,
         }
-        // Known changes come again when the last delivery was not acknowledged: its tick may never have been sent.
-        let wake = if absorbed.repeated > 0 { due.map(|due| arming::within_reach(due, now)) } else { rearm };
-        if let Some(wake) = wake {
-            send_tick(app, site, wake, now).await?;
-        }
-        let (new, repeated, seq) = (absorbed.new, absorbed.repeated, record.window.seq);
-        tracing::info!(%site, new, repeated, seq, tick_at = wake.map(tracing::field::display), "changes taken in");
-        return Ok(());
     }
     anyhow::bail!("{MOST_TRIES} other writers were first")
+}
+
+fn is_conflict(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Conflict))
+}
+
+async fn try_take_in(
+    app: &App,
+    site: &SiteName,
+    spec: &SiteSpec,
+    changes: &[Change],
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let mut record = app.table.window_to_change(site, now).await.context("read the window")?;
+    let seen = app.table.seen_events(site, &record, now).await.context("read the events that were seen")?;
+    let absorbed = record.window.absorb(&seen, changes, now);
+    let due = due(&record, spec, now);
+    let rearm = due.and_then(|due| wakeup::rearm(record.armed_until, due, now));
+    record.armed_until = rearm.or(record.armed_until);
+    if absorbed.new > 0 || rearm.is_some() {
+        app.table.count(site, &record, &absorbed.events, now).await.context("write the window")?;
+    }
+    // Known changes come again when the last delivery was not acknowledged: its tick may never have been sent.
+    let wake = if absorbed.repeated > 0 { due.map(|due| wakeup::within_reach(due, now)) } else { rearm };
+    if let Some(wake) = wake {
+        send_tick(app, site, wake, now).await?;
+    }
+    let (new, repeated, seq) = (absorbed.new, absorbed.repeated, record.window.seq);
+    tracing::info!(%site, new, repeated, seq, tick_at = wake.map(tracing::field::display), "changes taken in");
+    Ok(())
 }
 
 /// When the window is to be looked at. While a rollout is in flight, its end looks at the window.
@@ -137,14 +170,4 @@ fn due(record: &WindowRecord, spec: &SiteSpec, now: Timestamp) -> Option<Timesta
         Decision::Wait { until, .. } => Some(until),
         Decision::Claim { .. } => Some(now),
     }
-}
-
-/// Sends a tick for `site` that is due at `at`.
-///
-/// # Errors
-/// When the queue does not take it.
-pub async fn send_tick(app: &App, site: &SiteName, at: Timestamp, now: Timestamp) -> anyhow::Result<()> {
-    let delay = at.duration_since(now).try_into().unwrap_or_default();
-    let tick = SiteTick { site: site.clone() };
-    app.ticks.send(&tick, delay).await.with_context(|| format!("arm a tick of {site}"))
 }

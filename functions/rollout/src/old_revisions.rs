@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use wharfinger_aws::ecs::family_and_revision;
 use wharfinger_decisions::{
+    names::SiteName,
     revision,
     rollout::{Rollout, State},
     site::SiteSpec,
@@ -17,19 +18,22 @@ use crate::App;
 /// How many of the latest good revisions stay whatever else there is: the present one and the one to go back to.
 const GOOD_KEPT: usize = 2;
 
+/// How many rollouts are read at once, and how often: the revisions of others are never found in the history.
+const PAGE: u16 = 200;
+const MOST_PAGES: u32 = 10;
+
 /// Deregisters the old revisions of the site, after `rollout` succeeded.
-pub async fn retire(app: &App, spec: &SiteSpec, rollout: &Rollout) {
-    if let Err(error) = try_retire(app, spec, rollout).await {
+pub async fn deregister(app: &App, spec: &SiteSpec, rollout: &Rollout) {
+    if let Err(error) = try_deregister(app, spec, rollout).await {
         tracing::warn!(site = %rollout.site, error = format!("{error:#}"), "old revisions stay until the next rollout");
     }
 }
 
-async fn try_retire(app: &App, spec: &SiteSpec, rollout: &Rollout) -> anyhow::Result<()> {
+async fn try_deregister(app: &App, spec: &SiteSpec, rollout: &Rollout) -> anyhow::Result<()> {
     let arn = rollout.task_definition.after.as_deref().context("a rollout without a revision")?;
     let (family, _) = family_and_revision(arn).context("an ARN without family and revision")?;
-    let page = app.table.rollouts(&rollout.site, &PageRequest::first(200)).await?;
-    let history: Vec<Rollout> = page.items.into_iter().map(|(_, rollout)| rollout).collect();
     let active = app.ecs.revisions(family).await?;
+    let history = history(app, &rollout.site, &active).await?;
     let keep = usize::try_from(spec.keep_revisions).unwrap_or(usize::MAX);
     let candidates = beyond(&active, &history, keep);
     if candidates.is_empty() {
@@ -45,6 +49,24 @@ async fn try_retire(app: &App, spec: &SiteSpec, rollout: &Rollout) -> anyhow::Re
         }
     }
     Ok(())
+}
+
+/// The site's rollouts, the latest first, as far back as they made one of the revisions `active`.
+async fn history(app: &App, site: &SiteName, active: &[String]) -> anyhow::Result<Vec<Rollout>> {
+    let mut unknown: BTreeSet<&String> = active.iter().collect();
+    let (mut history, mut request) = (Vec::new(), PageRequest::first(PAGE));
+    for _ in 0..MOST_PAGES {
+        let page = app.table.rollouts(site, &request).await?;
+        history.extend(page.items.into_iter().map(|(_, rollout)| rollout));
+        for made in history.iter().filter_map(|rollout| rollout.task_definition.after.as_ref()) {
+            unknown.remove(made);
+        }
+        request.after = page.next;
+        if unknown.is_empty() || request.after.is_none() {
+            break;
+        }
+    }
+    Ok(history)
 }
 
 /// The revisions of `active`, which lists the newest first, that the rollouts of `history`, the latest first, made,

@@ -111,6 +111,12 @@ fn touched(kind: &str, detail: &Value) -> Vec<Touched> {
 }
 
 impl SftpEvent {
+    /// Whether it touches something on `file_system`; `None`: on any.
+    #[must_use]
+    pub fn is_on(&self, file_system: Option<&str>) -> bool {
+        self.touched.iter().any(|touched| file_system.is_none_or(|id| touched.file_system.as_str() == id))
+    }
+
     /// The changes that the event makes to `sites`: at most one a path.
     #[must_use]
     pub fn changes<'a>(&self, sites: &'a [(SiteName, SiteSpec)]) -> Vec<(&'a SiteName, Change)> {

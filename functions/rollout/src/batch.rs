@@ -7,8 +7,8 @@ use aws_lambda_events::event::sqs::SqsEvent;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_decisions::{
-    change::{self, SftpEvent},
     names::SiteName,
+    sftp_event::{self, SftpEvent},
     wake::SiteTick,
 };
 
@@ -57,7 +57,7 @@ impl Batch {
 
 fn read(body: &str, now: Timestamp) -> Result<Message, String> {
     let body: Value = serde_json::from_str(body).map_err(|error| format!("it is no JSON: {error}"))?;
-    if let Some(event) = change::read(&body, now) {
+    if let Some(event) = sftp_event::read(&body, now) {
         return Ok(Message::Upload(event));
     }
     if body["detail-type"] == "ECS Deployment State Change" {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_store::lease::Armed;
 
-/// What a look at a server came to.
+/// What a visit to a server came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// All is as wanted, or the server is no more.

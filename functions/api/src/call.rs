@@ -6,7 +6,6 @@ use axum::{
 };
 use http::HeaderMap;
 use jiff::Timestamp;
-use lambda_http::request::RequestContext;
 use serde::{Serialize, de::DeserializeOwned};
 use wharfinger_decisions::{
     names::{ServerName, SiteName, UserName},
@@ -16,6 +15,7 @@ use wharfinger_runtime::Moment;
 
 use crate::{
     App, body,
+    context::Context,
     precondition::Preconditions,
     problem::{Kind, Problem, Refused},
     query::Query,
@@ -57,23 +57,12 @@ impl FromRequest<App> for Call {
         let now = moment.now.as_millisecond();
         Ok(Self {
             now: Timestamp::from_millisecond(now).expect("a timestamp without its last digits is in range"),
-            caller: caller(&parts.extensions).unwrap_or_else(|| "anonymous".into()),
+            caller: parts.extensions.get::<Context>().and_then(Context::caller).unwrap_or("anonymous").to_owned(),
             path: path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             query: parts.uri.query().map(ToOwned::to_owned),
             headers: parts.headers,
             body,
         })
-    }
-}
-
-fn caller(extensions: &http::Extensions) -> Option<String> {
-    match extensions.get::<RequestContext>()? {
-        RequestContext::ApiGatewayV2(context) => {
-            let authorizer = context.authorizer.as_ref()?;
-            let of_token = || authorizer.jwt.as_ref()?.claims.get("sub").cloned();
-            authorizer.iam.as_ref().and_then(|iam| iam.user_arn.clone()).or_else(of_token)
-        }
-        _ => None,
     }
 }
 
@@ -127,31 +116,5 @@ impl Call {
             b"" | b"{}" => Ok(()),
             _ => Err(Problem::field("", "this request takes no body: leave it empty")),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn caller_with(authorizer: &Value) -> Option<String> {
-        let context = json!({
-            "accountId": "000000000000", "apiId": "api", "stage": "$default", "timeEpoch": 0, "authorizer": authorizer,
-            "http": { "method": "GET", "path": "/v1/servers", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1" },
-        });
-        let mut extensions = http::Extensions::new();
-        extensions.insert(RequestContext::ApiGatewayV2(serde_json::from_value(context).unwrap()));
-        caller(&extensions)
-    }
-
-    #[test]
-    fn a_caller_is_known_by_arn_or_by_the_subject_of_a_token() {
-        let iam = json!({ "iam": { "userArn": "arn:aws:iam::000000000000:user/alice" } });
-        let jwt = json!({ "jwt": { "claims": { "sub": "alice", "iss": "https://issuer" }, "scopes": null } });
-        assert_eq!(caller_with(&iam).as_deref(), Some("arn:aws:iam::000000000000:user/alice"));
-        assert_eq!(caller_with(&jwt).as_deref(), Some("alice"));
-        assert_eq!(caller_with(&json!({ "jwt": { "claims": {}, "scopes": null } })), None);
     }
 }

@@ -12,10 +12,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use lambda_http::request::RequestContext;
 use serde::Serialize;
 use wharfinger_decisions::text::Invalid;
 use wharfinger_store::table::StoreError;
+
+use crate::context::Context;
 
 /// Kinds of problems. Each has one row in [`Kind::row`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,23 +200,27 @@ impl IntoResponse for Refused {
     }
 }
 
-/// The layer around all routes: writes problems out, with the request's path and id, and logs each request once.
+/// The layer around all routes: finishes each answer with the request's path and id.
 pub(crate) async fn answer(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let request_id = request_id(&request);
-    let mut response = next.run(request).await;
+    let request_id = request.extensions().get::<Context>().and_then(|context| context.request_id.clone());
+    finish(next.run(request).await, method.as_str(), &path, request_id.as_deref())
+}
+
+/// Writes out the problem that `response` may carry, and logs the request, once.
+pub(crate) fn finish(mut response: Response, method: &str, path: &str, request_id: Option<&str>) -> Response {
     let status = response.status().as_u16();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() else {
-        tracing::info!(%method, path, status, "answered");
+        tracing::info!(method, path, status, "answered");
         return response;
     };
     if let (true, Some(cause)) = (response.status().is_server_error(), &problem.cause) {
         let cause = chain(cause);
-        tracing::error!(%method, path, status, cause, request_id, "a request failed");
+        tracing::error!(method, path, status, cause, request_id, "a request failed");
     } else {
-        tracing::info!(%method, path, status, detail = problem.detail, "refused");
+        tracing::info!(method, path, status, detail = problem.detail, "refused");
     }
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -223,15 +228,8 @@ pub(crate) async fn answer(request: Request, next: Next) -> Response {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
     headers.remove(header::CONTENT_LENGTH);
-    *response.body_mut() = problem.body(&path, request_id.as_deref()).into();
+    *response.body_mut() = problem.body(path, request_id).into();
     response
-}
-
-fn request_id(request: &Request) -> Option<String> {
-    match request.extensions().get::<RequestContext>()? {
-        RequestContext::ApiGatewayV2(context) => context.request_id.clone(),
-        _ => None,
-    }
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -100,7 +100,7 @@ fn run<I: DeserializeOwned, O: Serialize>(
 
 /// The API and what stands behind it.
 pub(crate) struct Stage {
-    router: Router,
+    pub(crate) router: Router,
     cloud: Cloud,
     pub(crate) table: Table,
 }

@@ -138,3 +138,6 @@ async fn wake_again(app: &App, server: &ServerName, delay: Duration) -> anyhow::
     let message = ServerWake { server: server.clone() };
     app.queue.send(&message, delay).await.with_context(|| format!("wake server {server}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use wharfinger_decisions::{
-    power::{self, Plan, Step},
+    condition::Severity,
+    power::{self, History, Plan, Step},
     server::ServerStatus,
 };
+use wharfinger_runtime::metrics::{self, Trouble};
 use wharfinger_store::{servers, table::StoreError};
 
 use crate::{
@@ -90,6 +92,7 @@ impl Visit<'_> {
                 Next::Refused(answer) => {
                     let current = situation.server.map(|server| server.placement).unwrap_or_default();
                     history = history.after_refusal(&self.wanted.placement, &current, answer);
+                    self.note_refusal(&history).await?;
                     self.server_id(&observation).map(str::to_owned)
                 }
             };
@@ -146,6 +149,11 @@ impl Visit<'_> {
         self.write(&status).await
     }
 
+    /// Writes a refusal down before the server is opened again: a crash must not cut its sessions a second time.
+    async fn note_refusal(&self, history: &History) -> Result<(), StoreError> {
+        self.write(&ServerStatus { history: history.clone(), ..self.record.status.clone() }).await
+    }
+
     async fn conclude(&self, reached: Reached, users: &Tally) -> Result<Outcome, Error> {
         let endpoint = self.endpoint_for_clients(&reached.observation).await.unwrap_or_else(|error| {
             tracing::warn!(server = %self.server, %error, "the addresses could not be read");
@@ -161,7 +169,11 @@ impl Visit<'_> {
             now: self.moment.present(),
         };
         findings.log(self.server);
-        self.write(&ServerStatus { endpoint, ..findings.status() }).await?;
+        let status = ServerStatus { endpoint, ..findings.status() };
+        if status.conditions.iter().any(|condition| condition.severity == Severity::Error) {
+            metrics::trouble(Trouble::FailedServer, &format!("server {}", self.server), self.moment.present());
+        }
+        self.write(&status).await?;
         Ok(findings.outcome())
     }
 

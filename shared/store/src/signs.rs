@@ -85,7 +85,7 @@ impl Table {
 
     /// What the sites on `file_system` are at.
     pub async fn site_signs(&self, file_system: &FileSystemId) -> Answer<Vec<SiteSign>> {
-        let sites = match self.sites().await {
+        let sites = match Box::pin(self.sites()).await {
             Ok(sites) => sites,
             Err(error) => return Answer::Unknown(error.to_string()),
         };
@@ -93,10 +93,12 @@ impl Table {
         for site in sites {
             match site {
                 Err(unknown) => signs.unknown.push(unknown),
-                Ok((site, record)) if record.intent.file_system_id == *file_system => match self.window(&site).await {
-                    Ok(window) => signs.known.push(site_sign(site, &record, &window)),
-                    Err(error) => return Answer::Unknown(error.to_string()),
-                },
+                Ok((site, record)) if record.intent.file_system_id == *file_system => {
+                    match Box::pin(self.window(&site)).await {
+                        Ok(window) => signs.known.push(site_sign(site, &record, &window)),
+                        Err(error) => return Answer::Unknown(error.to_string()),
+                    }
+                }
                 Ok(_) => {}
             }
         }
@@ -112,7 +114,9 @@ impl Table {
         traffic: impl Future<Output = Result<Traffic, E>>,
         sites: impl Future<Output = Answer<Vec<SiteSign>>>,
     ) -> Signs {
-        let (traffic, last_event, sites) = future::join3(traffic, self.last_activity(id), sites).await;
+        // Boxed: the SDK's calls make large futures.
+        let answers = future::join3(Box::pin(traffic), Box::pin(self.last_activity(id)), Box::pin(sites));
+        let (traffic, last_event, sites) = answers.await;
         Signs::new(&record.intent, &record.status, traffic, last_event, sites)
     }
 }

@@ -1,6 +1,7 @@
 //! The handlers, over an embedded DynamoDB.
 
 mod changes;
+mod gateway;
 mod refusals;
 mod sites;
 

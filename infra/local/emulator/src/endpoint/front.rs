@@ -17,6 +17,7 @@ use crate::{
         calls::Calls,
         faults::{Fault, Faults},
         meter::{Meter, Reading},
+        traffic::Traffic,
         wire::{self, Call, Protocol},
     },
     error::AwsError,
@@ -38,6 +39,7 @@ pub struct Services {
     pub meter: Meter,
     /// What the next calls answer instead of the services.
     pub faults: Faults,
+    traffic: Traffic,
     roles: Roles,
 }
 
@@ -57,6 +59,13 @@ impl Services {
     #[must_use]
     pub fn with_roles(mut self, roles: Roles) -> Self {
         self.roles = roles;
+        self
+    }
+
+    /// The same at a distance, and with rates.
+    #[must_use]
+    pub fn with_traffic(mut self, traffic: Traffic) -> Self {
+        self.traffic = traffic;
         self
     }
 
@@ -82,6 +91,7 @@ impl Services {
             return Err(AwsError::client("MissingAction", message));
         }
         self.calls.record(&call.caller, &call.service, &call.operation);
+        self.traffic.admit(&call.service, &call.operation)?;
         self.authorize(&call)?;
         let reading = Reading::begin(&mut call);
         let mut answer = match self.faults.take(&call.service, &call.operation) {
@@ -128,7 +138,7 @@ pub async fn handle(services: &Services, request: http::Request<Bytes>) -> Respo
     let answer = match wire::decode(protocol, &head, &body) {
         Ok(call) => {
             let (service, operation) = (call.service.clone(), call.operation.clone());
-            let answer = services.answer(call).await;
+            let answer = services.traffic.carry(&service, services.answer(call)).await;
             if let Err(error) = &answer {
                 tracing::debug!(service, operation, %error, "An AWS call is refused");
             }

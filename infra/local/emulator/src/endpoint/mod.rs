@@ -5,4 +5,5 @@ pub mod calls;
 pub mod faults;
 pub mod front;
 pub mod meter;
+pub mod traffic;
 pub mod wire;

@@ -15,7 +15,7 @@ use wharfinger_runtime::Moment;
 
 use crate::{
     App, body,
-    gateway::Context,
+    context::Context,
     precondition::Preconditions,
     problem::{Kind, Problem, Refused},
     query::Query,

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use wharfinger_runtime::Moment;
 
 use crate::{
+    context::Context,
     handle,
     problem::{Kind, Problem, Refused, finish},
 };
@@ -61,47 +62,6 @@ pub struct Event {
     body: Option<String>,
     #[serde(default)]
     is_base64_encoded: bool,
-}
-
-/// What the gateway itself says of a request. Requests carry it as an extension.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Context {
-    http: Http,
-    pub(crate) request_id: Option<String>,
-    authorizer: Option<Authorizer>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Http {
-    method: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Authorizer {
-    iam: Option<Iam>,
-    jwt: Option<Jwt>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Iam {
-    user_arn: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Jwt {
-    #[serde(default)]
-    claims: BTreeMap<String, serde_json::Value>,
-}
-
-impl Context {
-    /// The caller's ARN, or with a token its `sub`. `None` where the gateway asks for no identity.
-    pub(crate) fn caller(&self) -> Option<&str> {
-        let authorizer = self.authorizer.as_ref()?;
-        let of_token = || authorizer.jwt.as_ref()?.claims.get("sub")?.as_str();
-        authorizer.iam.as_ref().and_then(|iam| iam.user_arn.as_deref()).or_else(of_token)
-    }
 }
 
 /// What the gateway takes for an answer.
@@ -181,26 +141,4 @@ impl Answer {
 fn joined(headers: &HeaderMap) -> BTreeMap<String, String> {
     let values = |name| headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     headers.keys().map(|name| (name.to_string(), values(name).collect::<Vec<_>>().join(", "))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn caller_with(authorizer: &Value) -> Option<String> {
-        let context = json!({ "http": { "method": "GET" }, "authorizer": authorizer });
-        serde_json::from_value::<Context>(context).unwrap().caller().map(ToOwned::to_owned)
-    }
-
-    #[test]
-    fn a_caller_is_known_by_arn_or_by_the_subject_of_a_token() {
-        let iam = json!({ "iam": { "userArn": "arn:aws:iam::000000000000:user/alice" } });
-        let jwt = json!({ "jwt": { "claims": { "sub": "alice", "iss": "https://issuer" }, "scopes": null } });
-        assert_eq!(caller_with(&iam).as_deref(), Some("arn:aws:iam::000000000000:user/alice"));
-        assert_eq!(caller_with(&jwt).as_deref(), Some("alice"));
-        assert_eq!(caller_with(&json!({ "jwt": { "claims": {}, "scopes": null } })), None);
-        assert_eq!(caller_with(&Value::Null), None);
-    }
 }

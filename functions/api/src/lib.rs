@@ -6,6 +6,7 @@
 mod body;
 mod call;
 mod change;
+mod context;
 mod found;
 pub mod gateway;
 mod precondition;

@@ -16,7 +16,7 @@ use serde::Serialize;
 use wharfinger_decisions::text::{Invalid, Misfit};
 use wharfinger_store::{table::StoreError, unreadable::Unreadable};
 
-use crate::gateway::Context;
+use crate::context::Context;
 
 /// Kinds of problems. Each has one row in [`Kind::row`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

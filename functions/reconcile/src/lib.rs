@@ -13,7 +13,9 @@ mod error;
 mod host_key;
 mod idle_check;
 mod observe;
+mod reached;
 mod rules;
+mod run;
 mod status;
 mod steps;
 #[cfg(test)]

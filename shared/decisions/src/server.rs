@@ -8,7 +8,7 @@ use crate::{
     condition::Condition,
     duration::HumanDuration,
     ids::{AllocationId, FileSystemId, RoleArn, SecurityGroupId, SubnetId, VpcId},
-    power::History,
+    placement::History,
     text::{Misfit, all_fit},
 };
 

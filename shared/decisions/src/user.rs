@@ -4,13 +4,23 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    account::Applied,
     condition::Condition,
     directory::Directory,
     key::PublicKey,
     names::SiteName,
     text::{Misfit, all_fit},
 };
+
+/// What an account was given, as far as it follows from other things than the user's own spec.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The server that has the account: another one after a rebuild.
+    pub server_id: String,
+    /// Its role.
+    pub role: String,
+    /// What it sees as `/`.
+    pub root: String,
+}
 
 /// What a person wants of a user: who logs in, and which directory is the root that they see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,7 +26,7 @@ fn event(method: &str, path: &str, headers: &Value) -> Value {
 
 /// The status of the answer to `event`, its content type and its body.
 async fn answer(stage: &Stage, event: Value) -> (u64, String, Value) {
-    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let now: Timestamp = "2026-03-06T10:00:00Z".parse().unwrap();
     let event = serde_json::from_value(event).unwrap();
     let answer = gateway::answer(stage.router.clone(), event, Moment::new(now, now)).await;
     let answer = serde_json::to_value(answer).unwrap();

@@ -10,7 +10,7 @@ use wharfinger_test_cloud::{Cloud, TABLE};
 
 use super::*;
 use crate::record::Seen;
-use crate::seen::{HORIZON, MOST_INLINE, MOST_SEEN};
+use crate::windows::seen::{HORIZON, MOST_INLINE, MOST_SEEN};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    between::Between,
     calls::Calls,
     error::AwsError,
     faults::{Fault, Faults},
@@ -39,6 +40,7 @@ pub struct Services {
     /// What the next calls answer instead of the services.
     pub faults: Faults,
     roles: Roles,
+    between: Option<Arc<dyn Between>>,
 }
 
 impl Services {
@@ -57,6 +59,13 @@ impl Services {
     #[must_use]
     pub fn with_roles(mut self, roles: Roles) -> Self {
         self.roles = roles;
+        self
+    }
+
+    /// The same with `between` in front of the services.
+    #[must_use]
+    pub fn with_between(mut self, between: Arc<dyn Between>) -> Self {
+        self.between = Some(between);
         self
     }
 
@@ -85,7 +94,10 @@ impl Services {
         self.authorize(&call)?;
         let reading = Reading::begin(&mut call);
         let mut answer = match self.faults.take(&call.service, &call.operation) {
-            None => service.call(&call.operation, call.input).await,
+            None => match &self.between {
+                Some(between) => between.call(call, service.as_ref()).await,
+                None => service.call(&call.operation, call.input).await,
+            },
             Some(Fault::Answer(error)) => Err(error),
             Some(Fault::LoseAnswer) => {
                 let outcome = service.call(&call.operation, call.input).await;
@@ -122,7 +134,7 @@ impl Services {
 
 /// Answers one AWS request in-process.
 pub async fn handle(services: &Services, request: http::Request<Bytes>) -> Response<Bytes> {
-    let request_id = uuid::Uuid::new_v4().to_string();
+    let request_id = crate::context::random_uuid().to_string();
     let (head, body) = request.into_parts();
     let protocol = wire::protocol(&head);
     let answer = match wire::decode(protocol, &head, &body) {

@@ -1,6 +1,8 @@
 //! The AWS endpoint: wire protocols in front, one module for each service behind.
 
+pub mod between;
 pub mod calls;
+pub mod client;
 pub mod cloudwatch;
 pub mod dynamodb;
 pub mod ec2;

@@ -89,7 +89,7 @@ impl SecretsManager {
             return answer_for_existing(known, input);
         }
         let now = self.context.clock.epoch_seconds();
-        let suffix = &uuid::Uuid::new_v4().simple().to_string()[..6];
+        let suffix = &crate::context::random_uuid().simple().to_string()[..6];
         let mut secret = Secret {
             arn: self.context.arn("secretsmanager", &format!("secret:{name}-{suffix}")),
             name: name.to_owned(),
@@ -220,7 +220,7 @@ impl Secret {
     /// nothing.
     fn put(&mut self, input: &Value, member: &str, value: String, now: f64) -> Result<String, AwsError> {
         let token = input["ClientRequestToken"].as_str();
-        let id = token.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
+        let id = token.map_or_else(|| crate::context::random_uuid().to_string(), str::to_owned);
         if let Some(known) = self.versions.iter().find(|version| version.id == id) {
             if known.member == member && known.value == value {
                 return Ok(id);

@@ -4,6 +4,7 @@
 mod network;
 mod ports;
 mod start;
+pub mod world;
 
 use std::{
     net::SocketAddr,

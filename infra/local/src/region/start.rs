@@ -155,15 +155,17 @@ fn context(
     })
 }
 
-struct Built {
-    services: Services,
-    ec2: Arc<Ec2>,
-    efs: Arc<Efs>,
-    ecs: Arc<Ecs>,
-    sqs: Arc<Sqs>,
+/// The services of one region.
+pub(super) struct Built {
+    pub(super) services: Services,
+    pub(super) ec2: Arc<Ec2>,
+    pub(super) efs: Arc<Efs>,
+    pub(super) ecs: Arc<Ecs>,
+    pub(super) sqs: Arc<Sqs>,
+    pub(super) transfer: Arc<Transfer>,
 }
 
-fn build(context: &Context, plan: &Plan, store: &Store, endpoint: &str) -> anyhow::Result<Built> {
+pub(super) fn build(context: &Context, plan: &Plan, store: &Store, endpoint: &str) -> anyhow::Result<Built> {
     let ec2 = Ec2::new(context.clone(), store.saved("ec2")?)?;
     let efs = Efs::new(context.clone(), store.saved("elasticfilesystem")?, Arc::clone(&ec2))?;
     let ecs = Ecs::new(context.clone(), store.saved("ecs")?, Arc::clone(&efs))?;
@@ -176,9 +178,9 @@ fn build(context: &Context, plan: &Plan, store: &Store, endpoint: &str) -> anyho
     let secrets = SecretsManager::new(context.clone(), store.saved("secretsmanager")?)?;
     let transfer = Transfer::new(context.clone(), store.saved("transfer")?, Arc::clone(&ec2) as _, metrics)?;
     let all: [Arc<dyn Service>; 8] =
-        [ec2.clone(), efs.clone(), ecs.clone(), sqs.clone(), dynamodb, cloudwatch, secrets, transfer];
+        [ec2.clone(), efs.clone(), ecs.clone(), sqs.clone(), dynamodb, cloudwatch, secrets, transfer.clone()];
     let services = Services::new(all).with_roles(Roles::of(&plan.functions));
-    Ok(Built { services, ec2, efs, ecs, sqs })
+    Ok(Built { services, ec2, efs, ecs, sqs, transfer })
 }
 
 async fn report(what: &'static str, serving: impl Future<Output = std::io::Result<()>>) {

@@ -9,6 +9,7 @@ use std::{
 use jiff::Timestamp;
 use russh::keys::PrivateKey;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Transfer,
@@ -93,6 +94,11 @@ impl Transfer {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
+    /// Is cancelled when the open door of a server is shut; none: it is shut.
+    pub(super) fn door(&self, id: &str) -> Option<CancellationToken> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).get(id).map(Listener::shut)
+    }
+
     /// AWS takes a moment to let go of a deleted server's endpoint, and of the Elastic IPs on it.
     pub(super) fn release_endpoint(&self, endpoint: String) {
         self.state().leaving_endpoints.push(endpoint.clone());
@@ -150,7 +156,7 @@ impl Transfer {
         (!banner.is_empty()).then(|| format!("{}\n", banner.trim_end()))
     }
 
-    fn meter(&self, id: &str) -> Arc<Meter> {
+    pub(super) fn meter(&self, id: &str) -> Arc<Meter> {
         Arc::clone(self.meters.lock().unwrap_or_else(PoisonError::into_inner).entry(id.to_owned()).or_default())
     }
 

@@ -12,6 +12,7 @@ mod shapes;
 mod state;
 mod tags;
 mod users;
+mod visit;
 
 use std::{
     collections::HashMap,

@@ -6,20 +6,20 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TimeToLiveSpecification, TransactWriteItem},
 };
 
-use crate::ground::Ground;
+use crate::emulated_region::EmulatedRegion;
 
 fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-async fn client(ground: &Ground) -> Client {
-    Client::new(&ground.config().await)
+async fn client(region: &EmulatedRegion) -> Client {
+    Client::new(&region.config().await)
 }
 
 #[tokio::test]
 async fn a_failed_condition_gives_the_item_back() {
-    let ground = Ground::new().await;
-    let dynamodb = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
     let put = |version: &str| {
         dynamodb
             .put_item()
@@ -40,8 +40,8 @@ async fn a_failed_condition_gives_the_item_back() {
 
 #[tokio::test]
 async fn a_cancelled_transaction_says_which_part_failed() {
-    let ground = Ground::new().await;
-    let dynamodb = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
     let put = |key: &str| {
         let put = Put::builder()
             .table_name("wharfinger")
@@ -64,8 +64,8 @@ async fn a_cancelled_transaction_says_which_part_failed() {
 
 #[tokio::test]
 async fn a_query_pages_and_an_update_counts() {
-    let ground = Ground::new().await;
-    let dynamodb = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
     for number in 0..5 {
         let update = dynamodb
             .update_item()
@@ -96,8 +96,8 @@ async fn a_query_pages_and_an_update_counts() {
 
 #[tokio::test]
 async fn a_table_has_its_time_to_live() {
-    let ground = Ground::new().await;
-    let dynamodb = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
     let specification = TimeToLiveSpecification::builder().attribute_name("expires").enabled(true).build().unwrap();
     let update = dynamodb.update_time_to_live().table_name("wharfinger").time_to_live_specification(specification);
     update.send().await.unwrap();

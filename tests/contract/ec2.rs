@@ -7,12 +7,12 @@ use aws_sdk_ec2::{
     error::ProvideErrorMetadata,
     types::{Filter, IpPermission, IpRange, Ipv6Range},
 };
-use wharfinger_local::seed;
+use wharfinger_region::seed;
 
-use crate::ground::Ground;
+use crate::emulated_region::EmulatedRegion;
 
-async fn client(ground: &Ground) -> Client {
-    Client::new(&ground.config().await)
+async fn client(region: &EmulatedRegion) -> Client {
+    Client::new(&region.config().await)
 }
 
 fn ssh(cidr: &str) -> IpPermission {
@@ -26,8 +26,8 @@ fn filter(name: &str, value: &str) -> Filter {
 
 #[tokio::test]
 async fn the_network_that_people_have_is_there() {
-    let ground = Ground::new().await;
-    let ec2 = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let ec2 = client(&region).await;
     let vpcs = ec2.describe_vpcs().send().await.unwrap();
     assert_eq!(vpcs.vpcs()[0].vpc_id(), Some(seed::VPC));
     let subnets = ec2.describe_subnets().filters(filter("vpc-id", seed::VPC)).send().await.unwrap();
@@ -43,8 +43,8 @@ async fn the_network_that_people_have_is_there() {
 
 #[tokio::test]
 async fn rules_come_and_go_by_permission_and_by_id() {
-    let ground = Ground::new().await;
-    let ec2 = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let ec2 = client(&region).await;
     let authorize = |permission: IpPermission| {
         ec2.authorize_security_group_ingress().group_id(seed::SFTP_GROUP).ip_permissions(permission).send()
     };
@@ -69,8 +69,8 @@ async fn rules_come_and_go_by_permission_and_by_id() {
 
 #[tokio::test]
 async fn a_description_comes_in_pages() {
-    let ground = Ground::new().await;
-    let ec2 = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let ec2 = client(&region).await;
     let pages = ec2.describe_security_groups().max_results(1).into_paginator().items().send();
     let groups: Vec<_> = pages.collect::<Result<_, _>>().await.unwrap();
     assert_eq!(groups.len(), 3);
@@ -78,11 +78,11 @@ async fn a_description_comes_in_pages() {
 
 #[tokio::test]
 async fn an_endpoint_shows_its_groups_and_its_addresses() {
-    let ground = Ground::new().await;
-    let ec2 = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let ec2 = client(&region).await;
     let subnets = seed::SUBNETS.map(str::to_owned);
-    let endpoint = ground.ec2.create_endpoint(seed::VPC, &subnets, &[seed::SFTP_GROUP.to_owned()]).unwrap();
-    let addresses = ground.ec2.attach_addresses(&endpoint.id, &[seed::ADDRESSES[0].to_owned()]).unwrap();
+    let endpoint = region.ec2.create_endpoint(seed::VPC, &subnets, &[seed::SFTP_GROUP.to_owned()]).unwrap();
+    let addresses = region.ec2.attach_addresses(&endpoint.id, &[seed::ADDRESSES[0].to_owned()]).unwrap();
     assert_eq!(addresses, [IpAddr::from([127, 0, 0, 1])]);
     let shown = ec2.describe_vpc_endpoints().vpc_endpoint_ids(&endpoint.id).send().await.unwrap();
     let shown = &shown.vpc_endpoints()[0];
@@ -99,7 +99,7 @@ async fn an_endpoint_shows_its_groups_and_its_addresses() {
     assert_eq!(shown.vpc_endpoints()[0].groups()[0].group_id(), Some(seed::EFS_GROUP));
     let release = ec2.release_address().allocation_id(seed::ADDRESSES[0]).send().await.unwrap_err();
     assert_eq!(release.into_service_error().code(), Some("InvalidIPAddress.InUse"));
-    ground.ec2.delete_endpoint(&endpoint.id);
+    region.ec2.delete_endpoint(&endpoint.id);
     ec2.release_address().allocation_id(seed::ADDRESSES[0]).send().await.unwrap();
     let gone = ec2.describe_addresses().allocation_ids(seed::ADDRESSES[0]).send().await.unwrap_err();
     assert_eq!(gone.into_service_error().code(), Some("InvalidAllocationID.NotFound"));

@@ -8,12 +8,12 @@ use aws_sdk_ecs::{
         Volume,
     },
 };
-use wharfinger_local::seed;
+use wharfinger_region::seed;
 
-use crate::ground::{Ground, until};
+use crate::emulated_region::{EmulatedRegion, until};
 
-async fn client(ground: &Ground) -> Client {
-    Client::new(&ground.config().await)
+async fn client(region: &EmulatedRegion) -> Client {
+    Client::new(&region.config().await)
 }
 
 async fn describe(ecs: &Client) -> Service {
@@ -58,10 +58,10 @@ async fn register(ecs: &Client, root: &str) -> String {
 
 #[tokio::test]
 async fn a_rollout_is_seen_at_the_site() {
-    let ground = Ground::new().await;
-    let ecs = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let ecs = client(&region).await;
     completed(&ecs).await;
-    let directory = ground.directory.path().join(seed::FILE_SYSTEM).join("sites/blog");
+    let directory = region.directory.path().join(seed::FILE_SYSTEM).join("sites/blog");
     std::fs::write(directory.join("index.html"), "<p>hello</p>").unwrap();
     let arn = register(&ecs, seed::DIRECTORY).await;
     let update = ecs.update_service().cluster("local").service("web").task_definition(&arn).send().await.unwrap();
@@ -69,19 +69,19 @@ async fn a_rollout_is_seen_at_the_site() {
     let service = completed(&ecs).await;
     assert_eq!(service.deployments()[0].id(), Some(id.as_str()));
     assert_eq!(service.task_definition(), Some(arn.as_str()));
-    let answer = reqwest::get(format!("{}/", ground.site)).await.unwrap();
+    let answer = reqwest::get(format!("{}/", region.site)).await.unwrap();
     assert_eq!(answer.headers()["x-task-definition"], "web:2");
     assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
     assert_eq!(answer.text().await.unwrap(), "<p>hello</p>");
-    assert_eq!(ground.services.calls.count("ecs", "RegisterTaskDefinition"), 1);
+    assert_eq!(region.services.calls.count("ecs", "RegisterTaskDefinition"), 1);
     let old = ecs.list_task_definitions().family_prefix("web").send().await.unwrap();
     assert_eq!(old.task_definition_arns().len(), 2);
 }
 
 #[tokio::test]
 async fn a_revision_that_can_not_be_mounted_is_rolled_back() {
-    let ground = Ground::new().await;
-    let ecs = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let ecs = client(&region).await;
     completed(&ecs).await;
     let arn = register(&ecs, "/nowhere").await;
     let update = ecs.update_service().cluster("local").service("web").task_definition(&arn).send().await.unwrap();
@@ -101,8 +101,8 @@ async fn a_revision_that_can_not_be_mounted_is_rolled_back() {
 
 #[tokio::test]
 async fn what_does_not_exist_has_awss_errors() {
-    let ground = Ground::new().await;
-    let ecs = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let ecs = client(&region).await;
     let missing = ecs.describe_services().cluster("local").services("other").send().await.unwrap();
     assert_eq!(missing.failures()[0].reason(), Some("MISSING"));
     let cluster = ecs.describe_services().cluster("other").services("web").send().await.unwrap_err();
@@ -118,12 +118,12 @@ async fn what_does_not_exist_has_awss_errors() {
 
 #[tokio::test]
 async fn a_further_service_has_an_address_of_its_own() {
-    let ground = Ground::new().await;
-    let ecs = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let ecs = client(&region).await;
     let create = ecs.create_service().cluster("local").service_name("shop").task_definition("web:1").desired_count(1);
     create.send().await.unwrap();
     let body = until(|| async {
-        let address = ground.ecs.service_address("local", "shop")?;
+        let address = region.ecs.service_address("local", "shop")?;
         let answer = reqwest::get(format!("http://{address}/")).await.ok()?;
         if answer.status().is_success() { answer.text().await.ok() } else { None }
     })

@@ -5,18 +5,18 @@ use aws_sdk_efs::{
     operation::create_access_point::CreateAccessPointError,
     types::{CreationInfo, PosixUser, RootDirectory},
 };
-use wharfinger_local::seed;
+use wharfinger_region::seed;
 
-use crate::ground::Ground;
+use crate::emulated_region::EmulatedRegion;
 
-async fn client(ground: &Ground) -> Client {
-    Client::new(&ground.config().await)
+async fn client(region: &EmulatedRegion) -> Client {
+    Client::new(&region.config().await)
 }
 
 #[tokio::test]
 async fn the_file_system_that_people_have_is_there() {
-    let ground = Ground::new().await;
-    let efs = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let efs = client(&region).await;
     let described = efs.describe_file_systems().file_system_id(seed::FILE_SYSTEM).send().await.unwrap();
     let file_system = &described.file_systems()[0];
     assert_eq!(file_system.number_of_mount_targets(), 2);
@@ -32,8 +32,8 @@ async fn the_file_system_that_people_have_is_there() {
 
 #[tokio::test]
 async fn an_access_point_is_made_once_for_its_token() {
-    let ground = Ground::new().await;
-    let efs = client(&ground).await;
+    let region = EmulatedRegion::new().await;
+    let efs = client(&region).await;
     let info = CreationInfo::builder().owner_uid(1000).owner_gid(1000).permissions("0755").build().unwrap();
     let root = RootDirectory::builder().path("/sites/shop").creation_info(info).build();
     let user = PosixUser::builder().uid(1000).gid(1000).build().unwrap();

@@ -11,9 +11,9 @@ use russh_sftp::{
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
-use wharfinger_local::aws::service::Service;
+use wharfinger_emulator::service::Service;
 
-use crate::wharf::{FILE_SYSTEM, Ground, open_sftp, wait_for};
+use crate::transfer_family::{FILE_SYSTEM, TransferFamily, open_sftp, wait_for};
 
 async fn put(sftp: &SftpSession, path: &str, content: &[u8]) {
     let mut file = sftp.create(path).await.unwrap();
@@ -31,10 +31,10 @@ fn code<T>(answer: Result<T, Error>) -> StatusCode {
 
 #[tokio::test]
 async fn what_was_put_is_there_and_comes_back() {
-    let ground = Ground::new();
-    let (_, _connection, sftp) = ground.session().await;
+    let region = TransferFamily::new();
+    let (_, _connection, sftp) = region.session().await;
     put(&sftp, "/index.html", b"<h1>Hello</h1>").await;
-    assert_eq!(std::fs::read(ground.files.join("sites/blog/index.html")).unwrap(), b"<h1>Hello</h1>");
+    assert_eq!(std::fs::read(region.files.join("sites/blog/index.html")).unwrap(), b"<h1>Hello</h1>");
     assert_eq!(sftp.read("/index.html").await.unwrap(), b"<h1>Hello</h1>");
     let attrs = sftp.metadata("/index.html").await.unwrap();
     assert_eq!((attrs.uid, attrs.gid, attrs.size), (Some(1001), Some(1002), Some(14)));
@@ -42,8 +42,8 @@ async fn what_was_put_is_there_and_comes_back() {
 
 #[tokio::test]
 async fn several_megabytes_come_back_as_they_were() {
-    let ground = Ground::new();
-    let (_, _connection, sftp) = ground.session().await;
+    let region = TransferFamily::new();
+    let (_, _connection, sftp) = region.session().await;
     let content: Vec<u8> = (0..5_000_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     put(&sftp, "big", &content).await;
     assert!(sftp.read("big").await.unwrap() == content);
@@ -51,10 +51,10 @@ async fn several_megabytes_come_back_as_they_were() {
 
 #[tokio::test]
 async fn a_client_that_asks_far_ahead_gets_everything() {
-    let ground = Ground::new();
-    let (_, connection, _first) = ground.session().await;
+    let region = TransferFamily::new();
+    let (_, connection, _first) = region.session().await;
     let content = vec![7; 64_000_000];
-    std::fs::write(ground.files.join("sites/blog/big"), &content).unwrap();
+    std::fs::write(region.files.join("sites/blog/big"), &content).unwrap();
     let channel = connection.channel_open_session().await.unwrap();
     channel.request_subsystem(true, "sftp").await.unwrap();
     let ahead = russh_sftp::client::Config { max_concurrent_reads: 300, ..Default::default() };
@@ -64,43 +64,43 @@ async fn a_client_that_asks_far_ahead_gets_everything() {
 
 #[tokio::test]
 async fn only_a_key_of_the_user_opens_the_door() {
-    let ground = Ground::new();
-    let server = ground.online_server().await;
-    let alice = ground.create_user(&server, "alice").await;
-    let bob = ground.create_user(&server, "bob").await;
+    let region = TransferFamily::new();
+    let server = region.online_server().await;
+    let alice = region.create_user(&server, "alice").await;
+    let bob = region.create_user(&server, "bob").await;
     let stranger = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
-    assert!(ground.log_in(&server, "alice", &alice).await.is_some());
+    assert!(region.log_in(&server, "alice", &alice).await.is_some());
     for (user, key) in [("alice", &stranger), ("alice", &bob), ("nobody", &alice)] {
-        assert!(ground.log_in(&server, user, key).await.is_none(), "{user}");
+        assert!(region.log_in(&server, user, key).await.is_none(), "{user}");
     }
-    let mut connection = ground.connect(&server).await.unwrap();
+    let mut connection = region.connect(&server).await.unwrap();
     assert!(!connection.authenticate_password("alice", "secret").await.unwrap().success());
     assert!(!connection.authenticate_none("alice").await.unwrap().success());
 }
 
 #[tokio::test]
 async fn a_key_that_was_deleted_opens_no_door() {
-    let ground = Ground::new();
-    let server = ground.online_server().await;
-    let key = ground.create_user(&server, "alice").await;
-    ground.done("DeleteUser", json!({ "ServerId": server, "UserName": "alice" })).await;
-    assert!(ground.log_in(&server, "alice", &key).await.is_none());
+    let region = TransferFamily::new();
+    let server = region.online_server().await;
+    let key = region.create_user(&server, "alice").await;
+    region.done("DeleteUser", json!({ "ServerId": server, "UserName": "alice" })).await;
+    assert!(region.log_in(&server, "alice", &key).await.is_none());
 }
 
 #[tokio::test]
 async fn a_home_on_an_unknown_file_system_refuses_the_login() {
-    let ground = Ground::new();
-    let server = ground.online_server().await;
-    let key = ground.create_user_at(&server, "alice", json!({ "HomeDirectory": "/fs-ffffffff/home" })).await;
-    assert!(ground.log_in(&server, "alice", &key).await.is_none());
+    let region = TransferFamily::new();
+    let server = region.online_server().await;
+    let key = region.create_user_at(&server, "alice", json!({ "HomeDirectory": "/fs-ffffffff/home" })).await;
+    assert!(region.log_in(&server, "alice", &key).await.is_none());
 }
 
 #[tokio::test]
 async fn no_path_leads_out_of_a_chroot() {
-    let ground = Ground::new();
-    let (_, _connection, sftp) = ground.session().await;
-    std::fs::write(ground.files.join("secret"), "s").unwrap();
-    let blog = ground.files.join("sites/blog");
+    let region = TransferFamily::new();
+    let (_, _connection, sftp) = region.session().await;
+    std::fs::write(region.files.join("secret"), "s").unwrap();
+    let blog = region.files.join("sites/blog");
     symlink("../../secret", blog.join("up")).unwrap();
     symlink("/etc", blog.join("etc")).unwrap();
     symlink("..", blog.join("parent")).unwrap();
@@ -117,17 +117,17 @@ async fn no_path_leads_out_of_a_chroot() {
         code(sftp.set_metadata("up", FileAttributes { size: Some(0), ..FileAttributes::empty() }).await),
         StatusCode::Ok
     );
-    assert_eq!(std::fs::read(ground.files.join("secret")).unwrap(), b"s");
+    assert_eq!(std::fs::read(region.files.join("secret")).unwrap(), b"s");
     assert_eq!(sftp.canonicalize("../../..").await.unwrap(), "/");
 }
 
 #[tokio::test]
 async fn a_directory_swapped_for_a_link_lets_nobody_out() {
-    let ground = Ground::new();
-    let (_, _connection, sftp) = ground.session().await;
+    let region = TransferFamily::new();
+    let (_, _connection, sftp) = region.session().await;
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("file"), "outside").unwrap();
-    let blog = ground.files.join("sites/blog");
+    let blog = region.files.join("sites/blog");
     std::fs::create_dir(blog.join("real")).unwrap();
     std::fs::write(blog.join("real/file"), "inside").unwrap();
     symlink(outside.path(), blog.join("link")).unwrap();
@@ -151,12 +151,12 @@ async fn a_directory_swapped_for_a_link_lets_nobody_out() {
 
 #[tokio::test]
 async fn links_inside_work_and_are_kept_relative() {
-    let ground = Ground::new();
-    let (_, _connection, sftp) = ground.session().await;
+    let region = TransferFamily::new();
+    let (_, _connection, sftp) = region.session().await;
     sftp.create_dir("releases").await.unwrap();
     put(&sftp, "releases/1", b"one").await;
     sftp.symlink("/releases/1", "/current").await.unwrap();
-    let kept = std::fs::read_link(ground.files.join("sites/blog/current")).unwrap();
+    let kept = std::fs::read_link(region.files.join("sites/blog/current")).unwrap();
     assert_eq!(kept.to_str(), Some("releases/1"));
     assert_eq!(sftp.read("current").await.unwrap(), b"one");
     assert!(sftp.symlink_metadata("current").await.unwrap().file_type().is_symlink());
@@ -164,28 +164,28 @@ async fn links_inside_work_and_are_kept_relative() {
 
 #[tokio::test]
 async fn a_path_home_sees_the_whole_file_system_and_starts_at_home() {
-    let ground = Ground::new();
-    let server = ground.online_server().await;
+    let region = TransferFamily::new();
+    let server = region.online_server().await;
     let home = format!("/{FILE_SYSTEM}/sites/blog");
-    let key = ground.create_user_at(&server, "alice", json!({ "HomeDirectory": home })).await;
-    let connection = ground.log_in(&server, "alice", &key).await.unwrap();
+    let key = region.create_user_at(&server, "alice", json!({ "HomeDirectory": home })).await;
+    let connection = region.log_in(&server, "alice", &key).await.unwrap();
     let sftp = open_sftp(&connection).await;
     assert_eq!(sftp.canonicalize(".").await.unwrap(), home);
     put(&sftp, "a", b"a").await;
     put(&sftp, &format!("/{FILE_SYSTEM}/b"), b"b").await;
-    assert!(ground.files.join("sites/blog/a").exists() && ground.files.join("b").exists());
+    assert!(region.files.join("sites/blog/a").exists() && region.files.join("b").exists());
     assert_eq!(code(sftp.open("/etc/passwd").await), StatusCode::NoSuchFile);
 }
 
 #[tokio::test]
 async fn several_mappings_are_listed_in_the_root() {
-    let ground = Ground::new();
-    let server = ground.online_server().await;
+    let region = TransferFamily::new();
+    let server = region.online_server().await;
     let target = format!("/{FILE_SYSTEM}/sites/blog");
     let home = json!({ "HomeDirectoryType": "LOGICAL", "HomeDirectoryMappings": [
         { "Entry": "/blog", "Target": target }, { "Entry": "/all", "Target": format!("/{FILE_SYSTEM}") }] });
-    let key = ground.create_user_at(&server, "alice", home).await;
-    let connection = ground.log_in(&server, "alice", &key).await.unwrap();
+    let key = region.create_user_at(&server, "alice", home).await;
+    let connection = region.log_in(&server, "alice", &key).await.unwrap();
     let sftp = open_sftp(&connection).await;
     let mut names: Vec<String> = sftp.read_dir("/").await.unwrap().map(|entry| entry.file_name()).collect();
     names.sort();
@@ -198,8 +198,8 @@ async fn several_mappings_are_listed_in_the_root() {
 
 #[tokio::test]
 async fn uploads_are_resumed_appended_and_truncated() {
-    let ground = Ground::new();
-    let (_, _connection, sftp) = ground.session().await;
+    let region = TransferFamily::new();
+    let (_, _connection, sftp) = region.session().await;
     put(&sftp, "f", b"hello").await;
     let mut file = sftp.open_with_flags("f", OpenFlags::WRITE).await.unwrap();
     file.seek(std::io::SeekFrom::Start(5)).await.unwrap();
@@ -215,8 +215,8 @@ async fn uploads_are_resumed_appended_and_truncated() {
 
 #[tokio::test]
 async fn statuses_say_what_is_wrong() {
-    let ground = Ground::new();
-    let (_, _connection, sftp) = ground.session().await;
+    let region = TransferFamily::new();
+    let (_, _connection, sftp) = region.session().await;
     sftp.create_dir("d").await.unwrap();
     put(&sftp, "d/f", b"").await;
     assert_eq!(code(sftp.open("absent").await), StatusCode::NoSuchFile);
@@ -232,8 +232,8 @@ async fn statuses_say_what_is_wrong() {
 
 #[tokio::test]
 async fn modes_and_times_are_set_on_files_and_directories() {
-    let ground = Ground::new();
-    let (_, _connection, sftp) = ground.session().await;
+    let region = TransferFamily::new();
+    let (_, _connection, sftp) = region.session().await;
     sftp.create_dir("d").await.unwrap();
     put(&sftp, "f", b"x").await;
     for path in ["d", "f"] {
@@ -249,8 +249,8 @@ async fn modes_and_times_are_set_on_files_and_directories() {
 
 #[tokio::test]
 async fn a_session_has_a_limit_of_open_files() {
-    let ground = Ground::new();
-    let (_, _connection, sftp) = ground.session().await;
+    let region = TransferFamily::new();
+    let (_, _connection, sftp) = region.session().await;
     put(&sftp, "f", b"x").await;
     let mut files = Vec::new();
     while files.len() < 200 {
@@ -266,10 +266,10 @@ async fn a_session_has_a_limit_of_open_files() {
 
 #[tokio::test]
 async fn many_sessions_work_side_by_side() {
-    let ground = Ground::new();
-    let (server, connection, first) = ground.session().await;
-    let key = ground.create_user(&server, "bob").await;
-    let other = ground.log_in(&server, "bob", &key).await.unwrap();
+    let region = TransferFamily::new();
+    let (server, connection, first) = region.session().await;
+    let key = region.create_user(&server, "bob").await;
+    let other = region.log_in(&server, "bob", &key).await.unwrap();
     let (second, third) = (open_sftp(&connection).await, open_sftp(&other).await);
     tokio::join!(put(&first, "1", &[1; 300_000]), put(&second, "2", &[2; 300_000]), put(&third, "3", &[3; 300_000]));
     for (name, byte) in [("1", 1), ("2", 2), ("3", 3)] {
@@ -279,8 +279,8 @@ async fn many_sessions_work_side_by_side() {
 
 #[tokio::test]
 async fn nonsense_ends_its_own_session_alone() {
-    let ground = Ground::new();
-    let (_, connection, sftp) = ground.session().await;
+    let region = TransferFamily::new();
+    let (_, connection, sftp) = region.session().await;
     for nonsense in
         [&[0xff_u8; 64][..], &[0, 0, 0, 0], &[0, 0, 0, 1, 3], &[0, 0, 0, 9, 3, 0, 0, 0, 7, 0xff, 0xff, 0xff, 0xff]]
     {
@@ -297,10 +297,10 @@ async fn nonsense_ends_its_own_session_alone() {
 
 #[tokio::test]
 async fn an_upload_is_an_event_with_all_its_fields() {
-    let mut ground = Ground::new();
-    let (server, _connection, sftp) = ground.session().await;
+    let mut region = TransferFamily::new();
+    let (server, _connection, sftp) = region.session().await;
     put(&sftp, "/a.html", b"hello").await;
-    let event = ground.event().await;
+    let event = region.event().await;
     assert_eq!(
         (&event["source"], &event["detail-type"]),
         (&json!("aws.transfer"), &json!("SFTP Server File Upload Completed"))
@@ -319,8 +319,8 @@ async fn an_upload_is_an_event_with_all_its_fields() {
 
 #[tokio::test]
 async fn every_kind_of_change_is_an_event() {
-    let mut ground = Ground::new();
-    let (_, _connection, sftp) = ground.session().await;
+    let mut region = TransferFamily::new();
+    let (_, _connection, sftp) = region.session().await;
     sftp.create_dir("d").await.unwrap();
     put(&sftp, "d/f", b"x").await;
     sftp.rename("d/f", "g").await.unwrap();
@@ -338,7 +338,7 @@ async fn every_kind_of_change_is_an_event() {
         ("Directory Delete Completed", "directory-path", "d"),
         ("Directory Delete Failed", "directory-path", "d"),
     ] {
-        let event = ground.event().await;
+        let event = region.event().await;
         assert_eq!(event["detail-type"], format!("SFTP Server {kind}"));
         assert_eq!(event["detail"][field], format!("{base}/{path}"));
     }
@@ -346,28 +346,28 @@ async fn every_kind_of_change_is_an_event() {
 
 #[tokio::test]
 async fn a_connection_that_dies_in_mid_file_leaves_a_partial_upload() {
-    let mut ground = Ground::new();
-    let (_, connection, sftp) = ground.session().await;
+    let mut region = TransferFamily::new();
+    let (_, connection, sftp) = region.session().await;
     let mut file = sftp.create("half").await.unwrap();
     file.write_all(&[1; 1000]).await.unwrap();
     file.flush().await.unwrap();
     std::mem::forget(file);
     connection.disconnect(russh::Disconnect::ByApplication, "", "").await.unwrap();
-    let event = ground.event().await;
+    let event = region.event().await;
     assert_eq!(event["detail-type"], "SFTP Server File Upload Failed");
     assert_eq!((&event["detail"]["failure-code"], &event["detail"]["bytes"]), (&json!("PARTIAL_UPLOAD"), &json!(1000)));
 }
 
 #[tokio::test]
 async fn stopping_cuts_sessions_and_refuses_new_ones() {
-    let mut ground = Ground::new();
-    let (server, _connection, sftp) = ground.session().await;
-    let address = ground.transfer.addresses(&server)[0];
+    let mut region = TransferFamily::new();
+    let (server, _connection, sftp) = region.session().await;
+    let address = region.transfer.addresses(&server)[0];
     let mut file = sftp.create("half").await.unwrap();
     file.write_all(&[1; 10]).await.unwrap();
     file.flush().await.unwrap();
-    ground.done("StopServer", json!({ "ServerId": server })).await;
-    let event = ground.event().await;
+    region.done("StopServer", json!({ "ServerId": server })).await;
+    let event = region.event().await;
     assert_eq!(event["detail"]["failure-code"], "PARTIAL_UPLOAD");
     let refused = wait_for("the door to shut", async || tokio::net::TcpStream::connect(address).await.err()).await;
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
@@ -377,14 +377,14 @@ async fn stopping_cuts_sessions_and_refuses_new_ones() {
 
 #[tokio::test]
 async fn an_open_session_is_seen_in_the_metrics_also_when_it_does_nothing() {
-    let ground = Ground::new();
-    let (server, connection, sftp) = ground.session().await;
+    let region = TransferFamily::new();
+    let (server, connection, sftp) = region.session().await;
     let data = async |metric: &str| {
-        let now = ground.context.clock.epoch_seconds();
+        let now = region.context.clock.epoch_seconds();
         let query = json!({ "StartTime": now - 600.0, "EndTime": now + 60.0, "MetricDataQueries": [{ "Id": "q",
             "MetricStat": { "Period": 1, "Stat": "Sum", "Metric": { "Namespace": "AWS/Transfer", "MetricName": metric,
                 "Dimensions": [{ "Name": "ServerId", "Value": server }] } } }] });
-        let answer = ground.cloudwatch.call("GetMetricData", query).await.unwrap();
+        let answer = region.cloudwatch.call("GetMetricData", query).await.unwrap();
         answer["MetricDataResults"][0]["Values"]
             .as_array()
             .unwrap()

@@ -10,8 +10,8 @@ use aws_sigv4::{
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::process::Command;
-use wharfinger_local::{
-    client::http::Answer,
+use wharfinger_cli::client::http::Answer;
+use wharfinger_region::{
     gateway::auth::keys::AccessKey,
     options::{Auth, Options},
 };

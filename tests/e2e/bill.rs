@@ -1,6 +1,6 @@
 //! What the control plane uses, by count: what a bill is made of must not grow unseen.
 
-use wharfinger_local::bill::{count::Count, prices::Item, scene::Scene};
+use wharfinger_cli::bill::{count::Count, prices::Item, scene::Scene};
 
 use crate::support::program;
 

@@ -1,7 +1,7 @@
 //! AWS on a bad day: throttling, lost answers, endpoints that are not ready.
 
 use serde_json::json;
-use wharfinger_local::aws::faults::Fault;
+use wharfinger_emulator::endpoint::faults::Fault;
 
 use crate::support::{Wharf, blog, brisk, server};
 
@@ -105,7 +105,7 @@ async fn a_server_deleted_by_hand_is_made_again_with_its_host_key() {
     wharf
         .until("alice can log in to it", || async {
             let address = wharf.region.addresses().sftp;
-            Ok(wharfinger_local::client::sftp::Visitor::log_in(address, "alice", &wharf.key).await.ok())
+            Ok(wharfinger_cli::client::sftp::Visitor::log_in(address, "alice", &wharf.key).await.ok())
         })
         .await;
     wharf.close().await;

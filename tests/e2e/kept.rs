@@ -1,6 +1,6 @@
 //! A region that keeps its data finds everything again.
 
-use wharfinger_local::options::Options;
+use wharfinger_region::options::Options;
 
 use crate::support::{Wharf, blog, brisk, server, steady_port};
 
@@ -28,7 +28,7 @@ async fn a_restart_finds_servers_users_files_and_revisions_again() {
     let alice = wharf
         .until("alice can log in again", || async {
             let address = wharf.region.addresses().sftp;
-            Ok(wharfinger_local::client::sftp::Visitor::log_in(address, "alice", &wharf.key).await.ok())
+            Ok(wharfinger_cli::client::sftp::Visitor::log_in(address, "alice", &wharf.key).await.ok())
         })
         .await;
     assert_eq!(alice.get("index.html").await.unwrap(), b"kept");
@@ -41,7 +41,7 @@ async fn two_regions_do_not_share_a_data_directory() {
     let directory = tempfile::tempdir().unwrap();
     let options = || Options { data: Some(directory.path().to_owned()), ..brisk() };
     let wharf = Wharf::open(options()).await;
-    let second = wharfinger_local::region::Region::start(options(), crate::support::program().to_owned()).await;
+    let second = wharfinger_region::region::Region::start(options(), crate::support::program().to_owned()).await;
     let refusal = format!("{:#}", second.err().expect("the second region is refused"));
     assert!(refusal.contains("in use") || refusal.contains("another"), "{refusal}");
     wharf.close().await;

@@ -8,6 +8,7 @@ mod command_line;
 mod crash;
 mod faults;
 mod idle;
+mod isolation;
 mod kept;
 mod permissions;
 mod refusals;

@@ -5,16 +5,16 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use wharfinger_local::{
-    aws::calls::Asked,
-    client::sftp::{UserKey, Visitor},
+use wharfinger_cli::client::sftp::{UserKey, Visitor};
+use wharfinger_emulator::{
+    endpoint::calls::Asked,
     iam::{policy::Decision, request::Request},
+};
+use wharfinger_region::{
     region::{Region, TEMPLATE},
     seed,
-    template::{
-        document,
-        plan::{Function, Plan},
-    },
+    template::{document, plan::Plan},
+    wiring::Function,
 };
 
 use crate::support::{Wharf, blog, brisk, server};
@@ -289,6 +289,10 @@ fn what_no_function_needs_is_refused() {
     let pass = |role: &str, to: &str| {
         Request::new("iam:PassRole", format!("arn:aws:iam::000000000000:role/{role}")).with("iam:PassedToService", [to])
     };
+    let endpoint = |action: &str, service: &str| {
+        Request::new(action, "arn:aws:ec2:us-east-1:000000000000:vpc-endpoint/vpce-1")
+            .with("ec2:VpceServiceName", [format!("com.amazonaws.us-east-1.{service}")])
+    };
     let secret = |name: &str| format!("arn:aws:secretsmanager:us-east-1:000000000000:secret:{name}");
     let definition = "arn:aws:ecs:us-east-1:000000000000:task-definition/web:7";
     let (reconcile, rollout) = ("ReconcileFunction", "RolloutFunction");
@@ -308,6 +312,11 @@ fn what_no_function_needs_is_refused() {
         (reconcile, Request::new("secretsmanager:GetSecretValue", secret("wharfinger/servers/a/host-key-Ab1")), true),
         (reconcile, Request::new("secretsmanager:GetSecretValue", secret("another/servers/a/host-key-Ab1")), false),
         (reconcile, Request::new("dynamodb:Query", "arn:aws:dynamodb:us-east-1:000000000000:table/another"), false),
+        (reconcile, endpoint("ec2:CreateVpcEndpoint", "transfer.server"), true),
+        (reconcile, endpoint("ec2:CreateVpcEndpoint", "transfer.server.c-0001"), true),
+        (reconcile, endpoint("ec2:CreateVpcEndpoint", "secretsmanager"), false),
+        (reconcile, endpoint("ec2:DeleteVpcEndpoints", "transfer.server"), true),
+        (reconcile, endpoint("ec2:DeleteVpcEndpoints", "secretsmanager"), false),
         (rollout, pass("web-task", "ecs-tasks.amazonaws.com"), true),
         (rollout, pass("web-task", "transfer.amazonaws.com"), false),
         (
@@ -348,3 +357,26 @@ fn roles_to_pass_are_named_by_parameters() {
 }
 
 const OWN_ROLE: &str = "arn:aws:iam::000000000000:role/mine";
+
+#[test]
+fn security_groups_are_named_by_a_list() {
+    let plan = |groups: &str| {
+        let settings = [("SecurityGroups".to_owned(), groups.to_owned())].into();
+        Plan::read(TEMPLATE, &settings, "http://127.0.0.1:4566").unwrap()
+    };
+    for (groups, group, allowed) in [
+        ("*", "sg-0c", true),
+        ("sg-0a", "sg-0a", true),
+        ("sg-0a", "sg-0ab", false),
+        ("sg-0a,sg-0b*,sg-0c", "sg-0a", true),
+        ("sg-0a,sg-0b*,sg-0c", "sg-0b1", true),
+        ("sg-0a,sg-0b*,sg-0c", "sg-0c", true),
+        ("sg-0a,sg-0b*,sg-0c", "sg-0d", false),
+    ] {
+        for action in ["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"] {
+            let request = Request::new(action, format!("arn:aws:ec2:us-east-1:000000000000:security-group/{group}"));
+            let decision = plan(groups).function("ReconcileFunction").unwrap().policy.decide(&request);
+            assert_eq!(matches!(decision, Decision::Allowed(_)), allowed, "{groups}: {action} {group}");
+        }
+    }
+}

@@ -128,7 +128,7 @@ async fn an_old_etag_does_not_overwrite_and_a_dry_run_stores_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn web_pages_reach_neither_the_api_nor_the_aws_endpoint() {
     let wharf = Wharf::open(brisk()).await;
-    let aws = wharfinger_local::client::http::Http::new(wharf.region.addresses().aws);
+    let aws = wharfinger_cli::client::http::Http::new(wharf.region.addresses().aws);
     let origin = [("origin", "http://127.0.0.1:8080"), ("content-type", "text/plain")];
     for http in [&wharf.api, &aws] {
         let posted = http.ask_raw(Method::POST, "/v1/servers/main/stop", &origin, "").await.unwrap();

@@ -118,13 +118,13 @@ async fn a_rollout_that_cannot_start_ends_with_its_reason() {
 async fn users_come_change_and_go_and_so_does_the_server() {
     let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
     let first = wharf.server().await.unwrap();
-    let other = wharfinger_local::client::sftp::UserKey::generate();
+    let other = wharfinger_cli::client::sftp::UserKey::generate();
     let user = json!({ "public_keys": [other.public_line()], "site": "blog" });
     wharf.api.put("/v1/servers/main/users/alice", &user).await.unwrap();
     let address = wharf.region.addresses().sftp;
     wharf
         .until("alice's new key is taken and the old one is not", || async {
-            use wharfinger_local::client::sftp::Visitor;
+            use wharfinger_cli::client::sftp::Visitor;
             let new = Visitor::log_in(address, "alice", &other).await;
             let old = Visitor::log_in(address, "alice", &wharf.key).await;
             Ok((new.is_ok() && old.is_err()).then_some(()))

@@ -4,16 +4,12 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::ensure;
 use serde_json::{Value, json};
-use wharfinger_local::{
-    client::{
-        http::Http,
-        sftp::{UserKey, Visitor},
-        wait,
-    },
-    options::Options,
-    region::Region,
-    seed,
+use wharfinger_cli::client::{
+    http::Http,
+    sftp::{UserKey, Visitor},
+    wait,
 };
+use wharfinger_region::{options::Options, region::Region, seed};
 
 /// The longest that a condition may take on a busy machine. A story that holds never waits nearly as long.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);

@@ -1,6 +1,6 @@
 //! The region is wired from the template: what the template says is what happens.
 
-use wharfinger_local::region::Region;
+use wharfinger_region::region::Region;
 
 use crate::support::{Wharf, brisk, program};
 

@@ -10,12 +10,14 @@ use bytes::Bytes;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use wharfinger_local::{
+use wharfinger_emulator::{
     clock::Clock,
     context::{Context, Pace},
     events::bus::EventBus,
+};
+use wharfinger_region::{
     lambda::{FunctionError, Lambda, Runner, logs::Logs, process::Processes},
-    template::plan::{Asynchronous, Function},
+    wiring::{Asynchronous, Function},
 };
 
 /// Long enough for a busy machine; a test that waits so long has failed.

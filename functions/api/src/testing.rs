@@ -164,6 +164,7 @@ impl Stage {
     }
 
     /// Sends a request.
+    #[expect(clippy::disallowed_methods, reason = "the tests' requests are sent now")]
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let now = Timestamp::now();
         let moment = Moment::new(now, now);

@@ -3,19 +3,25 @@
 //! It only changes what is wanted; `reconcile` asks once more before it shuts the door.
 
 mod repair;
-pub mod sites;
+mod sites;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
+use futures::{
+    FutureExt as _,
+    future::{self, BoxFuture},
+    stream::{self, StreamExt as _},
+};
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use sites::SiteActivity;
+use serde_json::Value;
 use wharfinger_aws::{cloudwatch::Metrics, sqs::Queue};
 use wharfinger_decisions::{
-    idle::{self, Action, Decision, Signs, SiteSign, Traffic},
-    ids::FileSystemId,
+    idle::{self, Action, Decision, Signs},
     names::ServerName,
     server::{Asker, Power, ServerIntent, ServerPhase, WantedPower},
     wake::ServerWake,
@@ -23,6 +29,7 @@ use wharfinger_decisions::{
 use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
 use wharfinger_store::{
     servers::{self, ServerItem, ServerRecord},
+    signs::{SiteSigns, UnknownSite},
     table::{StoreError, Table},
 };
 
@@ -35,8 +42,11 @@ pub struct App {
     metrics: Metrics,
 }
 
-/// What the sites are at, or why it is not known.
-type Sites = Result<Vec<SiteActivity>, String>;
+/// How many sites or servers are looked at side by side.
+const AT_ONCE: usize = 16;
+
+/// What went wrong, a sentence each. It is told at the end, and holds up nothing else.
+type Troubles = Vec<String>;
 
 /// Runs the function until the runtime ends it.
 ///
@@ -78,28 +88,44 @@ impl App {
         })
     }
 
-    /// Looks at everything once. One server's failure holds up no other.
+    /// Looks at everything once: what was lost is repaired before anything is decided. The trouble of one thing holds
+    /// up no other.
     async fn all(&self, moment: Moment) -> anyhow::Result<()> {
-        let sites = sites::sweep(&self.table, &self.ticks, moment.now).await;
-        let sites = sites.map_err(|error| format!("{error:#}"));
-        if let Err(error) = &sites {
-            tracing::error!(error, "the sites could not be looked at");
-        }
-        for (name, item) in self.table.all::<ServerItem>(servers::PARTITION).await.context("list the servers")? {
-            let server = ServerName::parse(name).context("read a server's name")?;
-            if let Err(error) = self.one(&server, &item, &sites, moment.present()).await {
-                tracing::error!(%server, error = format!("{error:#}"), "the server could not be looked at");
-            }
+        let (sites, servers) = future::join(self.table.sites(), self.table.all::<Value>(servers::PARTITION)).await;
+        let (sites, mut troubles) = match sites {
+            Ok(sites) => sites::sweep(&self.table, &self.ticks, sites, moment.now).await,
+            Err(error) => unlisted(&anyhow::Error::from(error).context("list the sites")),
+        };
+        let (servers, unreadable) = readable(servers.context("list the servers")?);
+        troubles.extend(unreadable);
+        let looked_at = servers.len();
+        let repairs = servers.iter().map(|(server, item)| told(server, self.repair(server, item, moment.now)).boxed());
+        troubles.extend(some_at_once(repairs.collect()).await);
+        let decisions = servers
+            .iter()
+            .map(|(server, item)| told(server, self.decide(server, &item.record, &sites, moment.present())).boxed());
+        troubles.extend(some_at_once(decisions.collect()).await);
+        if troubles.is_empty() {
+            tracing::info!(servers = looked_at, sites = sites.known.len(), "swept");
+        } else {
+            tracing::error!(servers = looked_at, sites = sites.known.len(), ?troubles, "swept, but not over all");
         }
         Ok(())
     }
 
-    async fn one(&self, server: &ServerName, item: &ServerItem, sites: &Sites, now: Timestamp) -> anyhow::Result<()> {
-        if let Some(reason) = repair::reason(item, now) {
-            tracing::info!(%server, reason, "waking the server");
-            self.wake(server).await?;
-        }
-        let record = &item.record;
+    async fn repair(&self, server: &ServerName, item: &ServerItem, now: Timestamp) -> anyhow::Result<()> {
+        let Some(reason) = repair::reason(item, now) else { return Ok(()) };
+        tracing::info!(%server, reason, "waking the server");
+        self.wake(server).await
+    }
+
+    async fn decide(
+        &self,
+        server: &ServerName,
+        record: &ServerRecord,
+        sites: &SiteSigns,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
         if record.deleting {
             return Ok(());
         }
@@ -114,20 +140,14 @@ impl App {
     }
 
     /// Asks only what can matter: a server that is not online, or has no policy, stays as it is.
-    async fn signs(&self, record: &ServerRecord, sites: &Sites, now: Timestamp) -> Signs {
-        let unasked = "nobody asked";
-        let mut traffic: Result<Traffic, String> = Err(unasked.into());
-        let mut last_event: Result<Option<Timestamp>, String> = Err(unasked.into());
-        if let (Some(policy), Some(id), ServerPhase::Online) =
-            (&record.intent.spec.idle, &record.status.server_id, record.status.power)
-        {
-            let window = idle::window(policy, self.metrics.period());
-            let answers = tokio::join!(self.metrics.traffic(id, window, now), self.table.last_activity(id));
-            traffic = answers.0.map_err(|error| error.to_string());
-            last_event = answers.1.map_err(|error| error.to_string());
-        }
-        let sites = sites.as_ref().map(|sites| of_file_system(sites, &record.intent.spec.file_system_id));
-        Signs::new(&record.intent, &record.status, traffic, last_event, sites.map_err(String::clone))
+    async fn signs(&self, record: &ServerRecord, sites: &SiteSigns, now: Timestamp) -> Signs {
+        let (intent, status) = (&record.intent, &record.status);
+        let (Some(policy), Some(id), ServerPhase::Online) = (&intent.spec.idle, &status.server_id, status.power) else {
+            return Signs::of_record(intent, status);
+        };
+        let traffic = self.metrics.traffic(id, idle::window(policy, self.metrics.period()), now);
+        let sites = future::ready(sites.on(&intent.spec.file_system_id));
+        self.table.signs_of_use(record, id, traffic, sites).await
     }
 
     /// Asks for the server to be stopped, unless somebody asked for something else meanwhile.
@@ -155,12 +175,35 @@ impl App {
     }
 }
 
-fn of_file_system(sites: &[SiteActivity], file_system: &FileSystemId) -> Vec<SiteSign> {
-    let sign = |site: &SiteActivity| SiteSign {
-        site: site.site.clone(),
-        last_change: site.last_change,
-        window_open: site.window_open,
-        rollout_in_flight: site.rollout_in_flight,
-    };
-    sites.iter().filter(|site| site.file_system_id == *file_system).map(sign).collect()
+/// The trouble of `work` for a server.
+async fn told(server: &ServerName, work: impl Future<Output = anyhow::Result<()>>) -> Option<String> {
+    work.await.err().map(|error| format!("server {server}: {error:#}"))
+}
+
+/// Does all of `work`, some side by side.
+async fn some_at_once(work: Vec<BoxFuture<'_, Option<String>>>) -> Troubles {
+    stream::iter(work).buffer_unordered(AT_ONCE).filter_map(future::ready).collect().await
+}
+
+/// No site is known: none of the servers is taken as idle.
+fn unlisted(error: &anyhow::Error) -> (SiteSigns, Troubles) {
+    let reason = format!("{error:#}");
+    let any = UnknownSite { name: "of any name".into(), file_system: None, reason: reason.clone() };
+    (SiteSigns { unknown: vec![any], ..SiteSigns::default() }, vec![reason])
+}
+
+/// The servers that this version can read, and what is wrong with the others.
+fn readable(items: Vec<(String, Value)>) -> (Vec<(ServerName, ServerItem)>, Troubles) {
+    let (mut servers, mut troubles) = (Vec::new(), Vec::new());
+    for (name, item) in items {
+        let server = ServerName::parse(name.clone()).map_err(|error| error.to_string());
+        let item = serde_json::from_value(item).map_err(|error| error.to_string());
+        match (server, item) {
+            (Ok(server), Ok(item)) => servers.push((server, item)),
+            (Err(error), _) | (_, Err(error)) => {
+                troubles.push(format!("server {name}: its record can't be read: {error}"));
+            }
+        }
+    }
+    (servers, troubles)
 }

@@ -1,14 +1,11 @@
 //! Which servers need a wake-up because theirs was lost, or because nobody has looked for long.
 
-use jiff::{SignedDuration, Timestamp};
-use wharfinger_decisions::server::ServerPhase;
+use jiff::Timestamp;
+use wharfinger_decisions::{
+    server::ServerPhase,
+    wakeup::{GRACE, TRUSTED_FOR},
+};
 use wharfinger_store::servers::ServerItem;
-
-/// How late an armed wake-up may be before it is taken as lost.
-const GRACE: SignedDuration = SignedDuration::from_secs(30);
-
-/// How long a server is taken to be as it was seen: AWS may have changed behind our back.
-const TRUSTED_FOR: SignedDuration = SignedDuration::from_mins(10);
 
 /// Why the server is to be woken; `None`: it need not be.
 pub(crate) fn reason(item: &ServerItem, now: Timestamp) -> Option<&'static str> {

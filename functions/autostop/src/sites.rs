@@ -4,63 +4,73 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jiff::{SignedDuration, Timestamp};
+use futures::stream::{self, StreamExt as _};
+use jiff::Timestamp;
 use wharfinger_aws::sqs::Queue;
-use wharfinger_decisions::{ids::FileSystemId, names::SiteName, site::SiteSpec, wake::SiteTick};
-use wharfinger_store::{sites, sites::SiteRecord, table::Table, windows::WindowRecord};
+use wharfinger_decisions::{idle::SiteSign, names::SiteName, wake::SiteTick, wakeup};
+use wharfinger_store::{
+    signs::{ReadSite, SiteSigns, UnknownSite, site_sign},
+    sites::SiteRecord,
+    table::Table,
+    windows::WindowRecord,
+};
 
-/// How late an armed tick may be before it is taken as lost: queues deliver late now and then.
-const TICK_GRACE: SignedDuration = SignedDuration::from_secs(30);
+use crate::{AT_ONCE, Troubles};
 
-/// What goes on at a site.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SiteActivity {
-    /// Which.
-    pub site: SiteName,
-    /// The file system that holds it.
-    pub file_system_id: FileSystemId,
-    /// Changes wait for a rollout.
-    pub window_open: bool,
-    /// A rollout is not over.
-    pub rollout_in_flight: bool,
-    /// When the last change was made that waits for a rollout.
-    pub last_change: Option<Timestamp>,
+/// Looks at each of `sites`: arms the lost tick of a window anew, and wakes the rollouts in flight, so that they come to
+/// their verdict even when ECS's events are lost.
+pub(crate) async fn sweep(table: &Table, ticks: &Queue, sites: Vec<ReadSite>, now: Timestamp) -> (SiteSigns, Troubles) {
+    let looks = sites.into_iter().filter(|site| !site.as_ref().is_ok_and(|(_, record)| record.deleting));
+    let looks = looks.map(|site| async move {
+        match site {
+            Ok((site, record)) => look(table, ticks, site, record, now).await,
+            Err(unknown) => (Err(unknown), None),
+        }
+    });
+    let (mut signs, mut troubles) = (SiteSigns::default(), Troubles::default());
+    let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
+    while let Some((sign, unsent)) = looks.next().await {
+        troubles.extend(unsent);
+        match sign {
+            Ok(sign) => signs.known.push(sign),
+            Err(unknown) => {
+                troubles.push(format!("site {}: {}", unknown.name, unknown.reason));
+                signs.unknown.push(unknown);
+            }
+        }
+    }
+    (signs, troubles)
 }
 
-/// Looks at every site: arms the lost tick of a window anew, and wakes the rollouts in flight, so that they come to
-/// their verdict even when ECS's events are lost.
-///
-/// # Errors
-/// When the table or the queue fails.
-pub async fn sweep(table: &Table, ticks: &Queue, now: Timestamp) -> anyhow::Result<Vec<SiteActivity>> {
-    let sites: Vec<(String, SiteRecord)> = table.all(sites::PARTITION).await.context("list the sites")?;
-    let mut activity = Vec::with_capacity(sites.len());
-    for (name, record) in sites.into_iter().filter(|(_, record)| !record.deleting) {
-        let site = SiteName::parse(name).context("read a site's name")?;
-        let window = table.window(&site).await.with_context(|| format!("read the window of {site}"))?;
-        if needs_tick(&window, now) {
-            tracing::info!(%site, rollout = window.rollout, "waking the site");
-            let tick = SiteTick { site: site.clone() };
-            ticks.send(&tick, Duration::ZERO).await.with_context(|| format!("wake the site {site}"))?;
+/// What the site is at, and what kept its tick from being sent.
+async fn look(
+    table: &Table,
+    ticks: &Queue,
+    site: SiteName,
+    record: SiteRecord,
+    now: Timestamp,
+) -> (Result<SiteSign, UnknownSite>, Option<String>) {
+    let window = match table.window(&site).await {
+        Ok(window) => window,
+        Err(error) => {
+            let reason = format!("{:#}", anyhow::Error::from(error).context("its window can't be read"));
+            let file_system = Some(record.intent.file_system_id.to_string());
+            return (Err(UnknownSite { name: site.to_string(), file_system, reason }), None);
         }
-        activity.push(describe(site, &record.intent, &window));
+    };
+    let mut unsent = None;
+    if needs_tick(&window, now) {
+        tracing::info!(%site, rollout = window.rollout, "waking the site");
+        let tick = SiteTick { site: site.clone() };
+        let sent = ticks.send(&tick, Duration::ZERO).await.with_context(|| format!("wake the site {site}"));
+        unsent = sent.err().map(|error| format!("{error:#}"));
     }
-    Ok(activity)
+    (Ok(site_sign(site, &record, &window)), unsent)
 }
 
 fn needs_tick(record: &WindowRecord, now: Timestamp) -> bool {
-    let armed = record.armed_until.is_some_and(|until| now.duration_since(until) <= TICK_GRACE);
+    let armed = wakeup::is_pending(record.armed_until, now, wakeup::GRACE);
     record.rollout.is_some() || (record.window.is_open() && !armed)
-}
-
-fn describe(site: SiteName, spec: &SiteSpec, record: &WindowRecord) -> SiteActivity {
-    SiteActivity {
-        site,
-        file_system_id: spec.file_system_id.clone(),
-        window_open: record.window.is_open(),
-        rollout_in_flight: record.rollout.is_some(),
-        last_change: record.window.last_change,
-    }
 }
 
 #[cfg(test)]

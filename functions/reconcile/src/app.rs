@@ -51,6 +51,11 @@ impl App {
         })
     }
 
+    /// The name of this deployment.
+    pub(crate) fn deployment(&self) -> &str {
+        self.secret_prefix.trim_end_matches('/')
+    }
+
     /// The name of the secret that holds the host key of `server`.
     pub(crate) fn host_key_name(&self, server: &ServerName) -> String {
         format!("{}servers/{server}/host-key", self.secret_prefix)

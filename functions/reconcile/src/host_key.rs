@@ -5,10 +5,10 @@ use ssh_key::{Algorithm, LineEnding, PrivateKey, getrandom::SysRng, rand_core::U
 use wharfinger_aws::secrets::Secret;
 use wharfinger_decisions::names::ServerName;
 
-use crate::{app::App, trouble::Trouble};
+use crate::{app::App, error::Error};
 
 /// The key of `server`: the one that is kept, or a new one, which is kept before it is used.
-pub(crate) async fn obtain(app: &App, server: &ServerName) -> Result<Secret, Trouble> {
+pub(crate) async fn obtain(app: &App, server: &ServerName) -> Result<Secret, Error> {
     let name = app.host_key_name(server);
     if let Some(kept) = app.secrets.get(&name).await? {
         return Ok(kept);

@@ -2,19 +2,24 @@
 //!
 //! A message only says which server; what to do is read from the table and from AWS. While AWS is busy the function
 //! asks to be woken again, after 2 to 30 seconds; what AWS refuses is tried again after minutes. A lease keeps two
-//! deliveries from acting at once, and every step can be repeated, so a crash anywhere is taken up by the next look.
+//! deliveries from acting at once, and every step can be repeated, so a crash anywhere is taken up by the next visit.
 
-mod accounts;
+mod account;
 mod app;
-mod farewell;
+mod backoff;
+mod concurrency;
+mod delete;
+mod error;
 mod host_key;
-mod ingress;
-mod pace;
-mod pass;
-mod presence;
-mod sight;
+mod idle_check;
+mod observe;
+mod rules;
+mod status;
 mod steps;
-mod trouble;
+#[cfg(test)]
+mod testing;
+mod users;
+mod visit;
 
 use std::time::Duration;
 
@@ -24,16 +29,19 @@ use jiff::SignedDuration;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use wharfinger_decisions::{names::ServerName, wake::ServerWake};
 use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
-use wharfinger_store::servers::{self, ServerRecord};
+use wharfinger_store::{
+    lease::{Armed, Claim, Lease, Release},
+    servers::{self, ServerRecord},
+};
 
 pub use crate::app::App;
-use crate::pace::Outcome;
+use crate::{backoff::Outcome, visit::Visit};
 
 /// Longer than the function may run, so that a lease outlives its owner only after a crash.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
-/// When to look again after another one that has the lease.
-const AFTER_OTHERS: Duration = Duration::from_secs(2);
+/// Another visit is begun in the same invocation until then, of the 30 seconds that it may run.
+const TIME_TO_START: Duration = Duration::from_secs(10);
 
 /// Runs the function until the runtime ends it.
 ///
@@ -69,33 +77,62 @@ pub async fn handle(app: &App, event: SqsEvent, request_id: &str, moment: Moment
 }
 
 async fn wake(app: &App, body: &str, owner: &str, moment: Moment) -> anyhow::Result<()> {
-    let message: ServerWake = serde_json::from_str(body).context("read the message")?;
-    let (server, key) = (&message.server, servers::key(&message.server));
-    let lease = app.table.take_lease(&key, owner, moment.present(), LEASE).await.context("take the lease")?;
-    let Some(lease) = lease else {
-        return wake_after_others(app, server).await;
-    };
-    let outcome = pass::run(app, server, moment).await.with_context(|| format!("look after server {server}"));
-    let outcome = outcome.unwrap_or_else(|error| {
-        tracing::error!(%server, error = format!("{error:#}"), "a look was cut short; it is tried again");
-        Outcome::Again { step: "after an error".into(), slowly: false }
-    });
-    let (armed, delay) = pace::next(&lease.armed, &outcome, moment.present());
-    // The lease goes back also when the message could not be sent: the failed delivery comes again.
-    let sent = match delay {
-        Some(delay) => app.queue.send(&message, delay).await,
-        None => Ok(()),
-    };
-    let armed = if sent.is_ok() { &armed } else { &lease.armed };
-    app.table.release_lease(&lease, armed).await.context("give the lease back")?;
-    Ok(sent?)
+    let ServerWake { server } = serde_json::from_str(body).context("read the message")?;
+    let key = servers::key(&server);
+    match app.table.lease(&key, owner, moment.present(), LEASE).await.context("take the lease")? {
+        Claim::Taken(lease) => visit_until_quiet(app, &server, lease, moment).await,
+        // Whoever has the lease looks again before giving it back.
+        Claim::Noted => Ok(()),
+        Claim::Gone => {
+            tracing::info!(%server, "there is no such server any more");
+            Ok(())
+        }
+    }
 }
 
-/// What this message is about may have come after the other one's look: somebody must look again.
-async fn wake_after_others(app: &App, server: &ServerName) -> anyhow::Result<()> {
-    let record: Option<ServerRecord> = app.table.record(&servers::key(server)).await?;
-    if record.is_some() {
-        app.queue.send(&ServerWake { server: server.clone() }, AFTER_OTHERS).await?;
+/// Visits the server, and again while somebody asks for it meanwhile; then arms the next wake-up.
+async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment: Moment) -> anyhow::Result<()> {
+    let mut armed = lease.armed.clone();
+    loop {
+        let outcome = visit(app, server, moment).await.unwrap_or_else(|error| {
+            tracing::error!(%server, error = format!("{error:#}"), "a visit was cut short; it is tried again");
+            Outcome::Again { step: "after an error".into(), slowly: false }
+        });
+        let (next, delay) = backoff::next(&armed, &outcome, moment.present());
+        let sent = match delay {
+            Some(delay) => wake_again(app, server, delay).await,
+            None => Ok(()),
+        };
+        if sent.is_ok() {
+            armed = next;
+        }
+        // The lease goes back also when the message could not be sent: the failed delivery comes again.
+        let release = app.table.release_lease(&lease, &armed).await.context("give the lease back")?;
+        sent?;
+        if release == Release::Free {
+            return Ok(());
+        }
+        if moment.elapsed() >= TIME_TO_START {
+            return hand_over(app, server, &lease, &armed).await;
+        }
     }
+}
+
+async fn visit(app: &App, server: &ServerName, moment: Moment) -> anyhow::Result<Outcome> {
+    let record: Option<ServerRecord> = app.table.record(&servers::key(server)).await?;
+    let Some(record) = record else { return Ok(Outcome::Done) };
+    let visit = Visit::new(app, server, &record, moment);
+    Box::pin(visit.run()).await.with_context(|| format!("look after server {server}"))
+}
+
+/// There is no time for another visit: a message asks for it.
+async fn hand_over(app: &App, server: &ServerName, lease: &Lease, armed: &Armed) -> anyhow::Result<()> {
+    wake_again(app, server, Duration::ZERO).await?;
+    while app.table.release_lease(lease, armed).await.context("give the lease back")? == Release::Wanted {}
     Ok(())
+}
+
+async fn wake_again(app: &App, server: &ServerName, delay: Duration) -> anyhow::Result<()> {
+    let message = ServerWake { server: server.clone() };
+    app.queue.send(&message, delay).await.with_context(|| format!("wake server {server}"))
 }

@@ -1,24 +1,14 @@
 //! Does one step of a plan.
 
-use jiff::Timestamp;
 use wharfinger_aws::transfer::{NewServer, Server};
 use wharfinger_decisions::{
     idle::Action,
-    names::ServerName,
-    power::Step,
+    power::{Placement, Step},
     server::{Asker, Power, ServerIntent, WantedPower},
 };
-use wharfinger_store::{
-    servers::{self, ServerRecord},
-    table::StoreError,
-};
+use wharfinger_store::{servers, table::StoreError};
 
-use crate::{
-    app::App,
-    host_key, presence,
-    sight::{Sight, tags},
-    trouble::Trouble,
-};
+use crate::{error::Error, host_key, visit::Visit};
 
 /// What a step came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,79 +21,74 @@ pub(crate) enum Done {
     Kept(String),
 }
 
-/// Does `step` for `server`, which was just seen as `sight`.
-pub(crate) async fn act(
-    app: &App,
-    server: &ServerName,
-    record: &ServerRecord,
-    sight: &Sight,
-    step: &Step,
-    now: Timestamp,
-) -> Result<Done, Trouble> {
-    let transfer = &app.transfer;
-    if *step == Step::Create {
-        return create(app, server, record).await.map(Done::Made);
-    }
-    let Some(seen) = &sight.server else { return Ok(Done::Asked) };
-    match step {
-        Step::Stop { if_idle: true } => return stop_if_idle(app, server, record, seen, now).await,
-        Step::Stop { if_idle: false } => transfer.stop_server(&seen.id).await?,
-        Step::Start => transfer.start_server(&seen.id).await?,
-        Step::Delete => transfer.delete_server(&seen.id).await?,
-        Step::Readdress { subnets, addresses } => {
-            // In the order of the spec, which pairs addresses with subnets; not named where they stay.
-            let ordered = &record.intent.spec.network.address_allocation_ids;
-            let listed: Vec<_> = ordered.iter().filter(|id| addresses.contains(*id)).cloned().collect();
-            let changed = (*addresses != seen.addresses).then_some(&listed[..]);
-            transfer.set_network(&seen.id, subnets, changed).await?;
-        }
-        Step::Regroup { add, remove } => {
-            if let Some(endpoint) = &seen.vpc_endpoint_id {
-                app.ec2.regroup(endpoint, add, remove).await?;
+impl Visit<'_> {
+    /// Does `step`; `server` is as it was just seen.
+    pub(crate) async fn act(&self, server: Option<&Server>, step: &Step) -> Result<Done, Error> {
+        let transfer = &self.app.transfer;
+        let Some(server) = server else {
+            return if *step == Step::Create { self.create().await.map(Done::Made) } else { Ok(Done::Asked) };
+        };
+        match step {
+            Step::Stop { if_idle: true } => return self.stop_if_idle(&server.id).await,
+            Step::Stop { if_idle: false } => transfer.stop_server(&server.id).await?,
+            Step::Start => transfer.start_server(&server.id).await?,
+            Step::Delete => transfer.delete_server(&server.id).await?,
+            Step::Readdress { subnets, addresses } => {
+                let target = Placement { subnets: subnets.clone(), addresses: addresses.clone() };
+                self.readdress(server, &target).await?;
             }
+            Step::Regroup { add, remove } => {
+                if let Some(endpoint) = &server.vpc_endpoint_id {
+                    self.app.ec2.regroup(endpoint, add, remove).await?;
+                }
+            }
+            Step::Create | Step::Wait | Step::Blocked | Step::Forget | Step::Settled => {}
         }
-        Step::Create | Step::Wait | Step::Forget | Step::Settled => {}
+        Ok(Done::Asked)
     }
-    Ok(Done::Asked)
-}
 
-async fn create(app: &App, server: &ServerName, record: &ServerRecord) -> Result<String, Trouble> {
-    let spec = &record.intent.spec;
-    let network = &spec.network;
-    if let Some(missing) = app.file_systems.missing(&spec.file_system_id, &network.vpc_id).await? {
-        return Err(Trouble::Missing(missing));
+    async fn create(&self) -> Result<String, Error> {
+        let network = self.network();
+        let file_system = &self.record.intent.spec.file_system_id;
+        if let Some(missing) = self.app.file_systems.missing(file_system, &network.vpc_id).await? {
+            return Err(Error::Missing(missing));
+        }
+        let host_key = host_key::obtain(self.app, self.server).await?;
+        let new = NewServer {
+            vpc_id: &network.vpc_id,
+            subnet_ids: &network.subnet_ids,
+            security_group_ids: &network.security_group_ids,
+            host_key: &host_key,
+            tags: &self.tags(),
+        };
+        Ok(self.app.transfer.create_server(&new).await?)
     }
-    let host_key = host_key::obtain(app, server).await?;
-    let new = NewServer {
-        vpc_id: &network.vpc_id,
-        subnet_ids: &network.subnet_ids,
-        security_group_ids: &network.security_group_ids,
-        host_key: &host_key,
-        tags: &tags(app, server),
-    };
-    Ok(app.transfer.create_server(&new).await?)
-}
 
-async fn stop_if_idle(
-    app: &App,
-    server: &ServerName,
-    record: &ServerRecord,
-    seen: &Server,
-    now: Timestamp,
-) -> Result<Done, Trouble> {
-    let decision = presence::decide(app, record, &seen.id, now).await;
-    if decision.action == Action::Stop {
-        app.transfer.stop_server(&seen.id).await?;
-        return Ok(Done::Asked);
+    /// Addresses are given in the order of the spec, which pairs them with subnets, and not at all where they stay.
+    async fn readdress(&self, server: &Server, target: &Placement) -> Result<(), Error> {
+        let wanted = &self.network().address_allocation_ids;
+        let mut ordered: Vec<_> = wanted.iter().filter(|id| target.addresses.contains(*id)).cloned().collect();
+        ordered.extend(target.addresses.iter().filter(|id| !wanted.contains(*id)).cloned());
+        let changed = (target.addresses != server.placement.addresses).then_some(&ordered[..]);
+        Ok(self.app.transfer.set_network(&server.id, &target.subnets, changed).await?)
     }
-    let reason = format!("it was to be stopped, but stays online: {}", decision.reason);
-    let power = WantedPower { power: Power::Online, by: Asker::Autostop, reason: reason.clone(), at: now };
-    let intent = ServerIntent { power, ..record.intent.clone() };
-    match app.table.replace_intent(&servers::key(server), &intent, record.version, now).await {
-        // A conflict: a person was faster, and the next look reads what they want.
-        Ok(_) | Err(StoreError::Conflict) => {}
-        Err(error) => return Err(error.into()),
+
+    async fn stop_if_idle(&self, id: &str) -> Result<Done, Error> {
+        let decision = self.idle_decision(id).await;
+        if decision.action == Action::Stop {
+            self.app.transfer.stop_server(id).await?;
+            return Ok(Done::Asked);
+        }
+        let now = self.moment.present();
+        let reason = format!("it was to be stopped, but stays online: {}", decision.reason);
+        let power = WantedPower { power: Power::Online, by: Asker::Autostop, reason: reason.clone(), at: now };
+        let intent = ServerIntent { power, ..self.record.intent.clone() };
+        match self.app.table.replace_intent(&servers::key(self.server), &intent, self.record.version, now).await {
+            // A conflict: a person was faster, and the next visit reads what they want.
+            Ok(_) | Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.app.table.note_decision(self.server, &decision).await?;
+        Ok(Done::Kept(reason))
     }
-    app.table.note_decision(server, &decision).await?;
-    Ok(Done::Kept(reason))
 }

@@ -2,19 +2,21 @@
 //! `ticks` brings sites to look at. A message only wakes; what is done follows from the table and from ECS as they are.
 
 mod app;
-pub mod arming;
-pub mod changes;
-pub mod message;
-pub mod retirement;
+pub mod batch;
+pub mod intake;
+pub mod look;
+pub mod old_revisions;
 pub mod steps;
-pub mod tick;
+#[cfg(test)]
+mod tests;
+pub mod ticks;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
 
 pub use crate::app::App;
-use crate::message::Batch;
+use crate::batch::Batch;
 
 /// Serves Lambda until it ends the process.
 ///
@@ -37,10 +39,10 @@ pub async fn handle(app: &App, event: SqsEvent, moment: Moment) -> SqsBatchRespo
     let mut batch = Batch::read(event, moment.now);
     let mut awake = std::mem::take(&mut batch.ticks);
     if !batch.uploads.is_empty() || !batch.deployments.is_empty() {
-        Box::pin(changes::gather(app, &mut batch, &mut awake, moment.now)).await;
+        Box::pin(intake::gather(app, &mut batch, &mut awake, moment.now)).await;
     }
     for (site, messages) in awake {
-        if let Err(error) = Box::pin(tick::look(app, &site, moment)).await {
+        if let Err(error) = Box::pin(look::look(app, &site, moment)).await {
             tracing::error!(%site, error = format!("{error:#}"), "the site could not be looked at; it comes again");
             batch.failed.extend(messages);
         }

@@ -13,14 +13,30 @@ use wharfinger_decisions::{
     rollout::{Revisions, State},
     site::SiteSpec,
     verdict::{self, LONGEST_DEPLOYMENT, Service, Verdict},
+    wakeup,
 };
-use wharfinger_runtime::Moment;
+use wharfinger_runtime::{
+    Moment,
+    metrics::{self, Trouble},
+};
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError};
 
-use crate::{App, changes::send_tick, retirement, tick::Outcome};
+use crate::{App, old_revisions, ticks::send_tick};
 
 /// How long after its deadline an invocation is surely dead.
 const LEASE_GRACE: SignedDuration = SignedDuration::from_secs(2);
+
+/// What a look led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is nothing more to do now; where there will be, a tick or an event of ECS brings it.
+    Rest,
+    /// There is more to do now.
+    Further,
+    /// The table was not as it was read: read it again and decide anew. It may be another writer, or our own write
+    /// whose answer was lost, so this is no sign that somebody else sees to the site.
+    Contended,
+}
 
 /// What a step led to.
 enum Step {
@@ -78,6 +94,13 @@ pub async fn advance(
 ) -> anyhow::Result<Outcome> {
     let record = app.table.rollout_record(site, id).await.context("read the rollout")?;
     let mut record = record.with_context(|| format!("the rollout {id} is locked, but it is not in the table"))?;
+    if record.rollout.state.is_final() {
+        tracing::warn!(%site, rollout = id, "the rollout is over, but it held the window: it is freed");
+        return match app.table.unlock_window(&record.rollout).await {
+            Err(StoreError::Conflict) => Ok(Outcome::Contended),
+            unlocked => unlocked.map(|()| Outcome::Further).context("free the window"),
+        };
+    }
     if record.rollout.state != State::Deploying {
         match turn(record.leased_until, *lease, moment.now) {
             Turn::Ours => {}
@@ -260,11 +283,11 @@ async fn failed(
 /// Arms the tick that follows the rollout, unless one is armed. It is sent before it is recorded: one too many only
 /// looks, while one that is recorded and was never sent leaves the rollout alone.
 async fn later(app: &App, mut record: RolloutRecord, reason: String, now: Timestamp) -> anyhow::Result<Outcome> {
-    let armed = record.armed_until.is_some_and(|until| until > now);
+    let armed = wakeup::is_pending(record.armed_until, now, SignedDuration::ZERO);
     if armed && record.leased_until.is_none() && record.rollout.reason == reason {
         return Ok(Outcome::Rest);
     }
-    let until = record.armed_until.filter(|_| armed).unwrap_or(now + pause(record.looks));
+    let until = record.armed_until.filter(|_| armed).unwrap_or(now + wakeup::beside_events(record.looks));
     if !armed {
         send_tick(app, &record.rollout.site, until, now).await?;
     }
@@ -277,11 +300,6 @@ async fn later(app: &App, mut record: RolloutRecord, reason: String, now: Timest
         written => written.context("record how far the rollout is")?,
     };
     Ok(Outcome::Rest)
-}
-
-/// From 5 s to 30 s: ECS tells of a deployment's end by event, these looks are for when the event is lost.
-fn pause(looks: u32) -> SignedDuration {
-    SignedDuration::from_secs(i64::from(5 + 5 * (looks / 3)).min(30))
 }
 
 async fn finish(
@@ -302,8 +320,12 @@ async fn finish(
     }
     let rollout = &record.rollout;
     tracing::info!(site = %rollout.site, rollout = rollout.id, state = ?rollout.state, reason = rollout.reason, "over");
-    if rollout.state == State::Succeeded {
-        retirement::retire(app, spec, rollout).await;
+    match rollout.state {
+        State::Succeeded => old_revisions::deregister(app, spec, rollout).await,
+        State::Failed | State::RolledBack => {
+            metrics::trouble(Trouble::FailedRollout, &format!("site {}", rollout.site), now)
+        }
+        _ => {}
     }
     Ok(Outcome::Further)
 }

@@ -10,9 +10,9 @@ use wharfinger_decisions::idle::Traffic;
 
 use crate::error::{AwsError, Kind};
 
-/// Emitted while a session is open, 0 included.
+/// Emitted while a session is open, 0 included. `FilesIn` and `FilesOut` come at the same times and cost as much again.
 /// <https://docs.aws.amazon.com/transfer/latest/userguide/metrics.html>
-const METRICS: [&str; 4] = ["BytesIn", "BytesOut", "FilesIn", "FilesOut"];
+const METRICS: [&str; 2] = ["BytesIn", "BytesOut"];
 
 /// CloudWatch's metrics.
 #[derive(Clone, Debug)]
@@ -67,7 +67,6 @@ impl Metrics {
             Some(metric) => Err(AwsError {
                 action: action(),
                 kind: Kind::Unanswered(format!("CloudWatch has no complete answer for {metric}")),
-                source: None,
             }),
         }
     }
@@ -106,11 +105,10 @@ fn query(metric: &str, server_id: &str, period: i32) -> MetricDataQuery {
 }
 
 fn add(traffic: &mut Traffic, result: &MetricDataResult, period: SignedDuration, from: Timestamp) {
-    let counts_bytes = result.id().is_some_and(|id| id.starts_with("bytes"));
     for (start, value) in result.timestamps().iter().zip(result.values()) {
         let Ok(end) = Timestamp::from_second(start.secs()).map(|start| start + period) else { continue };
         traffic.last_session = traffic.last_session.max(Some(end));
-        if counts_bytes && end > from {
+        if end > from {
             // Whole and never negative; a float holds them exactly up to 9 PB.
             traffic.bytes = traffic.bytes.saturating_add(*value as u64);
         }

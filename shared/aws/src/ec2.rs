@@ -1,11 +1,13 @@
 //! The part of EC2 that a server's endpoint needs: rules of security groups, the endpoint's groups and addresses,
 //! Elastic IPs. Behind the feature `ec2`.
 
+mod preflight;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::{
     Client,
-    types::{Filter, IpPermission, IpRange, Ipv6Range, SecurityGroupRule},
+    types::{Filter, IpPermission, IpRange, Ipv6Range, SecurityGroupRule, State},
 };
 use wharfinger_decisions::{
     cidr::Cidr,
@@ -28,6 +30,8 @@ pub struct VpcEndpoint {
     pub groups: BTreeSet<SecurityGroupId>,
     /// Its network interfaces.
     pub interfaces: Vec<String>,
+    /// It takes connections.
+    pub available: bool,
 }
 
 /// An Elastic IP.
@@ -51,8 +55,7 @@ impl Ec2 {
     /// # Errors
     /// When EC2 fails or refuses.
     pub async fn rules(&self, groups: &BTreeSet<SecurityGroupId>) -> Result<Vec<Rule>, AwsError> {
-        let ids = groups.iter().map(|group| group.to_string()).collect();
-        let filter = Filter::builder().name("group-id").set_values(Some(ids)).build();
+        let filter = filter("group-id", groups);
         let mut pages = self.client.describe_security_group_rules().filters(filter).into_paginator().items().send();
         let mut rules = Vec::new();
         while let Some(rule) = pages.next().await {
@@ -118,6 +121,8 @@ impl Ec2 {
                 .iter()
                 .filter_map(|group| SecurityGroupId::parse(group.group_id().unwrap_or_default()).ok())
                 .collect(),
+            // EC2 writes "available" in lower case; its model has capitals.
+            available: endpoint.state().map(State::as_str).is_some_and(|state| state.eq_ignore_ascii_case("available")),
             interfaces: endpoint.network_interface_ids.unwrap_or_default(),
         }))
     }
@@ -141,10 +146,10 @@ impl Ec2 {
         call.send().await.map(drop).map_err(|error| AwsError::sort(action(), error))
     }
 
-    /// The Elastic IPs of `allocations`.
+    /// Those of `allocations` that exist.
     ///
     /// # Errors
-    /// When EC2 fails or refuses; not found: there is no such allocation.
+    /// When EC2 fails or refuses.
     pub async fn elastic_ips(
         &self,
         allocations: &[AllocationId],
@@ -152,16 +157,16 @@ impl Ec2 {
         if allocations.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let ids: Vec<String> = allocations.iter().map(|allocation| allocation.to_string()).collect();
-        let action = || format!("describe the Elastic IPs {}", ids.join(", "));
-        let answer = self.client.describe_addresses().set_allocation_ids(Some(ids.clone())).send().await;
-        let addresses = answer.map_err(|error| AwsError::sort(action(), error))?.addresses.unwrap_or_default();
+        // By filter: EC2 refuses the whole call for one id that it does not know.
+        let call = self.client.describe_addresses().filters(filter("allocation-id", allocations));
+        let answer = call.send().await.map_err(|error| AwsError::sort("describe the Elastic IPs", error))?;
         let elastic_ip = |address: aws_sdk_ec2::types::Address| {
             let allocation = AllocationId::parse(address.allocation_id()?).ok()?;
             let held = address.association_id().is_some();
             Some((allocation, ElasticIp { public_ip: address.public_ip?, held }))
         };
-        Ok(addresses.into_iter().filter_map(elastic_ip).collect())
+        let found = answer.addresses.unwrap_or_default().into_iter().filter_map(elastic_ip);
+        Ok(found.filter(|(allocation, _)| allocations.contains(allocation)).collect())
     }
 
     /// The private addresses of network interfaces.
@@ -177,6 +182,12 @@ impl Ec2 {
         let found = answer.network_interfaces.unwrap_or_default();
         Ok(found.into_iter().filter_map(|interface| interface.private_ip_address).collect())
     }
+}
+
+/// A filter by ids. What does not exist is left out of the answer.
+fn filter<'a, T: ToString + 'a>(name: &str, ids: impl IntoIterator<Item = &'a T>) -> Filter {
+    let values = ids.into_iter().map(ToString::to_string).collect();
+    Filter::builder().name(name).set_values(Some(values)).build()
 }
 
 fn ingress_rule(rule: &SecurityGroupRule) -> Option<Rule> {

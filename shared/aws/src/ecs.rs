@@ -91,15 +91,15 @@ impl Ecs {
         arn.map(ToOwned::to_owned).ok_or_else(|| unusable(action(), "it has no ARN"))
     }
 
-    /// The active revisions of a family, the newest first: at most 100.
+    /// The active revisions of a family, the newest first.
     ///
     /// # Errors
     /// When ECS fails.
     pub async fn revisions(&self, family: &str) -> Result<Vec<String>, AwsError> {
         let call = self.client.list_task_definitions().family_prefix(family).sort(SortOrder::Desc);
-        let answer = call.status(TaskDefinitionStatus::Active).send().await;
-        let answer = answer.map_err(|error| AwsError::sort(format!("list revisions of {family}"), error))?;
-        Ok(answer.task_definition_arns().to_vec())
+        let listed = call.status(TaskDefinitionStatus::Active).into_paginator().items().send();
+        let listed: Result<Vec<String>, _> = listed.collect().await;
+        listed.map_err(|error| AwsError::sort(format!("list revisions of {family}"), error))
     }
 
     /// Takes a revision out of use. Tasks that run it go on.
@@ -145,7 +145,7 @@ fn deployment_of(deployment: &aws_sdk_ecs::types::Deployment) -> Deployment {
 }
 
 fn unusable(action: String, why: &str) -> AwsError {
-    AwsError { action, kind: Kind::Unanswered(why.to_owned()), source: None }
+    AwsError { action, kind: Kind::Unanswered(why.to_owned()) }
 }
 
 fn replace_body(request: &mut HttpRequest, body: &str) {

@@ -1,6 +1,6 @@
 //! A failed AWS call, by what the caller can do about it.
 
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// A failed call.
@@ -9,11 +9,8 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 pub struct AwsError {
     /// What was tried, on which resource: `stop server s-0123`.
     pub action: String,
-    /// What can be done.
+    /// What can be done, with AWS's words or the cause: there is no source beside it that would say them again.
     pub kind: Kind,
-    /// The SDK's error.
-    #[source]
-    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What can be done about a failed call.
@@ -43,16 +40,23 @@ pub enum Kind {
 
 impl AwsError {
     /// Sorts the SDK's error for `action`.
-    pub fn sort<E, R>(action: impl Into<String>, error: SdkError<E, R>) -> Self
+    pub fn sort<E>(action: impl Into<String>, error: SdkError<E, HttpResponse>) -> Self
     where
-        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-        R: std::fmt::Debug + Send + Sync + 'static,
+        E: std::error::Error + ProvideErrorMetadata + 'static,
     {
-        let kind = match error.as_service_error() {
-            Some(service) => sort_code(service.code().unwrap_or_default(), service.message().unwrap_or_default()),
-            None => Kind::Unanswered(error.to_string()),
+        let kind = match &error {
+            SdkError::ServiceError(answer) => {
+                let (code, message) = (answer.err().code().unwrap_or_default(), answer.err().message());
+                match sort_code(code, message.unwrap_or_default()) {
+                    Kind::Refused { code, message } if answer.raw().status().is_server_error() => {
+                        Kind::Busy(if message.is_empty() { code } else { message })
+                    }
+                    kind => kind,
+                }
+            }
+            _ => Kind::Unanswered(with_causes(&error)),
         };
-        Self { action: action.into(), kind, source: Some(Box::new(error)) }
+        Self { action: action.into(), kind }
     }
 
     /// Whether the thing is not there.
@@ -74,6 +78,12 @@ impl AwsError {
     }
 }
 
+/// What the error and its causes say, in one line.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 fn sort_code(code: &str, message: &str) -> Kind {
     let sentence = if message.is_empty() { code } else { message };
     match code {
@@ -91,13 +101,22 @@ fn sort_code(code: &str, message: &str) -> Kind {
         }
         // Two revisions of one family registered at the same moment.
         "ClientException" if message.contains("concurrent") => Kind::Busy(sentence.to_owned()),
+        // The same call with credentials that are not worn out, which the SDK fetches, can succeed.
         "ConflictException"
-        | "UpdateInProgressException"
-        | "InternalServiceError"
-        | "InternalServerError"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InternalError"
         | "InternalFailure"
+        | "InternalServerError"
+        | "InternalServiceError"
+        | "RequestExpired"
+        | "RequestTimeout"
+        | "RequestTimeoutException"
         | "ServerException"
-        | "ServiceUnavailableException" => Kind::Busy(sentence.to_owned()),
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException"
+        | "Unavailable"
+        | "UpdateInProgressException" => Kind::Busy(sentence.to_owned()),
         _ if code.contains("Throttl") || code.contains("RequestLimitExceeded") || code.contains("TooManyRequests") => {
             Kind::Busy(sentence.to_owned())
         }
@@ -122,11 +141,52 @@ mod tests {
             "ConflictException",
             "RequestLimitExceeded",
             "TooManyRequestsException",
+            "ServiceUnavailable",
+            "InternalFailure",
+            "RequestTimeoutException",
+            "ExpiredTokenException",
+            "InternalError",
+            "Unavailable",
         ] {
             assert!(matches!(sort_code(busy, "x"), Kind::Busy(_)), "{busy}");
         }
         assert!(matches!(sort_code("InvalidRequestException", "Unable to delete VPC endpoint"), Kind::Busy(_)));
         assert!(matches!(sort_code("InvalidRequestException", "bad"), Kind::Refused { .. }));
         assert!(matches!(sort_code("", "timeout"), Kind::Unanswered(_)));
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("service error")]
+    struct Answer(aws_smithy_types::error::ErrorMetadata);
+
+    impl ProvideErrorMetadata for Answer {
+        fn meta(&self) -> &aws_smithy_types::error::ErrorMetadata {
+            &self.0
+        }
+    }
+
+    fn answered(status: u16, code: &str) -> AwsError {
+        let meta = aws_smithy_types::error::ErrorMetadata::builder().code(code).message("the sentence").build();
+        let status = status.try_into().unwrap();
+        AwsError::sort("try it", SdkError::service_error(Answer(meta), HttpResponse::new(status, "".into())))
+    }
+
+    #[test]
+    fn whatever_a_server_error_is_called_it_is_temporary() {
+        assert!(answered(500, "SomethingNew").is_temporary());
+        assert!(answered(503, "SlowDown").is_temporary());
+        assert!(!answered(400, "SomethingNew").is_temporary());
+        assert!(answered(500, "ResourceNotFoundException").is_not_found());
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        use std::error::Error as _;
+        let refused = answered(400, "Bad");
+        assert_eq!(refused.to_string(), "try it: AWS refuses it: Bad: the sentence");
+        assert!(refused.source().is_none());
+        let timeout: SdkError<Answer, HttpResponse> = SdkError::timeout_error("after 3 s");
+        let told = AwsError::sort("try it", timeout).to_string();
+        assert_eq!(told.matches("after 3 s").count(), 1, "{told}");
     }
 }

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use serde::Serialize;
+use wharfinger_decisions::wakeup;
 
 use crate::error::AwsError;
-
-/// The longest delay of a message. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
-pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
 /// One queue.
 #[derive(Clone, Debug)]
@@ -25,19 +23,20 @@ impl Queue {
     }
 
     /// Sends `message` as JSON. It is delivered no sooner than after `delay`, in whole seconds, rounded up; a delay
-    /// beyond [`LONGEST_DELAY`] is shortened to it: whoever is woken looks whether it is time.
+    /// beyond [`LONGEST_DELAY`](wakeup::LONGEST_DELAY) is shortened to it: whoever is woken looks whether it is time.
     ///
     /// # Errors
     /// When SQS did not take it.
     pub async fn send<T: Serialize + Sync>(&self, message: &T, delay: Duration) -> Result<(), AwsError> {
         let body = serde_json::to_string(message).expect("messages are plain structs, which JSON can hold");
-        let delay = delay.min(LONGEST_DELAY);
+        let longest = wakeup::LONGEST_DELAY.unsigned_abs();
+        let delay = delay.min(longest);
         let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
         self.client
             .send_message()
             .queue_url(&self.url)
             .message_body(body)
-            .delay_seconds(i32::try_from(seconds.min(LONGEST_DELAY.as_secs())).expect("at most 900"))
+            .delay_seconds(i32::try_from(seconds.min(longest.as_secs())).expect("at most 900"))
             .send()
             .await
             .map_err(|error| AwsError::sort(format!("send a message to {}", self.url), error))?;

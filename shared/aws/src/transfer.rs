@@ -11,7 +11,7 @@ use aws_sdk_transfer::{
 };
 use wharfinger_decisions::{
     ids::{AllocationId, SecurityGroupId, SubnetId, VpcId},
-    power::AwsState,
+    power::{AwsState, Placement},
 };
 
 use crate::{
@@ -38,10 +38,8 @@ pub struct Server {
     pub state: AwsState,
     /// Its VPC.
     pub vpc_id: Option<String>,
-    /// Its subnets.
-    pub subnets: BTreeSet<SubnetId>,
-    /// Its Elastic IPs.
-    pub addresses: BTreeSet<AllocationId>,
+    /// Its subnets and Elastic IPs.
+    pub placement: Placement,
     /// Its VPC endpoint, once there is one.
     pub vpc_endpoint_id: Option<String>,
     /// The SHA-256 fingerprint of its host key.
@@ -87,16 +85,20 @@ impl Transfer {
         }
     }
 
-    /// All servers that carry all of `tags`.
+    /// All servers that carry all of `tags`, but for the one that is `known`.
     ///
     /// # Errors
     /// When AWS fails or refuses.
-    pub async fn tagged_servers(&self, tags: &BTreeMap<String, String>) -> Result<Vec<Server>, AwsError> {
+    pub async fn tagged_servers(
+        &self,
+        tags: &BTreeMap<String, String>,
+        known: Option<&str>,
+    ) -> Result<Vec<Server>, AwsError> {
         let mut listed = self.client.list_servers().into_paginator().items().send();
         let mut found = Vec::new();
         while let Some(server) = listed.next().await {
             let server = server.map_err(|error| AwsError::sort("list servers", error))?;
-            let Some(id) = server.server_id() else { continue };
+            let Some(id) = server.server_id().filter(|id| Some(*id) != known) else { continue };
             let described = self.server(id).await?;
             let ours = |server: &Server| tags.iter().all(|(key, value)| server.tags.get(key) == Some(value));
             found.extend(described.filter(ours));
@@ -190,8 +192,10 @@ fn seen(id: &str, server: &DescribedServer) -> Result<Server, AwsError> {
         id: id.to_owned(),
         state: state(id, server.state())?,
         vpc_id: details.and_then(EndpointDetails::vpc_id).map(str::to_owned),
-        subnets: parsed(ids(details.map(EndpointDetails::subnet_ids)), SubnetId::parse),
-        addresses: parsed(ids(details.map(EndpointDetails::address_allocation_ids)), AllocationId::parse),
+        placement: Placement {
+            subnets: parsed(ids(details.map(EndpointDetails::subnet_ids)), SubnetId::parse),
+            addresses: parsed(ids(details.map(EndpointDetails::address_allocation_ids)), AllocationId::parse),
+        },
         vpc_endpoint_id: details.and_then(EndpointDetails::vpc_endpoint_id).map(str::to_owned),
         host_key_fingerprint: server.host_key_fingerprint().map(fingerprint),
         user_count: server.user_count().unwrap_or_default(),
@@ -210,7 +214,6 @@ fn state(id: &str, state: Option<&State>) -> Result<AwsState, AwsError> {
         other => Err(AwsError {
             action: format!("describe server {id}"),
             kind: Kind::Unanswered(format!("its state is {other:?}, which this version does not know")),
-            source: None,
         }),
     }
 }

@@ -3,12 +3,29 @@
 //! New keys come before old ones go, so that who changes a key is never locked out; and an old key goes even when a
 //! new one is refused, because it may have been leaked.
 
+mod urgency;
+
+use serde::{Deserialize, Serialize};
+
 use crate::{
     ids::{FileSystemId, RoleArn},
     key::PublicKey,
     site::SiteSpec,
     user::{Posix, UserSpec},
 };
+
+pub use urgency::{Listed, Urgency, User, is_mass_deletion};
+
+/// What an account was given, as far as it follows from other things than the user's own spec.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The server that has the account: another one after a rebuild.
+    pub server_id: String,
+    /// Its role.
+    pub role: String,
+    /// What it sees as `/`.
+    pub root: String,
+}
 
 /// What is wanted of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +38,14 @@ pub struct Wanted {
     pub posix: Posix,
     /// The keys that may log in.
     pub keys: Vec<PublicKey>,
+}
+
+impl Wanted {
+    /// What the account has of this on the server `server_id` once it is as wanted.
+    #[must_use]
+    pub fn applied(&self, server_id: &str) -> Applied {
+        Applied { server_id: server_id.to_owned(), role: self.role.to_string(), root: self.root.clone() }
+    }
 }
 
 /// An account as AWS shows it.

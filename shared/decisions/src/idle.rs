@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     duration::describe,
+    ids::FileSystemId,
     names::SiteName,
     server::{Asker, IdlePolicy, Power, ServerIntent, ServerPhase, ServerStatus},
 };
@@ -32,6 +33,8 @@ pub struct Traffic {
 pub struct SiteSign {
     /// The site.
     pub site: SiteName,
+    /// The file system that holds it.
+    pub file_system_id: FileSystemId,
     /// Its last upload or other change.
     pub last_change: Option<Timestamp>,
     /// Uploads wait for their rollout.
@@ -40,7 +43,38 @@ pub struct SiteSign {
     pub rollout_in_flight: bool,
 }
 
-/// All signs of use of a server. A field is `Err` with a sentence where the question was not answered.
+/// What a question about use came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<T> {
+    /// It was not asked, because nothing depends on it.
+    NotAsked,
+    /// It was not answered, for the reason given.
+    Unknown(String),
+    /// It was answered.
+    Known(T),
+}
+
+impl<T, E: fmt::Display> From<Result<T, E>> for Answer<T> {
+    fn from(answer: Result<T, E>) -> Self {
+        match answer {
+            Ok(known) => Self::Known(known),
+            Err(error) => Self::Unknown(error.to_string()),
+        }
+    }
+}
+
+impl<T> Answer<T> {
+    /// The answer, or a sentence that says that `what` (`its events are`) is not known.
+    fn known(&self, what: &str) -> Result<&T, String> {
+        match self {
+            Self::Known(known) => Ok(known),
+            Self::Unknown(error) => Err(format!("{what} not known: {error}")),
+            Self::NotAsked => Err(format!("{what} not known: nobody asked")),
+        }
+    }
+}
+
+/// All signs of use of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signs {
     /// What it is doing.
@@ -50,11 +84,11 @@ pub struct Signs {
     /// When a person last asked for it to be online.
     pub asked_at: Option<Timestamp>,
     /// Its traffic.
-    pub traffic: Result<Traffic, String>,
+    pub traffic: Answer<Traffic>,
     /// Its last event.
-    pub last_event: Result<Option<Timestamp>, String>,
+    pub last_event: Answer<Option<Timestamp>>,
     /// The sites on its file system.
-    pub sites: Result<Vec<SiteSign>, String>,
+    pub sites: Answer<Vec<SiteSign>>,
 }
 
 impl Signs {
@@ -63,19 +97,31 @@ impl Signs {
     pub fn new(
         intent: &ServerIntent,
         status: &ServerStatus,
-        traffic: Result<Traffic, String>,
-        last_event: Result<Option<Timestamp>, String>,
-        sites: Result<Vec<SiteSign>, String>,
+        traffic: impl Into<Answer<Traffic>>,
+        last_event: impl Into<Answer<Option<Timestamp>>>,
+        sites: impl Into<Answer<Vec<SiteSign>>>,
     ) -> Self {
         let by_person = matches!(intent.power.by, Asker::Person(_)) && intent.power.power == Power::Online;
         Self {
             phase: status.power,
             online_since: status.online_since,
             asked_at: by_person.then_some(intent.power.at),
-            traffic,
-            last_event,
-            sites,
+            traffic: traffic.into(),
+            last_event: last_event.into(),
+            sites: sites.into(),
         }
+    }
+
+    /// The signs in our own record alone, for a server that is not stopped whatever others answer.
+    #[must_use]
+    pub fn of_record(intent: &ServerIntent, status: &ServerStatus) -> Self {
+        Self::new(
+            intent,
+            status,
+            Answer::<Traffic>::NotAsked,
+            Answer::<Option<Timestamp>>::NotAsked,
+            Answer::<Vec<SiteSign>>::NotAsked,
+        )
     }
 }
 
@@ -141,9 +187,9 @@ fn quiet_for(
         return Err("it is not online".into());
     }
     let online_since = signs.online_since.ok_or("it is not known since when it is online")?;
-    let traffic = signs.traffic.as_ref().map_err(|error| format!("its traffic is not known: {error}"))?;
-    let last_event = signs.last_event.as_ref().map_err(|error| format!("its events are not known: {error}"))?;
-    let sites = signs.sites.as_ref().map_err(|error| format!("its sites are not known: {error}"))?;
+    let traffic = signs.traffic.known("its traffic is")?;
+    let last_event = signs.last_event.known("its events are")?;
+    let sites = signs.sites.known("its sites are")?;
     busy_site(sites)?;
     let since = |at: Timestamp| now.duration_since(at).max(SignedDuration::ZERO);
     let recent = |at: Option<Timestamp>| at.map(since).filter(|passed| *passed < window);
@@ -235,17 +281,18 @@ mod tests {
             phase: ServerPhase::Online,
             online_since: Some(at(0)),
             asked_at: None,
-            traffic: Ok(Traffic::default()),
-            last_event: Ok(None),
-            sites: Ok(Vec::new()),
+            traffic: Answer::Known(Traffic::default()),
+            last_event: Answer::Known(None),
+            sites: Answer::Known(Vec::new()),
         }
     }
-    fn session(until: i64, bytes: u64) -> Result<Traffic, String> {
-        Ok(Traffic { last_session: Some(at(until)), bytes })
+    fn session(until: i64, bytes: u64) -> Answer<Traffic> {
+        Answer::Known(Traffic { last_session: Some(at(until)), bytes })
     }
     fn site(last_change: Option<i64>) -> SiteSign {
         SiteSign {
             site: SiteName::parse("blog").unwrap(),
+            file_system_id: FileSystemId::parse("fs-0a1b2c3d").unwrap(),
             last_change: last_change.map(at),
             window_open: false,
             rollout_in_flight: false,
@@ -287,9 +334,10 @@ mod tests {
     #[test]
     fn a_question_without_an_answer_is_not_idle() {
         for signs in [
-            Signs { traffic: Err("throttled".into()), ..quiet() },
-            Signs { last_event: Err("throttled".into()), ..quiet() },
-            Signs { sites: Err("throttled".into()), ..quiet() },
+            Signs { traffic: Answer::Unknown("throttled".into()), ..quiet() },
+            Signs { last_event: Answer::Unknown("throttled".into()), ..quiet() },
+            Signs { sites: Answer::Unknown("throttled".into()), ..quiet() },
+            Signs { sites: Answer::NotAsked, ..quiet() },
             Signs { online_since: None, ..quiet() },
         ] {
             assert!(told(&policy(10), &signs, 100_000).contains("not known"));
@@ -298,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_window_or_a_rollout_keeps_it() {
-        let signs = |site| Signs { sites: Ok(vec![site]), ..quiet() };
+        let signs = |site| Signs { sites: Answer::Known(vec![site]), ..quiet() };
         let open = SiteSign { window_open: true, ..site(None) };
         assert_eq!(told(&policy(10), &signs(open), 9000), "keep: site blog has uploads waiting for their rollout");
         let rolling = SiteSign { rollout_in_flight: true, ..site(None) };
@@ -335,9 +383,9 @@ mod tests {
                 phase: if online { ServerPhase::Online } else { ServerPhase::Stopped },
                 online_since: since.map(at),
                 asked_at: asked.map(at),
-                traffic: if failed { Err("no answer".into()) } else { Ok(Traffic { last_session: session.map(at), bytes }) },
-                last_event: Ok(event.map(at)),
-                sites: Ok(vec![SiteSign { window_open, rollout_in_flight: rollout, ..site(site_change) }]),
+                traffic: if failed { Answer::Unknown("no answer".into()) } else { Answer::Known(Traffic { last_session: session.map(at), bytes }) },
+                last_event: Answer::Known(event.map(at)),
+                sites: Answer::Known(vec![SiteSign { window_open, rollout_in_flight: rollout, ..site(site_change) }]),
             }
         }
     }
@@ -364,10 +412,18 @@ mod tests {
         fn more_signs_of_use_never_turn_keep_into_stop(signs in any_signs(), after in 1u32..90_000, now in 0i64..100_000, sign in -50_000i64..50_000, which in 0..4) {
             let mut more = signs.clone();
             match which {
-                0 => more.last_event = more.last_event.map(|event| event.max(Some(at(sign)))),
+                0 => {
+                    if let Answer::Known(event) = &mut more.last_event {
+                        *event = (*event).max(Some(at(sign)));
+                    }
+                }
                 1 => more.asked_at = more.asked_at.max(Some(at(sign))),
-                2 => more.traffic = more.traffic.map(|traffic| Traffic { last_session: traffic.last_session.max(Some(at(sign))), ..traffic }),
-                _ => more.sites = Err("no answer".into()),
+                2 => {
+                    if let Answer::Known(traffic) = &mut more.traffic {
+                        traffic.last_session = traffic.last_session.max(Some(at(sign)));
+                    }
+                }
+                _ => more.sites = Answer::Unknown("no answer".into()),
             }
             if decide(Some(&policy(after)), PERIOD, &signs, at(now)).action == Action::Keep {
                 prop_assert_eq!(decide(Some(&policy(after)), PERIOD, &more, at(now)).action, Action::Keep);

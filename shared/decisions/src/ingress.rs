@@ -5,10 +5,26 @@ use std::collections::BTreeSet;
 
 use crate::{cidr::Cidr, ids::SecurityGroupId, names::ServerName};
 
-/// The description of a server's rules.
-#[must_use]
-pub fn description(server: &ServerName) -> String {
-    format!("wharfinger:{server}")
+/// Whose rules: those of one server of one deployment. Two deployments may share a security group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner<'a> {
+    /// The deployment's name.
+    pub deployment: &'a str,
+    /// The server.
+    pub server: &'a ServerName,
+}
+
+impl Owner<'_> {
+    /// The description of a rule that is made now.
+    #[must_use]
+    pub fn description(&self) -> String {
+        format!("wharfinger:{}/{}", self.deployment, self.server)
+    }
+
+    /// Whether a rule with this description is ours. Earlier versions did not name the deployment.
+    fn made(&self, description: &str) -> bool {
+        description == self.description() || description == format!("wharfinger:{}", self.server)
+    }
 }
 
 /// An ingress rule as EC2 shows it.
@@ -38,10 +54,9 @@ pub struct Changes {
 }
 
 /// The changes by which `cidrs`, and nothing else of ours, reach `port` through the group `first`. `rules` are those
-/// of all groups where rules of `server` can be.
+/// of all groups where rules of `owner` can be.
 #[must_use]
-pub fn changes(server: &ServerName, first: &SecurityGroupId, port: u16, cidrs: &[Cidr], rules: &[Rule]) -> Changes {
-    let ours = description(server);
+pub fn changes(owner: &Owner<'_>, first: &SecurityGroupId, port: u16, cidrs: &[Cidr], rules: &[Rule]) -> Changes {
     let opens = |rule: &Rule, cidr: &Cidr| {
         rule.group == *first
             && rule.protocol == "tcp"
@@ -50,7 +65,8 @@ pub fn changes(server: &ServerName, first: &SecurityGroupId, port: u16, cidrs: &
     };
     let wanted: BTreeSet<&Cidr> = cidrs.iter().collect();
     let authorize = wanted.iter().filter(|cidr| !rules.iter().any(|rule| opens(rule, cidr)));
-    let revoke = rules.iter().filter(|rule| rule.description == ours && !wanted.iter().any(|cidr| opens(rule, cidr)));
+    let revoke =
+        rules.iter().filter(|rule| owner.made(&rule.description) && !wanted.iter().any(|cidr| opens(rule, cidr)));
     Changes {
         authorize: authorize.map(|cidr| (*cidr).clone()).collect(),
         revoke: revoke.map(|rule| (rule.group.clone(), rule.id.clone())).collect(),
@@ -63,8 +79,10 @@ mod tests {
 
     use super::*;
 
-    fn main() -> ServerName {
-        ServerName::parse("main").unwrap()
+    /// The changes for the server `main` of the deployment `harbour`.
+    fn changes(cidrs: &[Cidr], rules: &[Rule]) -> Changes {
+        let server = ServerName::parse("main").unwrap();
+        super::changes(&Owner { deployment: "harbour", server: &server }, &group(1), 22, cidrs, rules)
     }
     fn group(n: u8) -> SecurityGroupId {
         SecurityGroupId::parse(format!("sg-0000000{n}")).unwrap()
@@ -85,21 +103,34 @@ mod tests {
 
     #[test]
     fn rules_of_others_are_left_alone() {
-        let rules = [rule(1, 1, "office"), rule(1, 2, "wharfinger:other"), rule(1, 3, "wharfinger:main")];
-        let changes = changes(&main(), &group(1), 22, &[], &rules);
+        let rules = [rule(1, 1, "office"), rule(1, 2, "wharfinger:other"), rule(1, 3, "wharfinger:harbour/main")];
+        let changes = changes(&[], &rules);
         assert_eq!(changes.revoke, [(group(1), rules[2].id.clone())]);
     }
 
     #[test]
+    fn two_deployments_that_share_a_group_leave_each_others_rules_alone() {
+        let rules = [rule(1, 1, "wharfinger:harbour/main"), rule(1, 2, "wharfinger:quay/main")];
+        assert_eq!(changes(&[], &rules).revoke, [(group(1), rules[0].id.clone())]);
+    }
+
+    #[test]
+    fn a_rule_that_an_earlier_version_made_is_kept_and_taken_back_as_ours() {
+        let rules = [rule(1, 1, "wharfinger:main"), rule(1, 2, "wharfinger:main")];
+        let changes = changes(&[cidr(1)], &rules);
+        assert_eq!((changes.authorize, changes.revoke), (vec![], vec![(group(1), rules[1].id.clone())]));
+    }
+
+    #[test]
     fn a_block_that_someone_let_in_already_is_not_let_in_twice() {
-        let changes = changes(&main(), &group(1), 22, &[cidr(1)], &[rule(1, 1, "office")]);
+        let changes = changes(&[cidr(1)], &[rule(1, 1, "office")]);
         assert_eq!(changes, Changes::default());
     }
 
     #[test]
     fn another_port_or_group_is_another_rule() {
         let rules = [rule(2, 1, "wharfinger:main"), Rule { ports: (2222, 2222), ..rule(1, 1, "wharfinger:main") }];
-        let changes = changes(&main(), &group(1), 22, &[cidr(1)], &rules);
+        let changes = changes(&[cidr(1)], &rules);
         assert_eq!((changes.authorize, changes.revoke.len()), (vec![cidr(1)], 2));
     }
 
@@ -114,7 +145,7 @@ mod tests {
                 .map(|(group, block, ours)| rule(group, block, if ours { "wharfinger:main" } else { "theirs" }))
                 .collect();
             let theirs = rules.iter().filter(|rule| rule.description == "theirs").count();
-            let first = changes(&main(), &group(1), 22, &wanted, &rules);
+            let first = changes(&wanted, &rules);
             rules.retain(|rule| !first.revoke.iter().any(|(_, id)| *id == rule.id));
             for block in first.authorize {
                 rules.push(Rule {
@@ -122,7 +153,7 @@ mod tests {
                     ports: (22, 22), description: "wharfinger:main".into(),
                 });
             }
-            prop_assert_eq!(changes(&main(), &group(1), 22, &wanted, &rules), Changes::default());
+            prop_assert_eq!(changes(&wanted, &rules), Changes::default());
             prop_assert_eq!(rules.iter().filter(|rule| rule.description == "theirs").count(), theirs);
         }
     }

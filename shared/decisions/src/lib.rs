@@ -3,7 +3,6 @@
 //! table.
 
 pub mod account;
-pub mod change;
 pub mod cidr;
 pub mod condition;
 pub mod directory;
@@ -12,15 +11,19 @@ pub mod idle;
 pub mod ids;
 pub mod ingress;
 pub mod key;
-pub mod memory;
 pub mod names;
 pub mod power;
+pub mod preflight;
 pub mod revision;
 pub mod rollout;
+pub mod seen_events;
 pub mod server;
+pub mod sftp_event;
 pub mod site;
+pub mod summary;
 pub mod text;
 pub mod user;
 pub mod verdict;
 pub mod wake;
+pub mod wakeup;
 pub mod window;

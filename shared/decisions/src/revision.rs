@@ -108,7 +108,7 @@ fn mount(next: &mut Map<String, Value>, site: &SiteName, spec: &SiteSpec) -> Res
     let volumes = list(next, "volumes").clone();
     let there = container(next, spec)?.get("mountPoints").and_then(Value::as_array).into_iter().flatten();
     let taken = there.filter_map(|point| point["sourceVolume"].as_str().map(|volume| (point, volume)));
-    let other = taken.into_iter().find(|(point, volume)| point["containerPath"] == path && *volume != name);
+    let other = taken.into_iter().find(|(point, volume)| is_path(point, path) && *volume != name);
     if let Some((_, volume)) = other {
         let owner = volumes.iter().find(|candidate| candidate["name"] == volume);
         if owner.is_some_and(|owner| is_same_directory(&owner["efsVolumeConfiguration"], spec)) {
@@ -121,12 +121,17 @@ fn mount(next: &mut Map<String, Value>, site: &SiteName, spec: &SiteSpec) -> Res
     for other in list(next, "containerDefinitions").iter_mut().filter_map(Value::as_object_mut) {
         let is_ours = other.get("name").is_some_and(|name| name == spec.container.as_str());
         if let Some(points) = other.get_mut("mountPoints").and_then(Value::as_array_mut) {
-            points.retain(|point| point["sourceVolume"] != name || (is_ours && point["containerPath"] == path));
+            points.retain(|point| point["sourceVolume"] != name || (is_ours && is_path(point, path)));
         }
     }
     let points = list(container(next, spec)?, "mountPoints");
     put_named(points, "sourceVolume", json!({"sourceVolume": name, "containerPath": path, "readOnly": false}));
     Ok(())
+}
+
+/// Whether the mount point is at `path`, however it is written: ECS takes a slash at the end.
+fn is_path(point: &Value, path: &str) -> bool {
+    point["containerPath"].as_str().is_some_and(|there| there.trim_end_matches('/') == path)
 }
 
 /// With an access point the root directory must be absent: its own is used. IAM needs the task role's credentials, and

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names::SiteName;
+use crate::{names::SiteName, summary::ChangeSummary};
 
 /// A rollout, as the table keeps it and the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,18 +75,9 @@ impl State {
 pub struct Cause {
     /// Why the window was over.
     pub reason: String,
-    /// How many changes there were.
-    pub changes: u64,
-    /// The files changed last, at most 20.
-    pub files: Vec<String>,
-    /// The users who changed them, at most 10.
-    pub users: Vec<String>,
-    /// How much was uploaded.
-    pub bytes: u64,
-    /// When the first change was made.
-    pub first_change: Option<Timestamp>,
-    /// When the last change was made.
-    pub last_change: Option<Timestamp>,
+    /// The changes.
+    #[serde(flatten)]
+    pub summary: ChangeSummary,
     /// The site's changes are counted: the first one of this rollout.
     pub from_seq: u64,
     /// The last one of this rollout.

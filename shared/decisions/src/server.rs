@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cidr::Cidr,
+    condition::Condition,
     duration::HumanDuration,
     ids::{AllocationId, FileSystemId, RoleArn, SecurityGroupId, SubnetId, VpcId},
+    power::History,
     text::Invalid,
 };
 
@@ -216,6 +218,15 @@ pub struct ServerStatus {
     /// When `reconcile` last looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
+    /// What holds of it and somebody should know.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+    /// What became of its subnets and Elastic IPs.
+    #[serde(default)]
+    pub history: History,
+    /// When AWS was last searched for further servers with our tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub searched_at: Option<Timestamp>,
 }
 
 /// Where clients connect.

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{directory::Directory, key::PublicKey, names::SiteName, text::Invalid};
+use crate::{
+    account::Applied, condition::Condition, directory::Directory, key::PublicKey, names::SiteName, text::Invalid,
+};
 
 /// What a person wants of a user: who logs in, and which directory is the root that they see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,4 +117,10 @@ pub struct UserStatus {
     /// When `reconcile` last looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
+    /// What holds of it and somebody should know.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+    /// What the account was given last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Applied>,
 }

@@ -1,8 +1,10 @@
 //! A site's window: the changes since its last rollout, and when they count as finished.
 //!
-//! A window's content does not depend on the order in which events come or on how often: [`Memory`] knows the latest
+//! A window's content does not depend on the order in which events come or on how often: [`SeenEvents`] knows the latest
 //! events, and every summary is a maximum or a sum over distinct events. [`decide`] says what a look at the window
 //! leads to, and why.
+
+mod view;
 
 use std::collections::BTreeMap;
 
@@ -10,12 +12,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    change::{Change, Effect, digest},
     duration::describe,
-    memory::Memory,
     rollout::Cause,
+    seen_events::SeenEvents,
+    sftp_event::{Change, Effect, digest},
     site::Finish,
+    summary::ChangeSummary,
 };
+
+pub use self::view::{Hold, View};
 
 /// The most files that a window names.
 pub const MOST_FILES: usize = 20;
@@ -23,6 +28,11 @@ pub const MOST_FILES: usize = 20;
 pub const MOST_USERS: usize = 10;
 /// The most partial uploads that hold a window; of more, the latest do.
 pub const MOST_HOLDS: usize = 20;
+
+/// The most bytes of file names, of each sort: the whole window is to fit into 4 KB, four write units.
+const FILE_BYTES: usize = 800;
+/// The most bytes of user names.
+const USER_BYTES: usize = 300;
 
 /// The changes to a site since its last rollout.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +46,8 @@ pub struct Window {
     pub first_change: Option<Timestamp>,
     /// When the last unclaimed change was made.
     pub last_change: Option<Timestamp>,
+    /// When the first unclaimed change was heard of: an event can come hours late.
+    pub opened: Option<Timestamp>,
     /// How much was uploaded.
     pub bytes: u64,
     /// The files changed last and when, at most [`MOST_FILES`].
@@ -49,12 +61,14 @@ pub struct Window {
 }
 
 /// What taking in changes led to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Absorbed {
     /// Changes counted now.
     pub new: u64,
     /// Changes that were known already: their delivery is a repeat.
     pub repeated: u64,
+    /// The events counted now.
+    pub events: SeenEvents,
 }
 
 /// What a look at a window leads to.
@@ -91,41 +105,62 @@ impl Window {
         self.changes() > 0
     }
 
-    /// Takes changes in. Those that `memory` knows change nothing.
-    pub fn absorb(&mut self, memory: &mut Memory, changes: &[Change]) -> Absorbed {
+    /// Takes in changes that were heard of at `now`. Those that are `seen` change nothing.
+    pub fn absorb(&mut self, seen: &SeenEvents, changes: &[Change], now: Timestamp) -> Absorbed {
         let mut absorbed = Absorbed::default();
         for change in changes {
             let path = digest(&change.file);
-            if memory.knows(change.event, path) {
+            if seen.knows(change.event, path) || absorbed.events.knows(change.event, path) {
                 absorbed.repeated += 1;
                 continue;
             }
-            self.count(change);
-            self.hold_or_free(memory, change, path);
-            memory.remember(change, path);
+            self.count(change, now);
+            let settled = seen.settled(path).max(absorbed.events.settled(path));
+            self.hold_or_free(change, settled);
+            absorbed.events.remember(change, path);
             absorbed.new += 1;
         }
         absorbed
     }
 
-    fn count(&mut self, change: &Change) {
+    /// Takes in the changes that wait in `other`, a window of the same site.
+    pub fn merge(&mut self, other: &Self) {
+        let earliest = |one: Option<Timestamp>, two: Option<Timestamp>| [one, two].into_iter().flatten().min();
+        self.seq += other.changes();
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.first_change = earliest(self.first_change, other.first_change);
+        self.opened = earliest(self.opened, other.opened);
+        self.last_change = self.last_change.max(other.last_change);
+        self.marker = self.marker.max(other.marker);
+        for (ours, theirs, most, bytes) in [
+            (&mut self.files, &other.files, MOST_FILES, FILE_BYTES),
+            (&mut self.users, &other.users, MOST_USERS, USER_BYTES),
+            (&mut self.holds, &other.holds, MOST_HOLDS, FILE_BYTES),
+        ] {
+            theirs.iter().for_each(|(name, at)| keep_latest(ours, name, *at, most, bytes));
+        }
+    }
+
+    fn count(&mut self, change: &Change, now: Timestamp) {
         self.seq += 1;
         self.bytes = self.bytes.saturating_add(if change.effect == Effect::Gone { 0 } else { change.bytes });
         self.first_change = Some(self.first_change.map_or(change.at, |first| first.min(change.at)));
         self.last_change = self.last_change.max(Some(change.at));
-        keep_latest(&mut self.files, &change.file, change.at, MOST_FILES);
+        self.opened = Some(self.opened.map_or(now, |opened| opened.min(now)));
+        keep_latest(&mut self.files, &change.file, change.at, MOST_FILES, FILE_BYTES);
         if let Some(user) = &change.user {
-            keep_latest(&mut self.users, user, change.at, MOST_USERS);
+            keep_latest(&mut self.users, user, change.at, MOST_USERS, USER_BYTES);
         }
         if change.marker {
             self.marker = self.marker.max(Some(change.at));
         }
     }
 
-    fn hold_or_free(&mut self, memory: &Memory, change: &Change, path: u64) {
+    /// `settled`: when the file was last made whole or taken away.
+    fn hold_or_free(&mut self, change: &Change, settled: Option<Timestamp>) {
         match change.effect {
-            Effect::Partial if memory.settled(path).is_none_or(|settled| settled < change.at) => {
-                keep_latest(&mut self.holds, &change.file, change.at, MOST_HOLDS);
+            Effect::Partial if settled.is_none_or(|settled| settled < change.at) => {
+                keep_latest(&mut self.holds, &change.file, change.at, MOST_HOLDS, FILE_BYTES);
             }
             Effect::Whole | Effect::Gone => {
                 // What lay in a directory that was renamed away or deleted is not partial any more either.
@@ -140,99 +175,40 @@ impl Window {
     /// What a rollout started now would be for.
     #[must_use]
     pub fn cause(&self, reason: String) -> Cause {
-        Cause {
-            reason,
+        Cause { reason, summary: self.summary(), from_seq: self.claimed_seq + 1, to_seq: self.seq }
+    }
+
+    /// The changes that wait, in short.
+    #[must_use]
+    pub fn summary(&self) -> ChangeSummary {
+        ChangeSummary {
             changes: self.changes(),
             files: latest_first(&self.files),
             users: latest_first(&self.users),
             bytes: self.bytes,
             first_change: self.first_change,
             last_change: self.last_change,
-            from_seq: self.claimed_seq + 1,
-            to_seq: self.seq,
         }
+    }
+
+    /// Since when the changes wait.
+    fn since(&self) -> Option<Timestamp> {
+        self.opened.max(self.first_change)
     }
 
     /// The window after its claim at `now`: without changes, but still held by what is partial.
     #[must_use]
     pub fn claimed(&self, finish: &Finish, now: Timestamp) -> Self {
         let mut holds = self.holds.clone();
-        holds.retain(|_, since| hold_end(*since, finish) > now);
+        holds.retain(|_, since| later(*since, finish.hold_partial_for.get()) > now);
         Self { seq: self.seq, claimed_seq: self.seq, holds, ..Self::default() }
     }
-
-    /// The window as the API shows it. `in_flight`: a rollout of the site is not over.
-    #[must_use]
-    pub fn show(&self, finish: &Finish, in_flight: bool, now: Timestamp) -> View {
-        let (state, reason, next_look) = match decide(self, finish, now) {
-            Decision::Nothing => ("empty", "nothing has changed since the last rollout".to_owned(), None),
-            Decision::Wait { until, held, reason } => (if held { "held" } else { "gathering" }, reason, Some(until)),
-            Decision::Claim { reason } if in_flight => {
-                ("queued", format!("{reason}; it follows when the present rollout is over"), None)
-            }
-            Decision::Claim { reason } => ("finished", reason, Some(now)),
-        };
-        let holds = self.holds.iter().map(|(file, since)| Hold {
-            file: file.clone(),
-            since: *since,
-            until: hold_end(*since, finish),
-        });
-        View {
-            state,
-            reason,
-            next_look,
-            changes: self.changes(),
-            files: latest_first(&self.files),
-            users: latest_first(&self.users),
-            bytes: self.bytes,
-            first_change: self.first_change,
-            last_change: self.last_change,
-            holds: holds.filter(|hold| hold.until > now).collect(),
-        }
-    }
-}
-
-/// A window as the API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct View {
-    /// `empty`, `gathering` (changes still come), `held` (by a partial upload), `finished` (a rollout starts now) or
-    /// `queued` (a rollout starts when the present one is over).
-    pub state: &'static str,
-    /// Why, in a sentence.
-    pub reason: String,
-    /// When it is looked at next, at the latest.
-    pub next_look: Option<Timestamp>,
-    /// How many changes wait for a rollout.
-    pub changes: u64,
-    /// The files changed last.
-    pub files: Vec<String>,
-    /// The users who changed them.
-    pub users: Vec<String>,
-    /// How much was uploaded.
-    pub bytes: u64,
-    /// When the first change was made.
-    pub first_change: Option<Timestamp>,
-    /// When the last change was made.
-    pub last_change: Option<Timestamp>,
-    /// The partial uploads that hold it.
-    pub holds: Vec<Hold>,
-}
-
-/// A partial upload that holds a window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Hold {
-    /// The file, below the site's directory.
-    pub file: String,
-    /// When its upload broke off.
-    pub since: Timestamp,
-    /// When it holds no longer, should nobody mend it.
-    pub until: Timestamp,
 }
 
 /// Looks at a window at `now`.
 #[must_use]
 pub fn decide(window: &Window, finish: &Finish, now: Timestamp) -> Decision {
-    let (Some(first), Some(last)) = (window.first_change, window.last_change) else { return Decision::Nothing };
+    let (Some(since), Some(last)) = (window.since(), window.last_change) else { return Decision::Nothing };
     if !window.is_open() {
         return Decision::Nothing;
     }
@@ -243,7 +219,7 @@ pub fn decide(window: &Window, finish: &Finish, now: Timestamp) -> Decision {
         let reason = format!("the upload of {file} broke off: waiting until it is whole, deleted or renamed");
         return Decision::Wait { until, held: true, reason };
     }
-    let (quiet, latest) = (later(last, finish.quiet_period.get()), later(first, finish.max_wait.get()));
+    let (quiet, latest) = (later(last, finish.quiet_period.get()), later(since, finish.max_wait.get()));
     if now >= quiet {
         return Decision::Claim { reason: format!("nothing has changed for {}", finish.quiet_period) };
     }
@@ -260,23 +236,33 @@ pub fn decide(window: &Window, finish: &Finish, now: Timestamp) -> Decision {
 }
 
 fn longest_hold<'a>(window: &'a Window, finish: &Finish, now: Timestamp) -> Option<(&'a str, Timestamp)> {
-    let holds = window.holds.iter().map(|(file, since)| (file.as_str(), hold_end(*since, finish)));
+    let holds = window.holds.iter().map(|(file, since)| (file.as_str(), window.hold_end(*since, finish)));
     holds.filter(|(_, until)| *until > now).max_by_key(|(_, until)| *until)
 }
 
-fn hold_end(since: Timestamp, finish: &Finish) -> Timestamp {
-    later(since, finish.hold_partial_for.get())
+impl Window {
+    /// When an upload that broke off at `since` holds the window no longer. Whoever breaks off again and again holds it
+    /// for `hold_partial_for` beyond `max_wait` and no longer.
+    fn hold_end(&self, since: Timestamp, finish: &Finish) -> Timestamp {
+        let patience = finish.hold_partial_for.get();
+        let last = self.since().map_or(Timestamp::MAX, |opened| later(later(opened, finish.max_wait.get()), patience));
+        later(since, patience).min(last)
+    }
 }
 
 fn later(time: Timestamp, duration: jiff::SignedDuration) -> Timestamp {
     time.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }
 
-/// Notes `name` at `at` and forgets the earliest beyond `most`: which are kept depends on no order.
-fn keep_latest(names: &mut BTreeMap<String, Timestamp>, name: &str, at: Timestamp, most: usize) {
+/// Notes `name` at `at` and forgets the earliest beyond `most` names or `bytes` of them, but keeps one. Which are kept
+/// depends on no order, as long as only their number counts.
+fn keep_latest(names: &mut BTreeMap<String, Timestamp>, name: &str, at: Timestamp, most: usize, bytes: usize) {
     let known = names.entry(name.to_owned()).or_insert(at);
     *known = at.max(*known);
-    while names.len() > most {
+    let too_many = |names: &BTreeMap<String, Timestamp>| {
+        names.len() > most || (names.len() > 1 && names.keys().map(String::len).sum::<usize>() > bytes)
+    };
+    while too_many(names) {
         let earliest = names.iter().min_by_key(|(name, at)| (**at, *name)).map(|(name, _)| name.clone());
         earliest.map(|name| names.remove(&name));
     }
@@ -297,6 +283,9 @@ mod tests {
 
     const START: i64 = 1_800_000_000;
 
+    /// When the events are heard of, where it does not matter: none of the windows is old by that.
+    const HEARD: Timestamp = Timestamp::UNIX_EPOCH;
+
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(START + seconds).unwrap()
     }
@@ -313,10 +302,10 @@ mod tests {
         }
     }
 
-    fn window_of(changes: &[Change]) -> (Window, Memory) {
-        let (mut window, mut memory) = (Window::default(), Memory::default());
-        window.absorb(&mut memory, changes);
-        (window, memory)
+    fn window_of(changes: &[Change]) -> (Window, SeenEvents) {
+        let mut window = Window::default();
+        let absorbed = window.absorb(&SeenEvents::default(), changes, HEARD);
+        (window, absorbed.events)
     }
 
     fn some_changes() -> impl Strategy<Value = Vec<Change>> {
@@ -343,30 +332,32 @@ mod tests {
     proptest! {
         #[test]
         fn order_and_repeats_change_nothing((changes, disorder) in shuffled_and_doubled(), cut in 0..60_usize) {
-            let (mut window, mut memory) = (Window::default(), Memory::default());
+            let (mut window, mut memory) = (Window::default(), SeenEvents::default());
             let (early, late) = disorder.split_at(cut.min(disorder.len()));
-            window.absorb(&mut memory, early);
-            window.absorb(&mut memory, late);
+            for part in [early, late] {
+                let absorbed = window.absorb(&memory, part, HEARD);
+                memory.extend(&absorbed.events);
+            }
             let (expected, remembered) = window_of(&changes);
             // At most MOST_HOLDS are kept, which of them depends on when the others were mended.
             prop_assume!(changes.iter().filter(|it| it.effect == Effect::Partial).count() <= MOST_HOLDS);
             prop_assert_eq!(&window, &expected);
             prop_assert_eq!(&memory, &remembered);
             prop_assert_eq!(window.changes(), changes.len() as u64);
-            let again = window.absorb(&mut memory, &changes);
-            prop_assert_eq!(again, Absorbed { new: 0, repeated: changes.len() as u64 });
+            let again = window.absorb(&memory, &changes, HEARD);
+            prop_assert_eq!(again, Absorbed { repeated: changes.len() as u64, ..Absorbed::default() });
             prop_assert_eq!(window, expected);
         }
 
         #[test]
         fn a_claimed_window_opens_only_for_new_changes((changes, disorder) in shuffled_and_doubled()) {
             let finish = Finish::default();
-            let (window, mut memory) = window_of(&changes);
+            let (window, memory) = window_of(&changes);
             let now = at(100_000);
             let claims = matches!(decide(&window, &finish, now), Decision::Claim { .. });
             prop_assert!(claims);
             let mut next = window.claimed(&finish, now);
-            next.absorb(&mut memory, &disorder);
+            next.absorb(&memory, &disorder, HEARD);
             prop_assert_eq!(decide(&next, &finish, now), Decision::Nothing);
             prop_assert_eq!(window.cause(String::new()).to_seq, next.claimed_seq);
         }
@@ -375,7 +366,7 @@ mod tests {
         fn every_wait_ends_and_a_claim_stays_due(changes in some_changes(), look in 0..6_000_i64, later in 0..10_000_i64) {
             let finish = Finish::default();
             let (window, _) = window_of(&changes);
-            let bound = window.holds.values().map(|since| hold_end(*since, &finish)).max()
+            let bound = window.holds.values().map(|since| window.hold_end(*since, &finish)).max()
                 .max(window.first_change.map(|first| later_than(first, &finish))).unwrap();
             match decide(&window, &finish, at(look)) {
                 Decision::Nothing => prop_assert!(false, "there are changes"),
@@ -388,11 +379,11 @@ mod tests {
         }
 
         #[test]
-        fn a_memory_reads_back_as_it_was_written(changes in some_changes()) {
-            let (window, memory) = window_of(&changes);
-            let text = serde_json::to_string(&(&window, &memory)).unwrap();
-            let (read, remembered): (Window, Memory) = serde_json::from_str(&text).unwrap();
-            prop_assert_eq!((read, remembered), (window, memory));
+        fn a_window_reads_back_as_it_was_written_and_fits_into_four_write_units(changes in some_changes()) {
+            let (window, _) = window_of(&changes);
+            let text = serde_json::to_string(&window).unwrap();
+            prop_assert!(text.len() < 4_096 - 500, "{}", text.len());
+            prop_assert_eq!(serde_json::from_str::<Window>(&text).unwrap(), window);
         }
     }
 
@@ -402,18 +393,20 @@ mod tests {
 
     #[test]
     fn five_hundred_uploads_are_one_window_of_bounded_size() {
-        let changes: Vec<Change> = (0..5_000)
-            .map(|number| {
-                let file = format!("{number:0500}");
-                Change { user: Some(format!("user{number}")), ..change(number, 1, &file, Effect::Partial) }
-            })
-            .collect();
-        let (window, memory) = window_of(&changes[..500]);
+        let uploads = |name: fn(u64) -> String| -> Vec<Change> {
+            let upload = |number| Change {
+                user: Some(format!("user{number}")),
+                ..change(number, 1, &name(number), Effect::Partial)
+            };
+            (0..5_000).map(upload).collect()
+        };
+        let (window, _) = window_of(&uploads(|number| format!("{number}.html"))[..500]);
         assert_eq!((window.changes(), window.files.len(), window.users.len()), (500, MOST_FILES, MOST_USERS));
         assert_eq!(window.bytes, 5_000);
-        assert!(matches!(decide(&window, &Finish::default(), at(2)), Decision::Wait { held: true, .. }), "{memory:?}");
-        let all = window_of(&changes);
-        assert!(serde_json::to_string(&all).unwrap().len() < 100_000);
+        assert!(matches!(decide(&window, &Finish::default(), at(2)), Decision::Wait { held: true, .. }));
+        let (window, _) = window_of(&uploads(|number| format!("{number:0500}")));
+        assert!(!window.files.is_empty() && !window.holds.is_empty());
+        assert!(serde_json::to_string(&window).unwrap().len() < 4_096 - 500);
     }
 
     #[test]
@@ -456,5 +449,41 @@ mod tests {
         assert_eq!(window.show(&finish, true, at(5)).state, "queued");
         let next = window.claimed(&finish, at(5));
         assert_eq!((next.holds.len(), decide(&next, &finish, at(5))), (1, Decision::Nothing));
+    }
+
+    #[test]
+    fn an_upload_that_breaks_off_again_and_again_holds_no_longer_than_max_wait_and_its_patience() {
+        let finish = Finish::default();
+        let mut window = Window::default();
+        let mut claimed_at = None;
+        for second in (0..10_000).step_by(300) {
+            let broken = change(second, i64::try_from(second).unwrap(), "big.iso", Effect::Partial);
+            window.absorb(&SeenEvents::default(), &[broken], at(i64::try_from(second).unwrap()));
+            if matches!(decide(&window, &finish, at(i64::try_from(second).unwrap())), Decision::Claim { .. }) {
+                claimed_at = Some(second);
+                break;
+            }
+        }
+        assert_eq!(claimed_at, Some(45 * 60), "15 minutes of max_wait and 30 of hold_partial_for");
+    }
+
+    #[test]
+    fn an_old_event_that_comes_late_does_not_claim_in_mid_upload() {
+        let finish = Finish::default();
+        let (now, seen) = (at(10_000), SeenEvents::default());
+        let mut window = Window::default();
+        window.absorb(&seen, &[change(1, 0, "old", Effect::Whole), change(2, 9_990, "new", Effect::Whole)], now);
+        let Decision::Wait { until, held: false, .. } = decide(&window, &finish, now) else { panic!() };
+        assert_eq!(until, at(10_050));
+    }
+
+    #[test]
+    fn two_windows_of_a_site_become_one() {
+        let (mut one, _) = window_of(&[change(1, 10, "a", Effect::Whole)]);
+        let (two, _) = window_of(&[change(2, 0, "b", Effect::Partial), change(3, 20, "c", Effect::Whole)]);
+        one.merge(&two);
+        assert_eq!((one.changes(), one.bytes), (3, 30));
+        assert_eq!((one.first_change, one.last_change), (Some(at(0)), Some(at(20))));
+        assert!(one.holds.contains_key("b") && one.files.len() == 3);
     }
 }

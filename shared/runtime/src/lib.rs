@@ -1,5 +1,6 @@
 //! How a function starts: configuration read once from the environment, clients built once, logs as JSON lines.
 
+mod entropy;
 mod environment;
 pub mod logs;
 pub mod metrics;
@@ -7,6 +8,7 @@ mod moment;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 
+pub use entropy::Entropy;
 pub use environment::{Environment, EnvironmentError};
 pub use moment::Moment;
 

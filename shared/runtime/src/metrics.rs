@@ -1,5 +1,5 @@
 //! Troubles as metrics: lines of the log in CloudWatch's embedded metric format, which CloudWatch Logs turns into
-//! metrics without a call. The template has an alarm on [`TROUBLES`].
+//! metrics without a call. The template has an alarm on their sum.
 
 use std::io::Write as _;
 
@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::logs;
 
 /// The namespace of all metrics.
-pub const NAMESPACE: &str = "Wharfinger";
+const NAMESPACE: &str = "Wharfinger";
 /// The metric that counts the troubles of every kind.
-pub const TROUBLES: &str = "Troubles";
+const TROUBLES: &str = "Troubles";
 /// The dimension of every metric, and the name of the variable that gives its value.
 const DIMENSION: (&str, &str) = ("Deployment", "DEPLOYMENT");
 

@@ -25,6 +25,7 @@ impl Moment {
 
     /// The invocation of `context`, which begins now by the system's clock.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
     pub fn of(context: &Context) -> Self {
         let now = Timestamp::now();
         let deadline = i64::try_from(context.deadline).ok().and_then(|at| Timestamp::from_millisecond(at).ok());

@@ -1,9 +1,12 @@
 //! When a Transfer Family server was last heard of in an event: partition `ACTIVITY`, one item a server id.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::table::{Guard, Key, StoreError, Table};
+
+/// How long it is kept, as TTL in whole seconds: far longer than any idle policy looks back.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 #[derive(Serialize, Deserialize)]
 struct Activity {
@@ -22,8 +25,10 @@ impl Table {
     pub async fn note_activity(&self, server_id: &str, at: Timestamp) -> Result<(), StoreError> {
         // Whole seconds have one width, so that DynamoDB's order of strings is the order of time.
         let at = Timestamp::from_second(at.as_second()).expect("a timestamp without its fraction is in range");
-        let newer = Guard::that("attribute_not_exists(pk) OR last_event < :at").value(":at", at)?;
-        match self.update(&key(server_id), "SET last_event = :at", newer).await {
+        let newer = Guard::that("attribute_not_exists(pk) OR last_event < :at")
+            .value(":at", at)?
+            .value(":expires", at.as_second() + KEPT_FOR.as_secs())?;
+        match self.update(&key(server_id), "SET last_event = :at, expires_at = :expires", newer).await {
             Err(StoreError::Conflict) => Ok(()),
             other => other,
         }

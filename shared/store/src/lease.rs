@@ -1,34 +1,14 @@
 //! One writer at a time for an item that a function works on, and the wake-up that it has armed for itself.
 //!
 //! The lease runs out by itself, so that a crash holds nobody up for long. The armed wake-up is noted beside it: of
-//! many deliveries for one item only one chain of delayed messages goes on.
+//! many deliveries for one item only one chain of delayed messages goes on. Whoever finds the lease taken leaves a mark
+//! and goes; the one who has it sees the mark before giving the lease back, and looks again.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+pub use wharfinger_decisions::wakeup::Armed;
 
 use crate::table::{Guard, Key, StoreError, Table};
-
-/// A delayed message on its way.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Armed {
-    /// When it is due.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Timestamp>,
-    /// What is waited for; a new reason starts the delays anew.
-    #[serde(default)]
-    pub step: String,
-    /// How often it was waited for.
-    #[serde(default)]
-    pub tries: u32,
-}
-
-impl Armed {
-    /// Whether a message is still on its way at `now`, as far as queues are punctual.
-    #[must_use]
-    pub fn is_pending(&self, now: Timestamp, grace: SignedDuration) -> bool {
-        self.at.is_some_and(|at| at + grace > now)
-    }
-}
 
 /// The right to work on an item.
 #[derive(Clone, Debug)]
@@ -45,25 +25,68 @@ struct Kept {
     armed: Armed,
 }
 
+/// What a delivery finds.
+#[derive(Clone, Debug)]
+pub enum Claim {
+    /// The right is its own.
+    Taken(Lease),
+    /// Another has the right, and will look again before giving it back.
+    Noted,
+    /// There is no such item.
+    Gone,
+}
+
+/// What became of a lease that was to be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// It is given back, or had run out, or its item is gone.
+    Free,
+    /// Somebody was here meanwhile. It is still held: look again.
+    Wanted,
+}
+
 impl Table {
-    /// Takes the right to work on the item at `key` until `now` + `lasts`. `None`: another has it, or there is no such
-    /// item.
+    /// Takes the right to work on the item at `key` until `now` + `lasts`, or leaves a mark for the one who has it. No
+    /// delivery is lost: a mark is made only while the lease is held, and a lease is given back only without a mark.
     ///
     /// # Errors
     /// When DynamoDB fails.
-    pub async fn take_lease(
+    pub async fn lease(
+        &self,
+        key: &Key,
+        owner: &str,
+        now: Timestamp,
+        lasts: SignedDuration,
+    ) -> Result<Claim, StoreError> {
+        loop {
+            if let Some(lease) = self.take_lease(key, owner, now, lasts).await? {
+                return Ok(Claim::Taken(lease));
+            }
+            if self.mark_wanted(key, now).await? {
+                return Ok(Claim::Noted);
+            }
+            // Between the two writes the lease was given back, or the item went.
+            if self.get::<Kept>(key).await?.is_none() {
+                return Ok(Claim::Gone);
+            }
+        }
+    }
+
+    async fn take_lease(
         &self,
         key: &Key,
         owner: &str,
         now: Timestamp,
         lasts: SignedDuration,
     ) -> Result<Option<Lease>, StoreError> {
-        let free = "attribute_exists(pk) AND (attribute_not_exists(lease_until) OR lease_until < :now)";
-        let condition = Guard::that(free)
+        // Its own lease: the SDK asked again after a lost answer.
+        let free = "attribute_exists(pk) AND (attribute_not_exists(lease_until) OR lease_until < :now OR lease_owner = :owner)";
+        let guard = Guard::that(free)
             .value(":now", now.as_second())?
             .value(":until", (now + lasts).as_second())?
             .value(":owner", owner)?;
-        match self.update(key, "SET lease_owner = :owner, lease_until = :until", condition).await {
+        let change = "SET lease_owner = :owner, lease_until = :until REMOVE lease_wanted";
+        match self.update(key, change, guard).await {
             Ok(()) => {}
             Err(StoreError::Conflict) => return Ok(None),
             Err(error) => return Err(error),
@@ -73,16 +96,35 @@ impl Table {
         Ok(Some(Lease { key: key.clone(), owner: owner.to_owned(), armed }))
     }
 
-    /// Gives the right back and notes the wake-up that is armed now. A lease that ran out, or whose item is gone, is
-    /// fine.
+    /// Whether the lease is held, and the mark made.
+    async fn mark_wanted(&self, key: &Key, now: Timestamp) -> Result<bool, StoreError> {
+        let held = Guard::that("lease_until >= :now").value(":now", now.as_second())?.value(":yes", true)?;
+        match self.update(key, "SET lease_wanted = :yes", held).await {
+            Ok(()) => Ok(true),
+            Err(StoreError::Conflict) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives the right back and notes the wake-up that is armed now, unless somebody was here meanwhile: then the mark
+    /// is taken away and the right is kept.
     ///
     /// # Errors
     /// When DynamoDB fails.
-    pub async fn release_lease(&self, lease: &Lease, armed: &Armed) -> Result<(), StoreError> {
-        let condition = Guard::that("lease_owner = :owner").value(":owner", &lease.owner)?.value(":armed", armed)?;
-        match self.update(&lease.key, "SET armed = :armed REMOVE lease_owner, lease_until", condition).await {
-            Err(StoreError::Conflict) => Ok(()),
-            other => other,
+    pub async fn release_lease(&self, lease: &Lease, armed: &Armed) -> Result<Release, StoreError> {
+        let quiet = "lease_owner = :owner AND attribute_not_exists(lease_wanted)";
+        let guard = Guard::that(quiet).value(":owner", &lease.owner)?.value(":armed", armed)?;
+        match self.update(&lease.key, "SET armed = :armed REMOVE lease_owner, lease_until", guard).await {
+            Ok(()) => return Ok(Release::Free),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+        let wanted = Guard::that("lease_owner = :owner AND attribute_exists(lease_wanted)");
+        let wanted = wanted.value(":owner", &lease.owner)?.value(":armed", armed)?;
+        match self.update(&lease.key, "SET armed = :armed REMOVE lease_wanted", wanted).await {
+            Ok(()) => Ok(Release::Wanted),
+            Err(StoreError::Conflict) => Ok(Release::Free),
+            Err(error) => Err(error),
         }
     }
 }

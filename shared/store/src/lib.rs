@@ -6,6 +6,7 @@ pub mod lease;
 pub mod page;
 pub mod record;
 pub mod rollouts;
+pub mod seen;
 pub mod servers;
 pub mod signs;
 pub mod sites;

@@ -1,7 +1,7 @@
 //! Rollouts in the table: partition `ROLLOUTS#{site}`, one item a rollout, in the order of their ids and so of time.
 //! A rollout begins and ends in one transaction with its site's window, which holds the lock.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use wharfinger_decisions::{names::SiteName, rollout::Rollout};
 
@@ -30,7 +30,13 @@ pub struct RolloutRecord {
     pub deploying_since: Option<Timestamp>,
     /// Counts the writes, from 1.
     pub version: u64,
+    /// When DynamoDB may remove it, in seconds: a year after it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
 }
+
+/// How long a rollout is kept.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// The partition of a site's rollouts.
 #[must_use]
@@ -96,12 +102,13 @@ impl Table {
             looks: 0,
             deploying_since: None,
             version: 1,
+            expires_at: Some(rollout.started_at.as_second() + KEPT_FOR.as_secs()),
         };
-        let (window, unchanged) = window.next()?;
         let site = &rollout.site;
-        let window = self.put_in_transaction(&windows::key(site), &window, unchanged)?;
+        let (next, window) = self.window_in_transaction(site, window)?;
         let rollout = self.put_in_transaction(&key(site, &rollout.id), &record, Guard::absent())?;
-        self.transact("claim a window", vec![window, rollout]).await
+        self.transact("claim a window", vec![window, rollout]).await?;
+        self.renew_copy(site, next).await.map(drop)
     }
 
     /// Writes a rollout that was read at `record.version`. Returns it as it now is.
@@ -125,14 +132,36 @@ impl Table {
         let rollout = self.put_in_transaction(&key(site, &record.rollout.id), &next, unchanged)?;
         let window = self.update_in_transaction(
             &windows::key(site),
-            "REMOVE #rollout SET version = version + :one",
-            Guard::that("#rollout = :id")
-                .name("#rollout", "rollout")
-                .value(":id", &record.rollout.id)?
-                .value(":one", 1)?,
+            "REMOVE #rollout, rollout_spec SET version = version + :one",
+            unlocks(&record.rollout.id)?,
         );
-        self.transact("finish a rollout", vec![rollout, window]).await
+        self.transact("finish a rollout", vec![rollout, window]).await?;
+        self.unlock_copy(&record.rollout).await
     }
+
+    /// Frees the window of a site for the next rollout, where `rollout`, which is over, still holds it: release 0.1
+    /// ended it while a rollback of Wharfinger lasted.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it does not hold it.
+    pub async fn unlock_window(&self, rollout: &Rollout) -> Result<(), StoreError> {
+        let change = "REMOVE #rollout, rollout_spec SET version = version + :one";
+        self.update(&windows::key(&rollout.site), change, unlocks(&rollout.id)?).await?;
+        self.unlock_copy(rollout).await
+    }
+
+    async fn unlock_copy(&self, rollout: &Rollout) -> Result<(), StoreError> {
+        let change = "REMOVE #rollout SET version = version + :one";
+        match self.update(&windows::old_key(&rollout.site), change, unlocks(&rollout.id)?).await {
+            Err(StoreError::Conflict) => Ok(()),
+            unlocked => unlocked,
+        }
+    }
+}
+
+/// The window is locked by the rollout `id`; its version goes up.
+fn unlocks(id: &str) -> Result<Guard, StoreError> {
+    Guard::that("#rollout = :id").name("#rollout", "rollout").value(":id", id)?.value(":one", 1)
 }
 
 impl RolloutRecord {

@@ -1,33 +1,118 @@
-//! What the table knows of the sites on a file system: signs of use that keep a server online.
+//! The signs that somebody uses a server: what keeps it online. The sweep and the last look before a stop gather them
+//! here, so that both ask the same.
 
-use serde::de::Error as _;
-use wharfinger_decisions::{idle::SiteSign, ids::FileSystemId, names::SiteName};
+use std::{fmt::Display, future::Future};
 
-use crate::{
-    sites::{self, SiteRecord},
-    table::{StoreError, Table},
+use futures::future;
+use serde_json::Value;
+use wharfinger_decisions::{
+    idle::{Answer, Signs, SiteSign, Traffic},
+    ids::FileSystemId,
+    names::SiteName,
 };
 
+use crate::{
+    servers::ServerRecord,
+    sites::{self, SiteRecord},
+    table::{StoreError, Table},
+    windows::WindowRecord,
+};
+
+/// What is known of the sites, and which are not known.
+#[derive(Clone, Debug, Default)]
+pub struct SiteSigns {
+    /// Those that could be looked at.
+    pub known: Vec<SiteSign>,
+    /// Those that could not.
+    pub unknown: Vec<UnknownSite>,
+}
+
+/// A site that could not be looked at.
+#[derive(Clone, Debug)]
+pub struct UnknownSite {
+    /// Its name, as the table has it.
+    pub name: String,
+    /// Its file system, if that can be told.
+    pub file_system: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// A site's record, or what is left of it where this version can't read it.
+pub type ReadSite = Result<(SiteName, SiteRecord), UnknownSite>;
+
+impl SiteSigns {
+    /// The signs of the sites on `file_system`: not known if one of them could not be looked at, or one that could lie
+    /// anywhere.
+    #[must_use]
+    pub fn on(&self, file_system: &FileSystemId) -> Answer<Vec<SiteSign>> {
+        let there = |site: &&UnknownSite| site.file_system.as_deref().is_none_or(|id| id == file_system.as_str());
+        if let Some(site) = self.unknown.iter().find(there) {
+            return Answer::Unknown(format!("site {}: {}", site.name, site.reason));
+        }
+        Answer::Known(self.known.iter().filter(|site| site.file_system_id == *file_system).cloned().collect())
+    }
+}
+
+/// What a site is at.
+#[must_use]
+pub fn site_sign(site: SiteName, record: &SiteRecord, window: &WindowRecord) -> SiteSign {
+    SiteSign {
+        site,
+        file_system_id: record.intent.file_system_id.clone(),
+        last_change: window.window.last_change,
+        window_open: window.window.is_open(),
+        rollout_in_flight: window.rollout.is_some(),
+    }
+}
+
+fn read_site((name, item): (String, Value)) -> ReadSite {
+    let file_system = item["intent"]["file_system_id"].as_str().map(ToOwned::to_owned);
+    let unknown = |reason: String| UnknownSite { name: name.clone(), file_system: file_system.clone(), reason };
+    let site = SiteName::parse(name.clone()).map_err(|error| unknown(error.to_string()))?;
+    let record = serde_json::from_value(item).map_err(|error| unknown(format!("its record can't be read: {error}")))?;
+    Ok((site, record))
+}
+
 impl Table {
-    /// The sites on `file_system`, with their windows and rollouts.
+    /// Reads all sites. One that can't be read holds up no other.
     ///
     /// # Errors
-    /// When DynamoDB fails or an item has another form.
-    pub async fn site_signs(&self, file_system: &FileSystemId) -> Result<Vec<SiteSign>, StoreError> {
-        let sites = self.all::<SiteRecord>(sites::PARTITION).await?;
-        let mut signs = Vec::new();
-        for (name, record) in sites {
-            let site = SiteName::parse(name).map_err(serde_dynamo::Error::custom)?;
-            if record.intent.file_system_id == *file_system {
-                let window = self.window(&site).await?;
-                signs.push(SiteSign {
-                    site,
-                    last_change: window.window.last_change,
-                    window_open: window.window.is_open(),
-                    rollout_in_flight: window.rollout.is_some(),
-                });
+    /// When DynamoDB fails.
+    pub async fn sites(&self) -> Result<Vec<ReadSite>, StoreError> {
+        Ok(self.all::<Value>(sites::PARTITION).await?.into_iter().map(read_site).collect())
+    }
+
+    /// What the sites on `file_system` are at.
+    pub async fn site_signs(&self, file_system: &FileSystemId) -> Answer<Vec<SiteSign>> {
+        let sites = match self.sites().await {
+            Ok(sites) => sites,
+            Err(error) => return Answer::Unknown(error.to_string()),
+        };
+        let mut signs = SiteSigns::default();
+        for site in sites {
+            match site {
+                Err(unknown) => signs.unknown.push(unknown),
+                Ok((site, record)) if record.intent.file_system_id == *file_system => match self.window(&site).await {
+                    Ok(window) => signs.known.push(site_sign(site, &record, &window)),
+                    Err(error) => return Answer::Unknown(error.to_string()),
+                },
+                Ok(_) => {}
             }
         }
-        Ok(signs)
+        signs.on(file_system)
+    }
+
+    /// All signs of use of the server `record`, which AWS knows as `id`: what `traffic` and `sites` answer, and what
+    /// the table knows.
+    pub async fn signs_of_use<E: Display>(
+        &self,
+        record: &ServerRecord,
+        id: &str,
+        traffic: impl Future<Output = Result<Traffic, E>>,
+        sites: impl Future<Output = Answer<Vec<SiteSign>>>,
+    ) -> Signs {
+        let (traffic, last_event, sites) = future::join3(traffic, self.last_activity(id), sites).await;
+        Signs::new(&record.intent, &record.status, traffic, last_event, sites)
     }
 }

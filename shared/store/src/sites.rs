@@ -5,7 +5,7 @@ use wharfinger_decisions::{names::SiteName, site::SiteSpec};
 use crate::{
     record::Record,
     table::{Guard, Key, StoreError, Table},
-    windows::{self, WindowRecord},
+    windows::WindowRecord,
 };
 
 /// The partition of all sites.
@@ -32,13 +32,8 @@ impl Table {
     /// [`StoreError::Conflict`] when either has changed since, or the window holds a rollout.
     pub async fn forget_site(&self, site: &SiteName, seen: u64, window: &WindowRecord) -> Result<(), StoreError> {
         let as_seen = Guard::that("version = :seen").value(":seen", seen)?;
-        let idle = "attribute_not_exists(#rollout) OR attribute_type(#rollout, :null)";
-        let idle = Guard::that(format!("attribute_not_exists(pk) OR (version = :seen AND ({idle}))"))
-            .name("#rollout", "rollout")
-            .value(":seen", window.version)?
-            .value(":null", "NULL")?;
         let site_gone = self.delete_in_transaction(&key(site), as_seen);
-        let window_gone = self.delete_in_transaction(&windows::key(site), idle);
-        self.transact("forget a site", vec![site_gone, window_gone]).await
+        let [window_gone, old_window_gone] = self.forget_window(site, window)?;
+        self.transact("forget a site", vec![site_gone, window_gone, old_window_gone]).await
     }
 }

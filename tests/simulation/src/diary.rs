@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use wharfinger_local::clock::Clock;
+use wharfinger_emulator::clock::Clock;
 
 /// A rule of the product that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,14 +13,16 @@ use axum::{Router, body::Body};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use serde_json::{Value, json};
-use wharfinger_local::{
+use wharfinger_emulator::{
     clock::Clock,
-    context::{REGION, random_uuid},
+    ids::{REGION, random_uuid},
+};
+use wharfinger_region::{
     lambda::{FunctionError, Handler},
     region::world::ENDPOINT,
-    template::plan,
+    wiring,
 };
-use wharfinger_runtime::{Environment, Moment};
+use wharfinger_runtime::{Entropy, Environment, Moment};
 
 use crate::{
     invocation::{INVOCATION, Invocation},
@@ -49,7 +51,7 @@ pub(crate) struct Functions {
 impl Functions {
     /// Builds every function of `functions`, over `client`. The error is about one that can't be built and is left out.
     pub(crate) fn new(
-        functions: &[plan::Function],
+        functions: &[wiring::Function],
         client: &SharedHttpClient,
         clock: &Clock,
         weather: Weather,
@@ -67,12 +69,12 @@ impl Functions {
 }
 
 impl Program {
-    fn new(function: &plan::Function, sdk: &SdkConfig, environment: &Environment) -> anyhow::Result<Self> {
+    fn new(function: &wiring::Function, sdk: &SdkConfig, environment: &Environment) -> anyhow::Result<Self> {
         Ok(match function.binary.as_str() {
             "wharfinger-api" => Self::Api(wharfinger_api::router(wharfinger_api::App::new(sdk, environment)?)),
             "wharfinger-autostop" => Self::Autostop(wharfinger_autostop::App::new(sdk, environment)?),
             "wharfinger-reconcile" => Self::Reconcile(wharfinger_reconcile::App::new(sdk, environment)?),
-            "wharfinger-rollout" => Self::Rollout(wharfinger_rollout::App::new(sdk, environment)?),
+            "wharfinger-rollout" => Self::Rollout(wharfinger_rollout::App::new(sdk, environment)?.with_entropy(Entropy::seeded(fastrand::u64(..)))),
             other => anyhow::bail!("there is no function {other}"),
         })
     }
@@ -100,7 +102,7 @@ impl Program {
 
 #[async_trait]
 impl Handler for Functions {
-    async fn handle(&self, function: &plan::Function, event: Bytes) -> Result<Bytes, FunctionError> {
+    async fn handle(&self, function: &wiring::Function, event: Bytes) -> Result<Bytes, FunctionError> {
         let program = self.programs.get(&function.name);
         let program = program.ok_or_else(|| FunctionError::Unknown(function.name.clone()))?;
         let request_id = random_uuid().to_string();
@@ -135,7 +137,7 @@ impl std::fmt::Debug for Functions {
 }
 
 /// The SDK as a function finds it at its start, with the in-process client for its network.
-fn sdk(function: &plan::Function, client: SharedHttpClient) -> SdkConfig {
+fn sdk(function: &wiring::Function, client: SharedHttpClient) -> SdkConfig {
     let credentials = Credentials::new(function.access_key(), "local", Some("local".into()), None, "simulation");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())

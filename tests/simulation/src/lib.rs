@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::runtime::Builder;
-use wharfinger_local::{
+use wharfinger_region::{
     region::{TEMPLATE, world::ENDPOINT},
     template::plan::Plan,
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use wharfinger_local::sftp::Visit;
+use wharfinger_emulator::transfer::sftp::Visit;
 
 /// What is expected of all that was asked for.
 #[derive(Default)]

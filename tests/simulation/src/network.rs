@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
     runtime_components::RuntimeComponents,
 };
-use wharfinger_local::aws::client::InProcess;
+use wharfinger_emulator::endpoint::client::InProcess;
 
 use crate::invocation;
 

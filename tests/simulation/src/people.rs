@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{Method, header};
 use serde_json::{Value, json};
-use wharfinger_local::{region::world::World, seed};
+use wharfinger_region::{region::world::World, seed};
 
 use crate::{functions::read_json, story::SITES};
 

@@ -2,7 +2,7 @@
 //! that does not find one would not find the real one either.
 
 use serde_json::{Value, json};
-use wharfinger_local::aws::wire::Call;
+use wharfinger_emulator::endpoint::wire::Call;
 
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

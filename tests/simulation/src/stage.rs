@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use russh::keys::{PublicKey, ssh_key::private::Ed25519Keypair};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::Instant};
-use wharfinger_local::{
-    context::Pace,
+use wharfinger_emulator::context::Pace;
+use wharfinger_region::{
     region::world::{Beginning, Postman, World},
     seed,
     template::plan::Plan,
@@ -299,7 +299,7 @@ impl Stage {
         let plan = self.world.plan();
         let queues: Vec<_> = plan.queues.iter().filter(|queue| !plan.takes_dead_letters(&queue.arn)).collect();
         let Some(queue) = queues.get(queue) else { return };
-        for body in self.world.queues().bodies(&queue.name) {
+        for body in self.world.queues().bodies(&queue.declaration.name) {
             let _ = self.world.queues().send(&queue.arn, &body, None);
         }
     }

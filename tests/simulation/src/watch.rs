@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use wharfinger_decisions::revision::{READ_ONLY, ROLLOUT_VARIABLE, SITE_TAG};
-use wharfinger_local::aws::wire::Call;
+use wharfinger_emulator::endpoint::wire::Call;
 
 use crate::weather::{Ground, Weather};
 

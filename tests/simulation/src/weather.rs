@@ -11,9 +11,11 @@ use async_trait::async_trait;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use wharfinger_local::{
-    aws::{between::Between, error::AwsError, front::Services, service::Service, wire::Call},
+use wharfinger_emulator::{
     clock::Clock,
+    endpoint::{between::Between, front::Services, wire::Call},
+    error::AwsError,
+    service::Service,
 };
 
 use crate::{

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_transfer::types::{HomeDirectoryMapEntry, HomeDirectoryType, PosixProfile};
 use wharfinger_decisions::{
-    account::{Account, AccountKey, Wanted},
+    account::{Account, AccountKey, Listed, Wanted},
     key::PublicKey,
     names::UserName,
     user::Posix,
@@ -14,17 +14,18 @@ use super::{Transfer, tag_list};
 use crate::error::AwsError;
 
 impl Transfer {
-    /// The users of a server, each with the number of its keys.
+    /// The users of a server by their names.
     ///
     /// # Errors
     /// When AWS fails or refuses.
-    pub async fn users(&self, server_id: &str) -> Result<BTreeMap<String, usize>, AwsError> {
+    pub async fn users(&self, server_id: &str) -> Result<BTreeMap<String, Listed>, AwsError> {
         let mut listed = self.client.list_users().server_id(server_id).into_paginator().items().send();
         let mut users = BTreeMap::new();
         while let Some(user) = listed.next().await {
             let user = user.map_err(|error| AwsError::sort(format!("list the users of server {server_id}"), error))?;
             let keys = usize::try_from(user.ssh_public_key_count().unwrap_or_default()).unwrap_or_default();
-            users.extend(user.user_name().map(|name| (name.to_owned(), keys)));
+            let listed = Listed { keys, role: user.role().unwrap_or_default().to_owned() };
+            users.extend(user.user_name().map(|name| (name.to_owned(), listed)));
         }
         Ok(users)
     }

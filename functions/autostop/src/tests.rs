@@ -1,0 +1,166 @@
+//! The sweep over a table in memory: whatever is wrong with one thing, the others get their wake-ups and decisions.
+
+use serde_json::{Value, json};
+use wharfinger_test_cloud::Cloud;
+
+use super::*;
+
+const NOW: &str = "2026-01-01T12:00:00Z";
+
+struct Stage {
+    cloud: Cloud,
+    app: App,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let cloud = Cloud::new();
+        let environment = Environment::from_iter([
+            ("TABLE_NAME", wharfinger_test_cloud::TABLE),
+            ("SERVERS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/servers"),
+            ("TICKS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/ticks"),
+            ("METRIC_PERIOD_SECONDS", "300"),
+        ]);
+        let app = App::new(&cloud.sdk(), &environment).unwrap();
+        Self { cloud, app }
+    }
+
+    /// A server that was never looked at.
+    fn server(&self, name: &str) {
+        let network = json!({"M": {
+            "vpc_id": {"S": "vpc-0a1b2c3d"},
+            "subnet_ids": {"L": [{"S": "subnet-0a1b2c3d"}]},
+            "security_group_ids": {"L": [{"S": "sg-0a1b2c3d"}]},
+        }});
+        let power = json!({"M": {
+            "power": {"S": "online"}, "by": {"M": {"person": {"S": "alice"}}}, "reason": {"S": "asked"}, "at": {"S": NOW},
+        }});
+        let spec = json!({"M": {"file_system_id": {"S": "fs-0a1b2c3d"}, "network": network}});
+        self.put(
+            "SERVERS",
+            name,
+            json!({"intent": {"M": {"spec": spec, "power": power}}, "status": {"M": {
+                "power": {"S": "online"}, "reason": {"S": "asked"}, "settled_version": {"N": "0"},
+            }}}),
+        );
+    }
+
+    /// A site with an open window whose tick was lost.
+    fn site(&self, name: &str) {
+        let mut spec = json!({});
+        for (field, value) in [
+            ("file_system_id", "fs-0a1b2c3d"),
+            ("directory", "/sites/blog"),
+            ("cluster", "local"),
+            ("service", "web"),
+            ("container", "web"),
+            ("mount_path", "/srv"),
+        ] {
+            spec[field] = json!({"S": value});
+        }
+        self.put("SITES", name, json!({"intent": {"M": spec}, "status": {"M": {}}}));
+        let window = json!({"seq": {"N": "1"}, "first_change": {"S": NOW}, "last_change": {"S": NOW}});
+        self.put(&format!("WINDOW#{name}"), "current", json!({"window": {"M": window}}));
+    }
+
+    fn put(&self, pk: &str, sk: &str, mut item: Value) {
+        let times = [("created_at", NOW), ("updated_at", NOW), ("pk", pk), ("sk", sk)];
+        times.iter().for_each(|(field, value)| item[*field] = json!({"S": value}));
+        item["version"] = json!({"N": "1"});
+        item["deleting"] = json!({"BOOL": false});
+        self.cloud.put(&item);
+    }
+
+    async fn sweep(&self) -> anyhow::Result<()> {
+        let now = NOW.parse().unwrap();
+        self.app.all(Moment::new(now, now + SignedDuration::from_secs(60))).await
+    }
+
+    /// The sites and servers that were woken.
+    fn woken(&self) -> Vec<String> {
+        let names = self.cloud.messages().into_iter().map(|message| {
+            let name = message.get("server").or(message.get("site")).and_then(Value::as_str);
+            name.unwrap().to_owned()
+        });
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    fn has_decision(&self, server: &str) -> bool {
+        self.cloud.item("SERVERS", server).is_some_and(|item| item.get("decision").is_some())
+    }
+}
+
+fn three() -> Stage {
+    let stage = Stage::new();
+    for name in ["a", "b", "c"] {
+        stage.server(&format!("server-{name}"));
+        stage.site(&format!("site-{name}"));
+    }
+    stage
+}
+
+#[tokio::test]
+async fn everything_is_repaired_and_decided() {
+    let stage = three();
+    stage.sweep().await.unwrap();
+    assert_eq!(stage.woken(), ["server-a", "server-b", "server-c", "site-a", "site-b", "site-c"]);
+    assert!(["server-a", "server-b", "server-c"].iter().all(|server| stage.has_decision(server)));
+}
+
+#[tokio::test]
+async fn a_record_that_can_t_be_read_holds_up_no_other() {
+    let stage = three();
+    for (partition, name) in [("SERVERS", "server-a"), ("SITES", "site-a"), ("WINDOW#site-b", "current")] {
+        stage.put(partition, name, json!({"intent": {"S": "strange"}, "window": {"S": "strange"}}));
+    }
+    stage.sweep().await.unwrap();
+    assert_eq!(stage.woken(), ["server-b", "server-c", "site-c"]);
+    assert!(stage.has_decision("server-b") && stage.has_decision("server-c"));
+}
+
+#[tokio::test]
+async fn a_wake_up_that_can_t_be_sent_holds_up_no_other_and_no_decision() {
+    let stage = three();
+    stage.cloud.answer_with(|operation, input| {
+        let body = input["MessageBody"].as_str().unwrap_or_default();
+        (operation == "SendMessage" && body.contains("-a")).then(|| (400, json!({"__type": "AccessDenied"})))
+    });
+    stage.sweep().await.unwrap();
+    assert_eq!(stage.woken(), ["server-b", "server-c", "site-b", "site-c"]);
+    assert!(stage.has_decision("server-a"));
+}
+
+#[tokio::test]
+async fn a_read_that_fails_holds_up_no_other() {
+    let stage = three();
+    stage.cloud.answer_with(|operation, input| {
+        let failed = operation == "GetItem" && input["Key"]["pk"]["S"] == "WINDOW#site-a";
+        failed.then(|| (500, json!({"__type": "InternalServerError"})))
+    });
+    stage.sweep().await.unwrap();
+    assert_eq!(stage.woken(), ["server-a", "server-b", "server-c", "site-b", "site-c"]);
+}
+
+#[tokio::test]
+async fn sites_that_can_t_be_listed_stop_no_server_from_being_looked_at() {
+    let stage = three();
+    stage.cloud.answer_with(|operation, input| {
+        let failed = operation == "Query" && input["ExpressionAttributeValues"][":pk"]["S"] == "SITES";
+        failed.then(|| (500, json!({"__type": "InternalServerError"})))
+    });
+    stage.sweep().await.unwrap();
+    assert_eq!(stage.woken(), ["server-a", "server-b", "server-c"]);
+}
+
+#[tokio::test]
+async fn a_sweep_that_can_t_list_the_servers_fails_after_the_sites_are_repaired() {
+    let stage = three();
+    stage.cloud.answer_with(|operation, input| {
+        let failed = operation == "Query" && input["ExpressionAttributeValues"][":pk"]["S"] == "SERVERS";
+        failed.then(|| (500, json!({"__type": "InternalServerError"})))
+    });
+    assert!(stage.sweep().await.is_err());
+    assert_eq!(stage.woken(), ["site-a", "site-b", "site-c"]);
+}

@@ -1,0 +1,138 @@
+//! One user's account: brought to what is wanted, or deleted.
+
+use std::collections::BTreeMap;
+
+use wharfinger_decisions::{
+    account::{self, Step, Wanted},
+    condition::{Condition, Severity, carry_on},
+    names::UserName,
+    user::{UserPhase, UserStatus},
+};
+use wharfinger_store::{
+    sites::SiteRecord,
+    table::StoreError,
+    users::{self, UserRecord},
+};
+
+use crate::{
+    error::Error,
+    observe::SERVER_TAG,
+    users::{Job, Progress},
+    visit::Visit,
+};
+
+impl Visit<'_> {
+    /// What is wanted of the account of `user`.
+    pub(crate) fn account(&self, user: &UserRecord, sites: &BTreeMap<String, SiteRecord>) -> Result<Wanted, Error> {
+        let spec = &self.record.intent.spec;
+        let site = user.intent.site.as_ref().and_then(|site| sites.get(site.as_str()));
+        let root = account::root(&user.intent, site.map(|site| &site.intent), &spec.file_system_id)
+            .map_err(|error| Error::Missing(error.to_string()))?;
+        Ok(Wanted {
+            role: spec.user_role_arn.as_ref().unwrap_or(&self.app.user_role).clone(),
+            root,
+            posix: user.intent.posix.clone(),
+            keys: user.intent.public_keys.clone(),
+        })
+    }
+
+    /// Brings one account of the server `server_id` to what is wanted, and writes down what came of it.
+    pub(crate) async fn work(&self, server_id: &str, job: Job) -> Result<Progress, StoreError> {
+        let Job { name, user, wanted, .. } = job;
+        let answer = if user.deleting {
+            let deleted = self.app.transfer.delete_user(server_id, name.as_str()).await;
+            if deleted.is_ok() {
+                tracing::info!(server = %self.server, user = %name, "the user is deleted");
+                self.forget(&users::key(self.server, &name), user.version).await?;
+                return Ok(Progress::Settled);
+            }
+            deleted.map_err(Error::from)
+        } else {
+            match &wanted {
+                Ok(wanted) => self.bring(server_id, &name, wanted).await,
+                Err(error) => Err(Error::Missing(error.sentence())),
+            }
+        };
+        if let Err(error) = &answer {
+            tracing::warn!(server = %self.server, user = %name, %error, "a user is not as wanted");
+        }
+        let progress = match &answer {
+            Ok(()) => Progress::Settled,
+            Err(error) if error.is_temporary() => Progress::Waiting,
+            Err(_) => Progress::Refused,
+        };
+        let mut status = self.user_status(&user, answer);
+        if let (Progress::Settled, Ok(wanted)) = (progress, &wanted) {
+            status.applied = Some(wanted.applied(server_id));
+        }
+        match self.app.table.write_status(&users::key(self.server, &name), &status).await {
+            Ok(()) | Err(StoreError::Conflict) => Ok(progress),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the account what is wanted.
+    async fn bring(&self, server_id: &str, name: &UserName, wanted: &Wanted) -> Result<(), Error> {
+        match self.take_steps(server_id, name, wanted).await {
+            // The answer to CreateUser was lost and the SDK asked again: what is there now says what is left to do.
+            Err(Error::Aws(error)) if error.is_exists() => self.take_steps(server_id, name, wanted).await,
+            other => other,
+        }
+    }
+
+    /// Takes all steps to `wanted`. Keys are taken back also when another step was refused.
+    async fn take_steps(&self, server_id: &str, name: &UserName, wanted: &Wanted) -> Result<(), Error> {
+        let transfer = &self.app.transfer;
+        let account = transfer.account(server_id, name.as_str(), SERVER_TAG).await?;
+        let mut first = Ok(());
+        for step in account::steps(wanted, account.as_ref()) {
+            tracing::info!(server = %self.server, user = %name, step = described(&step), "changing a user");
+            first = first.and(match &step {
+                // Without the account no other step makes sense.
+                Step::Create(wanted) => {
+                    transfer.create_user(server_id, name, wanted, &self.tags()).await?;
+                    Ok(())
+                }
+                Step::Update(wanted) => transfer.update_user(server_id, name, wanted).await,
+                Step::AddKey(key) => transfer.import_key(server_id, name, key).await,
+                Step::RemoveKey(id) => transfer.delete_key(server_id, name, id).await,
+            });
+        }
+        Ok(first?)
+    }
+
+    fn user_status(&self, user: &UserRecord, answer: Result<(), Error>) -> UserStatus {
+        let now = self.moment.present();
+        let before = &user.status;
+        let (state, reason, found) = match &answer {
+            Ok(()) => {
+                let reason = "can log in while the server is online; the directory must exist on the file system";
+                (UserPhase::Ready, reason.to_owned(), vec![])
+            }
+            Err(error) if error.is_temporary() => (UserPhase::Pending, error.sentence(), vec![]),
+            Err(error) => (UserPhase::Failed, error.sentence(), vec![refused(error.sentence(), now)]),
+        };
+        UserStatus {
+            state: if user.deleting { UserPhase::Deleting } else { state },
+            reason,
+            settled_version: if answer.is_ok() { user.version } else { before.settled_version },
+            observed_at: Some(now),
+            conditions: carry_on(&before.conditions, found),
+            applied: before.applied.clone(),
+        }
+    }
+}
+
+fn refused(message: String, since: jiff::Timestamp) -> Condition {
+    let remedy = "change what was asked for, or what AWS objects to; it is tried again by itself".into();
+    Condition { code: "user_refused".into(), severity: Severity::Error, message, remedy, since }
+}
+
+fn described(step: &Step) -> &'static str {
+    match step {
+        Step::Create(_) => "create",
+        Step::Update(_) => "update",
+        Step::AddKey(_) => "add key",
+        Step::RemoveKey(_) => "remove key",
+    }
+}

@@ -1,0 +1,21 @@
+//! Asks once more whether anybody is there, just before the idle sweep's stop is carried out.
+
+use wharfinger_decisions::{
+    idle::{self, Decision, Signs},
+    server::ServerPhase,
+};
+
+use crate::visit::Visit;
+
+impl Visit<'_> {
+    /// The idle decision for the server `id`, which is online, as things are now.
+    pub(crate) async fn idle_decision(&self, id: &str) -> Decision {
+        let (app, record, now) = (self.app, self.record, self.moment.present());
+        let spec = &record.intent.spec;
+        let period = app.metrics.period();
+        let window = spec.idle.as_ref().map_or(period, |policy| idle::window(policy, period));
+        let traffic = app.metrics.traffic(id, window, now);
+        let signs = app.table.signs_of_use(record, id, traffic, app.table.site_signs(&spec.file_system_id)).await;
+        idle::decide(spec.idle.as_ref(), period, &Signs { phase: ServerPhase::Online, ..signs }, now)
+    }
+}

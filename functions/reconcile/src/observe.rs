@@ -1,0 +1,272 @@
+//! A server as AWS shows it: independent answers, each of which may be missing. What could not be seen is unknown, and
+//! only the steps that need it wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use wharfinger_aws::{
+    ec2::{ElasticIp, VpcEndpoint},
+    error::AwsError,
+    transfer::Server,
+};
+use wharfinger_decisions::{
+    ids::{AllocationId, SecurityGroupId, SubnetId},
+    ingress::Rule,
+    power::{self, Observed, Placement, Situation},
+    preflight::{self, Obstacle, Subnet},
+    server::{Endpoint, Network, ServerPhase},
+};
+
+use crate::{error::sentence, visit::Visit};
+
+/// The tag that says which server of ours it is.
+pub(crate) const SERVER_TAG: &str = "wharfinger:server";
+
+/// The tag that says which deployment it belongs to.
+const DEPLOYMENT_TAG: &str = "wharfinger:deployment";
+
+/// How often AWS is searched for further servers with our tags while the server is known.
+const SEARCH_EVERY: SignedDuration = SignedDuration::from_mins(10);
+
+/// What AWS shows of a server.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    /// The server; `None`: AWS has none with its id or our tags.
+    pub(crate) server: Result<Option<Server>, AwsError>,
+    /// The ids of further servers with the same tags: billed, and nobody's. `None`: they were not searched for.
+    pub(crate) others: Option<Result<Vec<String>, AwsError>>,
+    /// Its VPC endpoint, once there is one.
+    pub(crate) endpoint: Result<Option<VpcEndpoint>, AwsError>,
+    /// Those of the wanted Elastic IPs that exist.
+    pub(crate) elastic_ips: Result<BTreeMap<AllocationId, ElasticIp>, AwsError>,
+    /// The ingress rules of the wanted groups and of the endpoint's.
+    pub(crate) rules: Result<Vec<Rule>, AwsError>,
+    /// What its new network was checked against; `None`: its network is not to change.
+    pub(crate) new_network: Option<NewNetwork>,
+}
+
+/// Those of the wanted subnets and security groups that exist.
+#[derive(Debug)]
+pub(crate) struct NewNetwork {
+    pub(crate) subnets: Result<BTreeMap<SubnetId, Subnet>, AwsError>,
+    pub(crate) groups: Result<BTreeMap<SecurityGroupId, String>, AwsError>,
+}
+
+impl Visit<'_> {
+    /// The tags of the server and its users.
+    pub(crate) fn tags(&self) -> BTreeMap<String, String> {
+        let tags = [(SERVER_TAG, self.server.as_str()), (DEPLOYMENT_TAG, self.app.deployment())];
+        tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    /// Whether it is time to search for further servers with our tags.
+    pub(crate) fn search_is_due(&self) -> bool {
+        let searched = self.record.status.searched_at;
+        searched.is_none_or(|at| self.moment.present().duration_since(at) >= SEARCH_EVERY)
+    }
+
+    /// Looks at the server, whose id is `known` if it has one, and at all that it needs.
+    pub(crate) async fn observe(&self, known: Option<&str>, search: bool) -> Observation {
+        let (server, others) = self.find(known, search).await;
+        let found = server.as_ref().ok().and_then(Option::as_ref);
+        let (elastic_ips, (endpoint, rules), new_network) =
+            tokio::join!(self.elastic_ips(), self.endpoint_and_rules(found), self.new_network(found));
+        Observation { server, others, endpoint, elastic_ips, rules, new_network }
+    }
+
+    async fn find(
+        &self,
+        known: Option<&str>,
+        search: bool,
+    ) -> (Result<Option<Server>, AwsError>, Option<Result<Vec<String>, AwsError>>) {
+        let transfer = &self.app.transfer;
+        let found = match known {
+            Some(id) => transfer.server(id).await,
+            None => Ok(None),
+        };
+        match found {
+            Ok(Some(found)) if search => {
+                let others = transfer.tagged_servers(&self.tags(), Some(&found.id)).await;
+                (Ok(Some(found)), Some(others.map(|others| others.into_iter().map(|other| other.id).collect())))
+            }
+            Ok(None) => match transfer.tagged_servers(&self.tags(), None).await {
+                Ok(tagged) => {
+                    let (kept, others) = in_use(tagged);
+                    (Ok(kept), Some(Ok(others)))
+                }
+                Err(error) => (Err(error), None),
+            },
+            found => (found, None),
+        }
+    }
+
+    async fn elastic_ips(&self) -> Result<BTreeMap<AllocationId, ElasticIp>, AwsError> {
+        if self.record.deleting {
+            return Ok(BTreeMap::new());
+        }
+        self.app.ec2.elastic_ips(&self.network().address_allocation_ids).await
+    }
+
+    async fn endpoint_and_rules(
+        &self,
+        server: Option<&Server>,
+    ) -> (Result<Option<VpcEndpoint>, AwsError>, Result<Vec<Rule>, AwsError>) {
+        let endpoint = match server.and_then(|server| server.vpc_endpoint_id.as_deref()) {
+            Some(id) => self.app.ec2.endpoint(id).await,
+            None => Ok(None),
+        };
+        let attached = endpoint.iter().flatten().flat_map(|endpoint| &endpoint.groups);
+        let groups: BTreeSet<_> = self.network().security_group_ids.iter().chain(attached).cloned().collect();
+        let rules = self.app.ec2.rules(&groups).await;
+        (endpoint, rules)
+    }
+
+    async fn new_network(&self, server: Option<&Server>) -> Option<NewNetwork> {
+        let changes = server.is_none_or(|server| server.placement != self.wanted.placement);
+        if self.record.deleting || !changes {
+            return None;
+        }
+        let ec2 = &self.app.ec2;
+        let (subnets, groups) =
+            tokio::join!(ec2.subnets(&self.wanted.placement.subnets), ec2.security_groups(&self.wanted.groups));
+        Some(NewNetwork { subnets, groups })
+    }
+
+    /// What the next step is decided from.
+    ///
+    /// # Errors
+    /// When the server itself could not be seen.
+    pub(crate) fn situation<'a>(
+        &self,
+        observation: &'a Observation,
+        history: &power::History,
+    ) -> Result<Situation, &'a AwsError> {
+        let server = observation.server.as_ref()?.as_ref();
+        let mut history = history.clone();
+        // Records of earlier versions do not tell in which placement it was online.
+        if self.record.status.power == ServerPhase::Online {
+            history.in_service = history.in_service.or_else(|| server.map(|server| server.placement.clone()));
+        }
+        let obstacles = observation.obstacles(self.network(), &self.wanted.placement);
+        Ok(Situation { server: server.map(|server| observation.observed(server)), obstacles, history })
+    }
+
+    /// Where clients connect, as far as it is known.
+    pub(crate) async fn endpoint_for_clients(&self, observation: &Observation) -> Result<Option<Endpoint>, AwsError> {
+        let Ok(Some(server)) = &observation.server else { return Ok(self.record.status.endpoint.clone()) };
+        let (Ok(elastic_ips), Ok(endpoint)) = (&observation.elastic_ips, &observation.endpoint) else {
+            return Ok(self.record.status.endpoint.clone());
+        };
+        let wanted = &self.network().address_allocation_ids;
+        let attached = wanted.iter().filter(|id| server.placement.addresses.contains(*id));
+        let mut addresses: Vec<String> =
+            attached.filter_map(|id| elastic_ips.get(id)).map(|address| address.public_ip.clone()).collect();
+        if wanted.is_empty()
+            && let Some(endpoint) = endpoint
+        {
+            addresses = self.app.ec2.private_addresses(&endpoint.interfaces).await?;
+        }
+        let host = addresses.first().cloned();
+        Ok(host.map(|host| Endpoint { host, port: self.app.sftp_port, addresses }))
+    }
+}
+
+/// Of several servers with our tags, the one with users is the one in use; the order of ids makes the choice the same
+/// each time.
+fn in_use(mut tagged: Vec<Server>) -> (Option<Server>, Vec<String>) {
+    tagged.sort_by(|one, other| other.user_count.cmp(&one.user_count).then_with(|| one.id.cmp(&other.id)));
+    let mut tagged = tagged.into_iter();
+    (tagged.next(), tagged.map(|other| other.id).collect())
+}
+
+impl Observation {
+    /// The server, if it could be seen.
+    pub(crate) fn server(&self) -> Option<&Server> {
+        self.server.as_ref().ok()?.as_ref()
+    }
+
+    fn observed(&self, server: &Server) -> Observed {
+        let endpoint = match &self.endpoint {
+            Err(_) => power::Endpoint::Unknown,
+            Ok(None) => power::Endpoint::Absent,
+            Ok(Some(endpoint)) => {
+                power::Endpoint::Present { groups: endpoint.groups.clone(), available: endpoint.available }
+            }
+        };
+        Observed { state: server.state, placement: server.placement.clone(), endpoint }
+    }
+
+    /// What stands in the way of the `wanted` placement in `network`.
+    pub(crate) fn obstacles(&self, network: &Network, wanted: &Placement) -> Vec<Obstacle> {
+        let own = match &self.server {
+            Ok(server) => server.as_ref().map(|server| server.placement.addresses.clone()).unwrap_or_default(),
+            // Who holds an address can't be told.
+            Err(_) => wanted.addresses.clone(),
+        };
+        let mut obstacles = match &self.elastic_ips {
+            Ok(found) => {
+                let held = found.iter().map(|(id, address)| (id.clone(), address.held)).collect();
+                preflight::addresses(&wanted.addresses, &own, &held)
+            }
+            Err(error) => vec![unknown(error)],
+        };
+        obstacles.extend(self.endpoint.as_ref().err().map(unknown));
+        if let Some(new) = &self.new_network {
+            let vpc = &network.vpc_id;
+            let groups = network.security_group_ids.iter().cloned().collect();
+            obstacles.extend(match &new.subnets {
+                Ok(found) => preflight::subnets(&wanted.subnets, vpc, found),
+                Err(error) => vec![unknown(error)],
+            });
+            obstacles.extend(match &new.groups {
+                Ok(found) => preflight::groups(&groups, vpc, found),
+                Err(error) => vec![unknown(error)],
+            });
+        }
+        obstacles
+    }
+}
+
+fn unknown(error: &AwsError) -> Obstacle {
+    Obstacle::Unknown { error: sentence(error), temporary: error.is_temporary() }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharfinger_decisions::power::AwsState;
+
+    use super::*;
+    use crate::testing::{self, refused};
+
+    #[test]
+    fn of_several_servers_the_one_with_users_is_in_use() {
+        let server = |id: &str, user_count| Server { id: id.into(), user_count, ..testing::server(AwsState::Online) };
+        let (kept, others) = in_use(vec![server("s-c", 0), server("s-b", 2), server("s-a", 0)]);
+        assert_eq!(kept.map(|server| server.id).as_deref(), Some("s-b"));
+        assert_eq!(others, ["s-a", "s-c"]);
+    }
+
+    #[test]
+    fn one_answer_that_is_missing_leaves_the_others() {
+        let observation = Observation { elastic_ips: Err(refused()), ..testing::observation(AwsState::Online) };
+        let (network, placement) = (testing::network(), testing::placement());
+        let obstacles = observation.obstacles(&network, &placement);
+        assert!(matches!(&obstacles[..], [Obstacle::Unknown { temporary: false, .. }]), "{obstacles:?}");
+        let endpoint = observation.observed(observation.server().unwrap()).endpoint;
+        assert!(matches!(endpoint, power::Endpoint::Present { available: true, .. }));
+    }
+
+    #[test]
+    fn an_address_that_is_gone_is_an_obstacle() {
+        let observation = Observation { elastic_ips: Ok(BTreeMap::new()), ..testing::observation(AwsState::Online) };
+        let obstacles = observation.obstacles(&testing::network(), &testing::placement());
+        assert!(matches!(&obstacles[..], [Obstacle::AddressMissing(_)]), "{obstacles:?}");
+    }
+
+    #[test]
+    fn an_endpoint_that_cannot_be_seen_is_unknown_and_not_absent() {
+        let observation = Observation { endpoint: Err(refused()), ..testing::observation(AwsState::Online) };
+        let observed = observation.observed(observation.server().unwrap());
+        assert_eq!(observed.endpoint, power::Endpoint::Unknown);
+    }
+}

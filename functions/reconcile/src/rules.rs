@@ -1,0 +1,43 @@
+//! The rules that let trusted addresses in: added to the first security group before the server opens, taken back
+//! wherever they are no longer wanted, also from groups that are about to leave the endpoint.
+
+use wharfinger_decisions::ingress::{self, Changes, Owner, Rule};
+
+use crate::{error::Error, observe::Observation, visit::Visit};
+
+impl Visit<'_> {
+    /// Takes back the rules that are no longer wanted. Every one is tried; the first error is returned.
+    pub(crate) async fn revoke_rules(&self, observation: &Observation) -> Result<(), Error> {
+        let Ok(rules) = &observation.rules else { return Ok(()) };
+        let mut first = Ok(());
+        for (group, rule) in self.changes(rules).revoke {
+            tracing::info!(server = %self.server, %group, rule, "taking a rule back");
+            first = first.and(self.app.ec2.revoke(&group, &rule).await);
+        }
+        Ok(first?)
+    }
+
+    /// Lets the trusted addresses in. Every rule is tried; the first error is returned.
+    pub(crate) async fn authorize_rules(&self, observation: &Observation) -> Result<(), Error> {
+        let rules = observation.rules.as_ref().map_err(Error::unknown)?;
+        let Some(group) = self.network().security_group_ids.first() else { return Ok(()) };
+        let description = self.owner().description();
+        let mut first = Ok(());
+        for cidr in &self.changes(rules).authorize {
+            tracing::info!(server = %self.server, %group, %cidr, "letting an address block in");
+            first = first.and(self.app.ec2.authorize(group, cidr, self.app.sftp_port, &description).await);
+        }
+        Ok(first?)
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        Owner { deployment: self.app.deployment(), server: self.server }
+    }
+
+    fn changes(&self, rules: &[Rule]) -> Changes {
+        let network = self.network();
+        let Some(first) = network.security_group_ids.first() else { return Changes::default() };
+        let cidrs = if self.record.deleting { &[][..] } else { &network.allowed_cidrs[..] };
+        ingress::changes(&self.owner(), first, self.app.sftp_port, cidrs, rules)
+    }
+}

@@ -1,0 +1,268 @@
+//! What a visit found, as the server's status, its conditions, and when to look again. Everything here is decided from
+//! the findings alone. The power says what is; conditions say what is wrong.
+
+use jiff::Timestamp;
+use wharfinger_decisions::{
+    condition::{Condition, Severity, carry_on},
+    names::ServerName,
+    power::{AwsState, History, Plan, Step, Wanted, phase},
+    preflight::Obstacle,
+    server::{ServerPhase, ServerStatus},
+};
+use wharfinger_store::servers::ServerRecord;
+
+use crate::{
+    backoff::Outcome,
+    error::Error,
+    users::Tally,
+    visit::{End, Reached},
+};
+
+/// What a visit found.
+pub(crate) struct Findings<'a> {
+    pub(crate) record: &'a ServerRecord,
+    pub(crate) wanted: &'a Wanted,
+    pub(crate) reached: &'a Reached,
+    pub(crate) obstacles: Vec<Obstacle>,
+    pub(crate) users: &'a Tally,
+    pub(crate) now: Timestamp,
+}
+
+impl Findings<'_> {
+    /// Logs what is not as wanted.
+    pub(crate) fn log(&self, server: &ServerName) {
+        if let End::Failed(error) | End::Unseen(error) = &self.reached.end {
+            tracing::warn!(%server, %error, "a step was not done");
+        }
+        if let Err(error) = &self.reached.rules {
+            tracing::warn!(%server, %error, "the rules are not as wanted");
+        }
+    }
+
+    /// The server's status, but for where clients connect.
+    pub(crate) fn status(&self) -> ServerStatus {
+        let before = &self.record.status;
+        let observation = &self.reached.observation;
+        let server = observation.server();
+        let (power, reason) = self.power();
+        let is_open = server.is_some_and(|server| server.state == AwsState::Online);
+        let seen = |id: Option<String>| if observation.server.is_ok() { id } else { before.server_id.clone() };
+        ServerStatus {
+            power,
+            reason,
+            server_id: seen(server.map(|server| server.id.clone())),
+            endpoint: before.endpoint.clone(),
+            host_key_fingerprints: match server {
+                Some(server) => server.host_key_fingerprint.iter().cloned().collect(),
+                None => before.host_key_fingerprints.clone(),
+            },
+            online_since: match (is_open, power) {
+                (true, ServerPhase::Online) => before.online_since.or(Some(self.now)),
+                (true, _) => before.online_since,
+                (false, _) => before.online_since.filter(|_| observation.server.is_err()),
+            },
+            settled_version: if self.is_settled() { self.record.version } else { before.settled_version },
+            observed_at: Some(self.now),
+            conditions: carry_on(&before.conditions, self.conditions()),
+            history: self.history(power),
+            searched_at: match &observation.others {
+                Some(Ok(_)) => Some(self.now),
+                _ => before.searched_at,
+            },
+        }
+    }
+
+    /// What the server is doing, and why.
+    fn power(&self) -> (ServerPhase, String) {
+        let before = self.record.status.power;
+        match &self.reached.end {
+            End::Kept(reason) => (ServerPhase::Online, reason.clone()),
+            // Its endpoint can't be seen now, but it could while the server was shown online.
+            End::Plan(plan)
+                if before == ServerPhase::Online
+                    && plan.phase == ServerPhase::Starting
+                    && self.reached.observation.endpoint.is_err()
+                    && self.is_open() =>
+            {
+                (ServerPhase::Online, plan.reason.clone())
+            }
+            End::Plan(plan) => (plan.phase, plan.reason.clone()),
+            End::Failed(error) if error.is_temporary() => (before, error.sentence()),
+            End::Failed(error) => (self.stuck(), error.sentence()),
+            End::Unseen(error) => (before, error.sentence()),
+        }
+    }
+
+    /// What a server is doing that comes no further: a server that takes clients is not called failed.
+    fn stuck(&self) -> ServerPhase {
+        let observation = &self.reached.observation;
+        let available = matches!(&observation.endpoint, Ok(Some(endpoint)) if endpoint.available);
+        match observation.server().map(|server| server.state) {
+            Some(AwsState::Online) if available || observation.endpoint.is_err() => ServerPhase::Online,
+            Some(AwsState::Online) => ServerPhase::Starting,
+            Some(state @ (AwsState::Starting | AwsState::Stopping)) => phase(state),
+            _ => ServerPhase::Failed,
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.reached.observation.server().is_some_and(|server| server.state == AwsState::Online)
+    }
+
+    fn history(&self, power: ServerPhase) -> History {
+        let History { in_service, refused } = self.reached.history.clone();
+        let placement = self.reached.observation.server().map(|server| &server.placement);
+        let in_use = placement.filter(|_| power == ServerPhase::Online && self.is_open());
+        History {
+            in_service: in_use.cloned().or(in_service),
+            // Another one is wanted now, or this one was taken after all.
+            refused: refused
+                .filter(|refused| refused.placement == self.wanted.placement && Some(&refused.placement) != placement),
+        }
+    }
+
+    fn plan(&self) -> Option<&Plan> {
+        if let End::Plan(plan) = &self.reached.end { Some(plan) } else { None }
+    }
+
+    /// Whether AWS has everything as wanted, users and rules included.
+    fn is_settled(&self) -> bool {
+        self.plan().is_some_and(|plan| plan.step == Step::Settled)
+            && self.reached.rules.is_ok()
+            && self.obstacles.is_empty()
+            && self.users.is_settled()
+    }
+
+    /// When to look again: the users' waiting is not slowed down by the server's.
+    pub(crate) fn outcome(&self) -> Outcome {
+        let (server, users) = (self.server_outcome(), self.users_outcome());
+        match (&server, &users) {
+            (Outcome::Done, _) => users,
+            (Outcome::Again { slowly: true, .. }, Outcome::Again { slowly: false, .. }) => users,
+            _ => server,
+        }
+    }
+
+    fn server_outcome(&self) -> Outcome {
+        let again = |step: String, slowly| Outcome::Again { step, slowly };
+        match &self.reached.end {
+            End::Kept(_) => again("kept".into(), false),
+            End::Failed(error) | End::Unseen(error) => again(error.sentence(), !error.is_temporary()),
+            End::Plan(plan) if plan.step != Step::Settled => {
+                let unseen = self.reached.observation.endpoint.as_ref().err();
+                let lasting = unseen.is_some_and(|error| !error.is_temporary());
+                again(plan.reason.clone(), plan.step == Step::Blocked || lasting)
+            }
+            End::Plan(_) => match (&self.reached.rules, self.obstacles.first()) {
+                (Err(error), _) => again(error.sentence(), !error.is_temporary()),
+                (Ok(()), Some(obstacle)) => again(obstacle.sentence(), !obstacle.passes_by_itself()),
+                (Ok(()), None) => Outcome::Done,
+            },
+        }
+    }
+
+    fn users_outcome(&self) -> Outcome {
+        let again = |step: &str, slowly| Outcome::Again { step: step.to_owned(), slowly };
+        let users = self.users;
+        if users.left_over > 0 {
+            again("users", false)
+        } else if users.waiting > 0 || users.unlisted.is_some() {
+            again("users wait for AWS", false)
+        } else if users.refused > 0 || users.without_record.is_some() {
+            again("users fail", true)
+        } else {
+            Outcome::Done
+        }
+    }
+
+    /// What is wrong.
+    fn conditions(&self) -> Vec<Condition> {
+        let found = |code: &'static str, severity, message: String, remedy: &str| Condition {
+            code: code.into(),
+            severity,
+            message,
+            remedy: remedy.to_owned(),
+            since: self.now,
+        };
+        let mut conditions = grouped(self.obstacles.iter().map(|obstacle| obstacle.condition(self.now)));
+        if let Some(refused) = self.reached.history.refused.as_ref() {
+            let remedy = "give subnets and Elastic IPs that AWS takes; stop and start the server to try these again";
+            conditions.push(found("network_refused", Severity::Error, refused.message.clone(), remedy));
+        }
+        if let End::Failed(error) = &self.reached.end
+            && !error.is_temporary()
+        {
+            conditions.push(found("step_refused", Severity::Error, error.sentence(), ""));
+        }
+        if let End::Unseen(error) = &self.reached.end {
+            conditions.push(found("server_unknown", severity(error), error.sentence(), ""));
+        }
+        if let Err(error) = &self.reached.rules {
+            let remedy = "the security group's rules are tried again by themselves";
+            conditions.push(found("rules_refused", severity(error), error.sentence(), remedy));
+        }
+        conditions.extend(self.second_server());
+        conditions.extend(self.of_users(found));
+        conditions
+    }
+
+    /// Another server with our tags. Between two searches it is taken to be there still.
+    fn second_server(&self) -> Option<Condition> {
+        const CODE: &str = "second_server";
+        match &self.reached.observation.others {
+            Some(Ok(others)) if others.is_empty() => None,
+            Some(Ok(others)) => Some(Condition {
+                code: CODE.into(),
+                severity: Severity::Error,
+                message: format!("AWS has another server with our tags, {}, which is billed too", others.join(", ")),
+                remedy: "look whether anybody uses it, and delete it in Transfer Family".into(),
+                since: self.now,
+            }),
+            _ => self.record.status.conditions.iter().find(|condition| condition.code == CODE).cloned(),
+        }
+    }
+
+    fn of_users(&self, found: impl Fn(&'static str, Severity, String, &str) -> Condition) -> Vec<Condition> {
+        let Tally { refused, strangers, without_record, unlisted, .. } = self.users;
+        let mut conditions = Vec::new();
+        if let Some(count) = without_record {
+            let message = format!(
+                "AWS has {count} users that were made here and have no record any more: none of them is deleted, \
+                 because the table may be new, or restored to an earlier time"
+            );
+            let remedy = "restore the table or PUT the users again; if they are to go, delete them in Transfer Family";
+            conditions.push(found("mass_deletion", Severity::Error, message, remedy));
+        }
+        if *refused > 0 {
+            let message = format!("{refused} of its users are not as wanted");
+            conditions.push(found("users_refused", Severity::Warning, message, "look at the users' status"));
+        }
+        if let Some(error) = unlisted {
+            conditions.push(found("users_unknown", Severity::Warning, error.clone(), ""));
+        }
+        if !strangers.is_empty() {
+            let message = format!("AWS has users that were not made here: {}", strangers.join(", "));
+            conditions.push(found("strangers", Severity::Info, message, "they are left alone"));
+        }
+        conditions
+    }
+}
+
+fn severity(error: &Error) -> Severity {
+    if error.is_temporary() { Severity::Warning } else { Severity::Error }
+}
+
+/// One condition for each code, which tells of all that was found.
+fn grouped(found: impl Iterator<Item = Condition>) -> Vec<Condition> {
+    let mut conditions: Vec<Condition> = Vec::new();
+    for condition in found {
+        match conditions.iter_mut().find(|other| other.code == condition.code) {
+            Some(same) => same.message = format!("{}; {}", same.message, condition.message),
+            None => conditions.push(condition),
+        }
+    }
+    conditions
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! Fixtures: a server that is as wanted, and what may be wrong with it.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use wharfinger_aws::{
+    ec2::{ElasticIp, VpcEndpoint},
+    error::{AwsError, Kind},
+    transfer::Server,
+};
+use wharfinger_decisions::{
+    ids::AllocationId,
+    power::{AwsState, Placement, Wanted},
+    server::Network,
+};
+use wharfinger_store::servers::ServerRecord;
+
+use crate::observe::Observation;
+
+/// A record of a server that is online as wanted, at version 3.
+pub(crate) fn record() -> ServerRecord {
+    serde_json::from_value(json!({
+        "intent": {
+            "spec": {
+                "file_system_id": "fs-0a1b2c3d",
+                "network": {
+                    "vpc_id": "vpc-0a1b2c3d",
+                    "subnet_ids": ["subnet-00000001"],
+                    "security_group_ids": ["sg-00000001"],
+                    "address_allocation_ids": ["eipalloc-00000001"],
+                    "allowed_cidrs": ["10.1.0.0/16"],
+                },
+            },
+            "power": {"power": "online", "by": {"person": "alice"}, "reason": "asked by alice", "at": "2026-01-01T00:00:00Z"},
+        },
+        "status": {
+            "power": "online", "reason": "asked by alice", "server_id": "s-1", "settled_version": 2,
+            "online_since": "2026-01-01T00:05:00Z",
+        },
+        "version": 3, "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+    }))
+    .unwrap()
+}
+
+/// What the record's intent wants.
+pub(crate) fn network() -> Network {
+    record().intent.spec.network
+}
+
+/// What the record's intent wants.
+pub(crate) fn placement() -> Placement {
+    Wanted::of(&record().intent, false).placement
+}
+
+/// The server as wanted, but for its state.
+pub(crate) fn server(state: AwsState) -> Server {
+    Server {
+        id: "s-1".into(),
+        state,
+        vpc_id: Some("vpc-0a1b2c3d".into()),
+        placement: placement(),
+        vpc_endpoint_id: Some("vpce-1".into()),
+        host_key_fingerprint: Some("SHA256:abc".into()),
+        user_count: 0,
+        tags: BTreeMap::new(),
+    }
+}
+
+/// Everything as wanted, but for the server's state.
+pub(crate) fn observation(state: AwsState) -> Observation {
+    let groups = network().security_group_ids.into_iter().collect();
+    let address = ElasticIp { public_ip: "203.0.113.7".into(), held: true };
+    Observation {
+        server: Ok(Some(server(state))),
+        others: None,
+        endpoint: Ok(Some(VpcEndpoint { groups, interfaces: Vec::new(), available: true })),
+        elastic_ips: Ok([(AllocationId::parse("eipalloc-00000001").unwrap(), address)].into()),
+        rules: Ok(Vec::new()),
+        new_network: None,
+    }
+}
+
+/// A call that AWS refuses for good.
+pub(crate) fn refused() -> AwsError {
+    let kind = Kind::Refused { code: "AccessDenied".into(), message: "not authorized".into() };
+    AwsError { action: "describe it".into(), kind, source: None }
+}
+
+/// A call that may succeed later.
+pub(crate) fn busy() -> AwsError {
+    AwsError { action: "describe it".into(), kind: Kind::Busy("Rate exceeded".into()), source: None }
+}

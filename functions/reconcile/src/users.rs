@@ -1,0 +1,236 @@
+//! A server's users, worked off by urgency and several at once. One user's refusal costs no other.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use jiff::Timestamp;
+use wharfinger_decisions::{
+    account::{self, Listed, Urgency, User, Wanted},
+    names::UserName,
+};
+use wharfinger_store::{
+    sites::{self, SiteRecord},
+    table::StoreError,
+    users::{self, UserRecord},
+};
+
+use crate::{
+    concurrency::Concurrency,
+    error::{Error, sentence},
+    observe::SERVER_TAG,
+    visit::Visit,
+};
+
+/// The users of a server, and what came of them so far.
+pub(crate) struct Users<'a> {
+    visit: &'a Visit<'a>,
+    pub(crate) server_id: Option<String>,
+    jobs: VecDeque<Job>,
+    strangers: Vec<String>,
+    listed: usize,
+    pub(crate) tally: Tally,
+}
+
+/// One account to be worked on.
+pub(crate) struct Job {
+    pub(crate) name: UserName,
+    pub(crate) user: UserRecord,
+    /// What is wanted of the account; an error: that can't be told.
+    pub(crate) wanted: Result<Wanted, Error>,
+    pub(crate) urgency: Urgency,
+}
+
+/// What came of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It is as wanted, or gone as wanted.
+    Settled,
+    /// It waits for AWS, which may have too much to do.
+    Waiting,
+    /// AWS refuses it, or it lacks something.
+    Refused,
+}
+
+/// What came of a server's users.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// How many wait for AWS.
+    pub(crate) waiting: usize,
+    /// How many are refused.
+    pub(crate) refused: usize,
+    /// How many there was no time for.
+    pub(crate) left_over: usize,
+    /// Accounts on AWS that nobody asked for, and that are not ours.
+    pub(crate) strangers: Vec<String>,
+    /// How many accounts of ours have no record; they are so many that none was deleted.
+    pub(crate) without_record: Option<usize>,
+    /// Why AWS's list of accounts could not be read.
+    pub(crate) unlisted: Option<String>,
+}
+
+impl Tally {
+    /// Whether all accounts are known to be as wanted.
+    pub(crate) fn is_settled(&self) -> bool {
+        let Self { waiting, refused, left_over, strangers: _, without_record, unlisted } = self;
+        *waiting == 0 && *refused == 0 && *left_over == 0 && without_record.is_none() && unlisted.is_none()
+    }
+
+    fn count(&mut self, progress: Progress) {
+        match progress {
+            Progress::Settled => {}
+            Progress::Waiting => self.waiting += 1,
+            Progress::Refused => self.refused += 1,
+        }
+    }
+}
+
+impl Visit<'_> {
+    /// The users of the server that AWS knows as `server_id`, the most urgent first. Without one there is nothing to do
+    /// for them.
+    pub(crate) async fn users(&self, server_id: Option<&str>) -> Result<Users<'_>, StoreError> {
+        let mut users = Users {
+            visit: self,
+            server_id: server_id.map(str::to_owned),
+            jobs: VecDeque::new(),
+            strangers: Vec::new(),
+            listed: 0,
+            tally: Tally::default(),
+        };
+        let Some(server_id) = server_id else { return Ok(users) };
+        let partition = users::partition(self.server);
+        let (records, sites, listed) = tokio::join!(
+            self.app.table.all::<UserRecord>(&partition),
+            self.app.table.all::<SiteRecord>(sites::PARTITION),
+            self.app.transfer.users(server_id),
+        );
+        let sites = sites?.into_iter().filter(|(_, site)| !site.deleting).collect();
+        let listed = listed.map_err(|error| users.tally.unlisted = Some(sentence(&error))).ok();
+        users.listed = listed.as_ref().map_or(0, BTreeMap::len);
+        let records = records?;
+        let jobs = self.jobs(&records, &sites, server_id, listed.as_ref());
+        let mut strangers = listed.unwrap_or_default();
+        for (name, _) in &records {
+            strangers.remove(name);
+        }
+        users.strangers = strangers.into_keys().collect();
+        users.jobs = jobs;
+        Ok(users)
+    }
+
+    fn jobs(
+        &self,
+        records: &[(String, UserRecord)],
+        sites: &BTreeMap<String, SiteRecord>,
+        server_id: &str,
+        listed: Option<&BTreeMap<String, Listed>>,
+    ) -> VecDeque<Job> {
+        let now = self.moment.present();
+        let job = |(name, user): &(String, UserRecord)| {
+            let wanted = self.account(user, sites);
+            let urgency = urgency(name, user, wanted.as_ref().ok(), server_id, listed, now)?;
+            let name = UserName::parse(name.clone()).ok()?;
+            // A server on its way out takes nobody in any more.
+            let due = !self.record.deleting || urgency == Urgency::Remove;
+            due.then(|| Job { name, user: user.clone(), wanted, urgency })
+        };
+        let mut jobs: Vec<Job> = records.iter().filter_map(job).collect();
+        jobs.sort_by_key(|job| (job.urgency, job.user.status.observed_at));
+        jobs.into()
+    }
+}
+
+fn urgency(
+    name: &str,
+    user: &UserRecord,
+    wanted: Option<&Wanted>,
+    server_id: &str,
+    listed: Option<&BTreeMap<String, Listed>>,
+    now: Timestamp,
+) -> Option<Urgency> {
+    let target = wanted.map(|wanted| wanted.applied(server_id));
+    let facts = User {
+        version: user.version,
+        deleting: user.deleting,
+        updated_at: user.updated_at,
+        keys: user.intent.public_keys.len(),
+        status: &user.status,
+        target: target.as_ref(),
+    };
+    // Where AWS's list can't be read, accounts are taken to be as they were.
+    let assumed = Listed {
+        keys: user.intent.public_keys.len(),
+        role: target.as_ref().map(|target| target.role.clone()).unwrap_or_default(),
+    };
+    facts.urgency(listed.map_or(Some(&assumed), |listed| listed.get(name)), now)
+}
+
+impl Users<'_> {
+    /// Works off the accounts that may let somebody in too much, as far as they can be begun `until` then.
+    pub(crate) async fn close(&mut self, until: Duration) -> Result<(), StoreError> {
+        self.work_off(Urgency::Revoke, until).await
+    }
+
+    /// Works off all others, as far as they can be begun `until` then.
+    pub(crate) async fn settle(&mut self, until: Duration) -> Result<(), StoreError> {
+        self.strangers(until).await;
+        self.work_off(Urgency::Retry, until).await?;
+        self.tally.left_over = self.jobs.len();
+        Ok(())
+    }
+
+    async fn work_off(&mut self, least: Urgency, until: Duration) -> Result<(), StoreError> {
+        let Some(server_id) = self.server_id.as_deref() else { return Ok(()) };
+        let visit = self.visit;
+        let mut concurrency = Concurrency::default();
+        let mut running = FuturesUnordered::new();
+        let mut failed = None;
+        loop {
+            while failed.is_none() && concurrency.allows(running.len()) && visit.moment.elapsed() < until {
+                let Some(job) = self.jobs.pop_front_if(|job| job.urgency <= least) else { break };
+                running.push(Box::pin(async move { visit.work(server_id, job).await }));
+            }
+            let Some(progress) = running.next().await else { break };
+            match progress {
+                Ok(progress) => {
+                    concurrency = concurrency.after(progress == Progress::Waiting);
+                    self.tally.count(progress);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Accounts without a record: ours are deleted, unless they are so many that the table may be the wrong one; those
+    /// of others are only told of.
+    async fn strangers(&mut self, until: Duration) {
+        let Some(server_id) = self.server_id.as_deref() else { return };
+        let (visit, transfer) = (self.visit, &self.visit.app.transfer);
+        let mut ours = Vec::new();
+        for name in std::mem::take(&mut self.strangers) {
+            if visit.moment.elapsed() >= until {
+                // Not all are known: there may be more of ours than may be deleted.
+                self.tally.waiting += 1;
+                return;
+            }
+            let account = transfer.account(server_id, &name, SERVER_TAG).await;
+            match account {
+                Ok(Some(account)) if account.tagged.as_deref() == Some(visit.server.as_str()) => ours.push(name),
+                _ => self.tally.strangers.push(name),
+            }
+        }
+        if account::is_mass_deletion(ours.len(), self.listed) {
+            self.tally.without_record = Some(ours.len());
+            return;
+        }
+        for name in ours {
+            if let Err(error) = transfer.delete_user(server_id, &name).await {
+                tracing::warn!(server = %visit.server, user = name, %error, "a forgotten user could not be deleted");
+                self.tally.waiting += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Messages as the two queues bring them, told apart by their bodies. One that can't be read is reported as failed, so
+//! that it ends in the dead-letter queue and not in nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use jiff::Timestamp;
+use serde_json::Value;
+use wharfinger_decisions::{
+    names::SiteName,
+    sftp_event::{self, SftpEvent},
+    wake::SiteTick,
+};
+
+/// SQS's id of a message.
+pub type MessageId = String;
+
+/// A batch, sorted by what its messages are about.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The sites to look at, and the messages that ask for it.
+    pub ticks: BTreeMap<SiteName, Vec<MessageId>>,
+    /// What SFTP users did.
+    pub uploads: Vec<(MessageId, SftpEvent)>,
+    /// The ARNs of services whose deployments came further.
+    pub deployments: Vec<(MessageId, String)>,
+    /// The messages that are to come again.
+    pub failed: BTreeSet<MessageId>,
+}
+
+enum Message {
+    Tick(SiteName),
+    Upload(SftpEvent),
+    Deployment(String),
+}
+
+impl Batch {
+    /// Reads a batch that came at `now`.
+    #[must_use]
+    pub fn read(event: SqsEvent, now: Timestamp) -> Self {
+        let mut batch = Self::default();
+        for record in event.records {
+            let id = record.message_id.unwrap_or_default();
+            match read(record.body.as_deref().unwrap_or_default(), now) {
+                Ok(Message::Tick(site)) => batch.ticks.entry(site).or_default().push(id),
+                Ok(Message::Upload(event)) => batch.uploads.push((id, event)),
+                Ok(Message::Deployment(service)) => batch.deployments.push((id, service)),
+                Err(reason) => {
+                    tracing::error!(message_id = id, reason, "the message can't be read: it goes to the dead letters");
+                    batch.failed.insert(id);
+                }
+            }
+        }
+        batch
+    }
+}
+
+fn read(body: &str, now: Timestamp) -> Result<Message, String> {
+    let body: Value = serde_json::from_str(body).map_err(|error| format!("it is no JSON: {error}"))?;
+    if let Some(event) = sftp_event::read(&body, now) {
+        return Ok(Message::Upload(event));
+    }
+    if body["detail-type"] == "ECS Deployment State Change" {
+        let service = body["resources"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let service = service.into_iter().find(|arn| arn.contains(":service/"));
+        return service.map(|arn| Message::Deployment(arn.to_owned())).ok_or_else(|| "it names no service".to_owned());
+    }
+    serde_json::from_value::<SiteTick>(body)
+        .map(|tick| Message::Tick(tick.site))
+        .map_err(|error| format!("it is neither an event of Transfer Family or ECS nor a tick: {error}"))
+}
+
+/// Whether `arn` is the service `service` of `cluster`. ARNs of the old form don't name the cluster.
+#[must_use]
+pub fn is_service(arn: &str, cluster: &str, service: &str) -> bool {
+    let Some((_, path)) = arn.split_once(":service/") else { return false };
+    match path.split_once('/') {
+        Some((its_cluster, its_name)) => its_cluster == cluster && its_name == service,
+        None => path == service,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(bodies: &[&str]) -> Batch {
+        let records: Vec<Value> = bodies
+            .iter()
+            .enumerate()
+            .map(|(number, body)| serde_json::json!({"messageId": number.to_string(), "body": body}))
+            .collect();
+        let event: SqsEvent = serde_json::from_value(serde_json::json!({"Records": records})).unwrap();
+        Batch::read(event, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn messages_are_told_apart_by_their_bodies() {
+        let batch = batch(&[
+            r#"{"site":"blog"}"#,
+            r#"{"source":"aws.transfer","detail-type":"SFTP Server File Upload Completed","detail":{}}"#,
+            r#"{"source":"aws.ecs","detail-type":"ECS Deployment State Change","resources":["arn:aws:ecs:us-east-1:1:service/local/web"],"detail":{}}"#,
+        ]);
+        assert_eq!((batch.ticks.len(), batch.uploads.len(), batch.deployments.len()), (1, 1, 1));
+        assert!(batch.failed.is_empty());
+    }
+
+    #[test]
+    fn what_can_t_be_read_is_reported_and_nothing_else() {
+        let batch = batch(&[
+            "{",
+            "[]",
+            "{}",
+            r#"{"site":"No Name"}"#,
+            r#"{"detail-type":"ECS Deployment State Change"}"#,
+            r#"{"site":"blog"}"#,
+        ]);
+        assert_eq!(batch.failed.into_iter().collect::<Vec<_>>(), ["0", "1", "2", "3", "4"]);
+        assert_eq!(batch.ticks.len(), 1);
+    }
+
+    #[test]
+    fn a_service_is_known_by_its_arn_old_or_new() {
+        assert!(is_service("arn:aws:ecs:us-east-1:1:service/local/web", "local", "web"));
+        assert!(is_service("arn:aws:ecs:us-east-1:1:service/web", "local", "web"));
+        assert!(!is_service("arn:aws:ecs:us-east-1:1:service/other/web", "local", "web"));
+        assert!(!is_service("arn:aws:ecs:us-east-1:1:service/local/web2", "local", "web"));
+    }
+}

@@ -1,0 +1,268 @@
+//! The function over a table in memory and an ECS of a few lines.
+
+use std::sync::{Arc, Mutex};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use wharfinger_decisions::{names::SiteName, rollout::State};
+use wharfinger_runtime::Entropy;
+use wharfinger_store::page::PageRequest;
+use wharfinger_test_cloud::{Cloud, TABLE};
+
+use super::*;
+
+const FS: &str = "fs-0a1b2c3d";
+
+/// What ECS holds: the revisions of `web`, and what runs which service.
+#[derive(Default)]
+struct Services {
+    /// Environment and tags of revision 1 and on; `None`: it is deregistered.
+    revisions: Vec<Option<Value>>,
+    web: Value,
+    asked_of: Vec<String>,
+}
+
+struct Stage {
+    cloud: Cloud,
+    app: App,
+    ecs: Arc<Mutex<Services>>,
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+fn arn(revision: usize) -> String {
+    format!("arn:aws:ecs:us-east-1:000000000000:task-definition/web:{revision}")
+}
+
+fn deployment(id: usize, revision: &str, state: &str) -> Value {
+    json!({"id": format!("ecs-svc/{id}"), "status": "PRIMARY", "taskDefinition": revision, "rolloutState": state,
+        "desiredCount": 1, "runningCount": 1})
+}
+
+impl Services {
+    fn answer(&mut self, operation: &str, input: &Value) -> Option<Value> {
+        let named = || input["taskDefinition"].as_str().unwrap_or_default().to_owned();
+        Some(match operation {
+            "DescribeServices" => {
+                self.asked_of.push(input["services"][0].as_str().unwrap().to_owned());
+                let services = if input["services"][0] == "web" { json!([self.web]) } else { json!([]) };
+                json!({"services": services})
+            }
+            "DescribeTaskDefinition" => {
+                let number: usize = named().rsplit(':').next().unwrap().parse().unwrap();
+                let input = self.revisions[number - 1].clone().unwrap();
+                json!({"taskDefinition": input, "tags": input["tags"]})
+            }
+            "RegisterTaskDefinition" => {
+                self.revisions.push(Some(input.clone()));
+                json!({"taskDefinition": {"taskDefinitionArn": arn(self.revisions.len())}})
+            }
+            "UpdateService" => {
+                self.web["taskDefinition"] = json!(named());
+                self.web["deployments"] = json!([deployment(self.revisions.len(), &named(), "IN_PROGRESS")]);
+                json!({"service": self.web})
+            }
+            // Two a page, the newest first.
+            "ListTaskDefinitions" => {
+                let active = (1..=self.revisions.len()).rev().filter(|number| self.revisions[number - 1].is_some());
+                let arns: Vec<String> = active.map(arn).collect();
+                let start: usize = input["nextToken"].as_str().map_or(0, |token| token.parse().unwrap());
+                let page: Vec<&String> = arns.iter().skip(start).take(2).collect();
+                let next = (start + 2 < arns.len()).then(|| (start + 2).to_string());
+                json!({"taskDefinitionArns": page, "nextToken": next})
+            }
+            "DeregisterTaskDefinition" => {
+                let number: usize = named().rsplit(':').next().unwrap().parse().unwrap();
+                self.revisions[number - 1] = None;
+                json!({"taskDefinition": {}})
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Stage {
+    fn new() -> Self {
+        let cloud = Cloud::new();
+        let environment = Environment::from_iter([
+            ("TABLE_NAME", TABLE),
+            ("TICKS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/ticks"),
+        ]);
+        let app = App::new(&cloud.sdk(), &environment).unwrap().with_entropy(Entropy::seeded(1));
+        let first = json!({"family": "web", "containerDefinitions": [{"name": "web", "image": "httpd"}]});
+        let web = json!({"serviceArn": "arn:aws:ecs:us-east-1:0:service/local/web", "status": "ACTIVE",
+            "taskDefinition": arn(1), "deployments": [deployment(0, &arn(1), "COMPLETED")]});
+        let ecs = Arc::new(Mutex::new(Services { revisions: vec![Some(first)], web, asked_of: Vec::new() }));
+        let stage = Self { cloud, app, ecs };
+        stage.answer_with(|_, _| None);
+        stage.site("blog", "web", 2);
+        stage
+    }
+
+    /// ECS answers, unless `answers` does.
+    fn answer_with(&self, answers: impl Fn(&str, &Value) -> Option<(u16, Value)> + Send + Sync + 'static) {
+        let ecs = Arc::clone(&self.ecs);
+        self.cloud.answer_with(move |operation, input| {
+            let own = || ecs.lock().unwrap().answer(operation, input).map(|answer| (200, answer));
+            answers(operation, input).or_else(own)
+        });
+    }
+
+    fn site(&self, name: &str, service: &str, keep_revisions: u32) {
+        let mut spec = json!({"keep_revisions": {"N": keep_revisions.to_string()}});
+        let directory = format!("/sites/{name}");
+        for (field, value) in [
+            ("file_system_id", FS),
+            ("directory", &directory),
+            ("cluster", "local"),
+            ("service", service),
+            ("container", "web"),
+            ("mount_path", "/srv"),
+        ] {
+            spec[field] = json!({"S": value});
+        }
+        self.cloud.put(&json!({"pk": {"S": "SITES"}, "sk": {"S": name}, "intent": {"M": spec}, "status": {"M": {}},
+            "version": {"N": "1"}, "deleting": {"BOOL": false},
+            "created_at": {"S": at(0).to_string()}, "updated_at": {"S": at(0).to_string()}}));
+    }
+
+    async fn send(&self, bodies: &[Value], now: Timestamp) -> Vec<String> {
+        let records: Vec<Value> = bodies
+            .iter()
+            .enumerate()
+            .map(|(number, body)| json!({"messageId": number.to_string(), "body": body.to_string()}))
+            .collect();
+        let event = serde_json::from_value(json!({"Records": records})).unwrap();
+        let answer = handle(&self.app, event, Moment::new(now, now + SignedDuration::from_secs(30))).await;
+        answer.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
+    }
+
+    async fn tick(&self, now: Timestamp) {
+        assert_eq!(self.send(&[json!({"site": "blog"})], now).await, [""; 0]);
+    }
+
+    async fn latest(&self) -> wharfinger_decisions::rollout::Rollout {
+        let page = self.app.table.rollouts(&blog(), &PageRequest::first(1)).await.unwrap();
+        page.items.into_iter().next().unwrap().1
+    }
+
+    /// Uploads a file, and lets its rollout come to deploy.
+    async fn deploy(&self, event: u32, now: i64) {
+        assert_eq!(self.send(&[upload(event, "/sites/blog/a", at(now))], at(now)).await, [""; 0]);
+        self.tick(at(now + 60)).await;
+        assert_eq!(self.latest().await.state, State::Deploying);
+    }
+
+    fn complete(&self) {
+        self.ecs.lock().unwrap().web["deployments"][0]["rolloutState"] = json!("COMPLETED");
+    }
+}
+
+fn blog() -> SiteName {
+    SiteName::parse("blog").unwrap()
+}
+
+fn upload(event: u32, path: &str, at: Timestamp) -> Value {
+    json!({"id": event.to_string(), "source": "aws.transfer", "detail-type": "SFTP Server File Upload Completed",
+        "time": at, "detail": {"file-path": format!("/{FS}{path}"), "bytes": 10, "username": "alice"}})
+}
+
+#[tokio::test]
+async fn a_batch_that_comes_again_counts_once_and_arms_its_tick_again() {
+    let stage = Stage::new();
+    let batch: Vec<Value> = (0..3).map(|event| upload(event, "/sites/blog/a", at(0))).collect();
+    for _ in 0..2 {
+        assert!(stage.send(&batch, at(1)).await.is_empty());
+        assert_eq!(stage.cloud.messages(), [json!({"site": "blog"})]);
+    }
+    assert_eq!(stage.app.table.window(&blog()).await.unwrap().window.changes(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_met_another_writer_is_made_anew_after_a_wait() {
+    let stage = Stage::new();
+    let left = Mutex::new(3);
+    stage.answer_with(move |operation, input| {
+        let window = operation == "PutItem" && input["Item"]["pk"]["S"] == "WINDOW#blog";
+        let mut left = left.lock().unwrap();
+        (window && *left > 0).then(|| {
+            *left -= 1;
+            (400, json!({"__type": "ConditionalCheckFailedException"}))
+        })
+    });
+    let began = tokio::time::Instant::now();
+    assert!(stage.send(&[upload(1, "/sites/blog/a", at(0))], at(1)).await.is_empty());
+    assert!(began.elapsed() > std::time::Duration::ZERO);
+    assert_eq!(stage.app.table.window(&blog()).await.unwrap().window.changes(), 1);
+}
+
+#[tokio::test]
+async fn an_upload_becomes_a_rollout_that_succeeds() {
+    let stage = Stage::new();
+    stage.deploy(1, 0).await;
+    stage.complete();
+    stage.tick(at(90)).await;
+    assert_eq!(stage.latest().await.state, State::Succeeded);
+    let window = stage.app.table.window(&blog()).await.unwrap();
+    assert_eq!((window.window.is_open(), window.rollout), (false, None));
+}
+
+#[tokio::test]
+async fn a_site_changed_during_its_rollout_gets_the_verdict_of_the_service_that_was_rolled_out() {
+    let stage = Stage::new();
+    stage.deploy(1, 0).await;
+    stage.site("blog", "another", 2);
+    stage.complete();
+    stage.ecs.lock().unwrap().asked_of.clear();
+    stage.tick(at(90)).await;
+    let rollout = stage.latest().await;
+    assert_eq!(rollout.state, State::Succeeded, "{}", rollout.reason);
+    assert!(stage.ecs.lock().unwrap().asked_of.iter().all(|service| service == "web"));
+}
+
+#[tokio::test]
+async fn a_rollout_that_an_earlier_version_ended_holds_the_window_no_longer() {
+    let stage = Stage::new();
+    stage.deploy(1, 0).await;
+    let mut record = stage.app.table.rollout_record(&blog(), &stage.latest().await.id).await.unwrap().unwrap();
+    record.rollout.state = State::Failed;
+    stage.app.table.write_rollout(&record).await.unwrap();
+    stage.tick(at(90)).await;
+    assert_eq!(stage.latest().await.state, State::Failed);
+    assert_eq!(stage.app.table.window(&blog()).await.unwrap().rollout, None);
+    assert_eq!(stage.ecs.lock().unwrap().revisions.len(), 2, "nothing was registered anew");
+}
+
+#[tokio::test]
+async fn an_unreadable_site_holds_up_no_other_and_loses_no_upload() {
+    let stage = Stage::new();
+    let spec = json!({"M": {"file_system_id": {"S": FS}, "directory": {"S": "/sites/shop"}}});
+    stage.cloud.put(&json!({"pk": {"S": "SITES"}, "sk": {"S": "shop"}, "intent": spec}));
+    let batch = [upload(1, "/sites/blog/a", at(0)), upload(2, "/sites/shop/a", at(0))];
+    assert_eq!(stage.send(&batch, at(1)).await, ["1"]);
+    assert_eq!(stage.app.table.window(&blog()).await.unwrap().window.changes(), 1);
+}
+
+#[tokio::test]
+async fn old_revisions_go_however_many_pages_ecs_lists() {
+    let stage = Stage::new();
+    for round in 1..=6 {
+        let now = i64::from(round) * 1_000;
+        stage.deploy(round, now).await;
+        stage.complete();
+        stage.tick(at(now + 90)).await;
+        // As if nothing had been deregistered until the last: it then has more than a page to do.
+        if round == 5 {
+            let mut ecs = stage.ecs.lock().unwrap();
+            let last = ecs.revisions.last().unwrap().clone();
+            ecs.revisions[1..].iter_mut().for_each(|revision| *revision = last.clone());
+        }
+    }
+    let active: Vec<usize> = {
+        let ecs = stage.ecs.lock().unwrap();
+        (1..=ecs.revisions.len()).filter(|number| ecs.revisions[number - 1].is_some()).collect()
+    };
+    assert_eq!(active, [1, 6, 7], "the first is not ours, two are kept");
+}

@@ -1,0 +1,165 @@
+//! ECS: task definitions, services with rolling deployments, and tasks that are real as far as HTTP goes: a running
+//! task serves the directory that its container mounts, and a service's address balances over its running tasks.
+
+mod balancer;
+mod clusters;
+mod definitions;
+mod deployments;
+mod model;
+mod pages;
+mod scheduler;
+mod services;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod validation;
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
+};
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::Notify};
+use tokio_util::sync::CancellationToken;
+
+use self::model::State;
+use crate::{
+    context::Context,
+    efs::{Efs, Mount},
+    error::AwsError,
+    input::{list, page, text, texts, whole},
+    service::{Service, Unreadable, restore},
+};
+
+/// The ECS of the region.
+#[derive(Debug)]
+pub struct Ecs {
+    context: Context,
+    efs: Arc<Efs>,
+    state: Mutex<State>,
+    /// What the running tasks mount, by task id. A handle is not kept over a restart, but taken again.
+    mounts: Mutex<HashMap<String, Option<Mount>>>,
+    /// Where the services are served, by `cluster/service`.
+    addresses: Mutex<HashMap<String, SocketAddr>>,
+    /// Wakes the scheduler.
+    changed: Notify,
+    /// Counts requests, so that a service's tasks answer by turns.
+    turn: AtomicUsize,
+}
+
+impl Ecs {
+    /// The service as it was saved, or empty. Its tasks mount file systems of `efs`.
+    ///
+    /// # Errors
+    /// When the saved state is not one.
+    pub fn new(context: Context, saved: Option<Value>, efs: Arc<Efs>) -> Result<Arc<Self>, Unreadable> {
+        let state = restore("ecs", saved)?;
+        Ok(Arc::new(Self {
+            context,
+            efs,
+            state: Mutex::new(state),
+            mounts: Mutex::default(),
+            addresses: Mutex::default(),
+            changed: Notify::new(),
+            turn: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Starts the scheduler, and serves the services until `shutdown`: `web` of the cluster `local` on `site`, any
+    /// other on a free loopback port. Without `site` nothing listens.
+    pub fn start(self: &Arc<Self>, site: Option<TcpListener>, shutdown: CancellationToken) {
+        let listens = site.is_some();
+        if let Some(site) = site {
+            self.listen("local/web".to_owned(), site, &shutdown);
+        }
+        let ecs = Arc::clone(self);
+        tokio::spawn(async move {
+            shutdown.clone().run_until_cancelled_owned(ecs.run(listens, shutdown)).await;
+        });
+    }
+
+    /// Where a service is served.
+    #[must_use]
+    pub fn service_address(&self, cluster: &str, service: &str) -> Option<SocketAddr> {
+        self.addresses().get(&format!("{cluster}/{service}")).copied()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mounts(&self) -> MutexGuard<'_, HashMap<String, Option<Mount>>> {
+        self.mounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, HashMap<String, SocketAddr>> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> f64 {
+        self.context.clock.epoch_seconds()
+    }
+}
+
+#[async_trait]
+impl Service for Ecs {
+    fn name(&self) -> &'static str {
+        "ecs"
+    }
+
+    async fn call(&self, operation: &str, input: Value) -> Result<Value, AwsError> {
+        let answer = match operation {
+            "CreateCluster" => self.create_cluster(&input),
+            "ListClusters" => self.list_clusters(&input),
+            "RegisterTaskDefinition" => self.register_task_definition(input),
+            "DescribeTaskDefinition" => self.describe_task_definition(&input),
+            "DeregisterTaskDefinition" => self.deregister_task_definition(&input),
+            "ListTaskDefinitions" => self.list_task_definitions(&input),
+            "CreateService" => self.create_service(input),
+            "UpdateService" => self.update_service(input),
+            "DeleteService" => self.delete_service(&input),
+            "DescribeServices" => self.describe_services(&input),
+            "ListTasks" => self.list_tasks(&input),
+            "DescribeTasks" => self.describe_tasks(&input),
+            "StopTask" => self.stop_task(&input),
+            "TagResource" => self.tag_resource(&input),
+            "UntagResource" => self.untag_resource(&input),
+            "ListTagsForResource" => self.list_tags(&input),
+            _ => Err(AwsError::unknown_operation("ecs", operation)),
+        };
+        self.changed.notify_one();
+        answer
+    }
+
+    fn snapshot(&self) -> Value {
+        serde_json::to_value(&*self.state()).unwrap_or_default()
+    }
+}
+
+/// One page of a list of ARNs.
+fn paged(member: &str, items: Vec<String>, input: &Value, default: usize) -> Result<Value, AwsError> {
+    let limit = whole(input, "maxResults").map_or(default, |limit| usize::try_from(limit).unwrap_or(0).clamp(1, 100));
+    let (items, next) = page(items, text(input, "nextToken"), Some(limit))
+        .ok_or_else(|| model::invalid("Invalid token. It is not one that this operation has given."))?;
+    let mut answer = json!({member: items});
+    if let Some(next) = next {
+        answer["nextToken"] = next.into();
+    }
+    Ok(answer)
+}
+
+/// Whether the caller asks for tags, which ECS shows only then.
+fn wants_tags(input: &Value) -> bool {
+    texts(input, "include").iter().any(|include| include == "TAGS")
+}
+
+/// Puts tags over those with the same keys.
+fn merge_tags(tags: &mut Vec<Value>, input: &Value) {
+    for tag in list(input, "tags") {
+        tags.retain(|old| old["key"] != tag["key"]);
+        tags.push(tag.clone());
+    }
+}

@@ -1,0 +1,162 @@
+//! Transfer Family: servers, users, their tags and roles, and what it does in the VPC with the caller's permissions.
+//!
+//! - Actions, resources, condition keys, dependent actions:
+//!   <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awstransferfamily.html>
+//! - `transfer:Request…` keys: <https://docs.aws.amazon.com/transfer/latest/userguide/transfer-condition-keys.html>
+//! - The VPC: Transfer Family's documents name no complete list. `AWSTransferFullAccess` has the three Describe actions
+//!   (<https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSTransferFullAccess.html>), the user guide's
+//!   "Getting started" making and deleting endpoints, Terraform's documents `ModifyVpcEndpoint`, and `EndpointDetails`
+//!   the attaching of addresses. All of them are asked for here: the strictest reading.
+
+use serde_json::Value;
+
+use super::{Lookup, pass_role};
+use crate::{
+    iam::request::{Request, arn},
+    ids::REGION,
+    input::{text, texts},
+};
+
+const SERVICE: &str = "transfer.amazonaws.com";
+
+pub(super) fn requests(operation: &str, input: &Value, find: Lookup<'_>) -> Option<Vec<Request>> {
+    let action = format!("transfer:{operation}");
+    Some(match operation {
+        "ListServers" => vec![Request::new(action, "*")],
+        "CreateServer" => create_server(action, input),
+        "UpdateServer" => update_server(action, input, find),
+        "DeleteServer" => delete_server(action, input, find),
+        "DescribeServer" | "ListUsers" | "StartServer" | "StopServer" => vec![on_server(action, input, find)],
+        "CreateUser" => {
+            let mut requests = vec![on_server(action, input, find).giving(&input["Tags"])];
+            requests.extend(tagging(&user(input), &input["Tags"]));
+            requests.extend(text(input, "Role").map(|role| pass_role(role, SERVICE)));
+            requests
+        }
+        "UpdateUser" => {
+            let mut requests = vec![on(action, &user(input), find)];
+            requests.extend(text(input, "Role").map(|role| pass_role(role, SERVICE)));
+            requests
+        }
+        "DeleteSshPublicKey" | "DeleteUser" | "DescribeUser" | "ImportSshPublicKey" => {
+            vec![on(action, &user(input), find)]
+        }
+        "ListTagsForResource" | "UntagResource" => vec![on(action, text(input, "Arn")?, find)],
+        "TagResource" => vec![on(action, text(input, "Arn")?, find).giving(&input["Tags"])],
+        _ => return None,
+    })
+}
+
+fn on(action: String, arn: &str, find: Lookup<'_>) -> Request {
+    let tags = find("transfer", arn).map(|found| found["Tags"].clone()).unwrap_or_default();
+    Request::new(action, arn).having(&tags)
+}
+
+fn on_server(action: String, input: &Value, find: Lookup<'_>) -> Request {
+    on(action, &server(input), find)
+}
+
+fn server(input: &Value) -> String {
+    arn("transfer", "server/", text(input, "ServerId").unwrap_or_default())
+}
+
+fn user(input: &Value) -> String {
+    let (server, user) = (text(input, "ServerId").unwrap_or_default(), text(input, "UserName").unwrap_or_default());
+    arn("transfer", "user/", &format!("{server}/{user}"))
+}
+
+/// Tags of a resource in the making need the permission to tag besides.
+fn tagging(arn: &str, tags: &Value) -> Option<Request> {
+    let given = tags.as_array().is_some_and(|tags| !tags.is_empty());
+    given.then(|| Request::new("transfer:TagResource", arn).giving(tags))
+}
+
+fn create_server(action: String, input: &Value) -> Vec<Request> {
+    // The server has no id yet, and the action no resource-level permissions.
+    let create = Request::new(action, "*")
+        .giving(&input["Tags"])
+        .with("transfer:RequestServerDomain", text(input, "Domain"))
+        .with("transfer:RequestServerEndpointType", text(input, "EndpointType"))
+        .with("transfer:RequestServerProtocols", texts(input, "Protocols"));
+    let mut requests = vec![create];
+    requests.extend(tagging(&arn("transfer", "server/", "*"), &input["Tags"]));
+    requests.extend(text(input, "LoggingRole").map(|role| pass_role(role, SERVICE)));
+    let details = &input["EndpointDetails"];
+    if let Some(vpc) = text(details, "VpcId") {
+        let mut resources = vec![arn("ec2", "vpc/", vpc)];
+        resources.extend(texts(details, "SubnetIds").iter().map(|id| arn("ec2", "subnet/", id)));
+        resources.extend(texts(details, "SecurityGroupIds").iter().map(|id| arn("ec2", "security-group/", id)));
+        requests.extend(resources.into_iter().map(|resource| Request::new("ec2:CreateVpcEndpoint", resource)));
+        requests.push(on_endpoint("ec2:CreateVpcEndpoint", "*"));
+        requests.push(Request::new("ec2:DescribeVpcEndpoints", "*"));
+        requests.extend(attach(&texts(details, "AddressAllocationIds")));
+    }
+    requests
+}
+
+fn update_server(action: String, input: &Value, find: Lookup<'_>) -> Vec<Request> {
+    let update = on_server(action, input, find)
+        .with("transfer:RequestServerEndpointType", text(input, "EndpointType"))
+        .with("transfer:RequestServerProtocols", texts(input, "Protocols"));
+    let mut requests = vec![update];
+    requests.extend(text(input, "LoggingRole").map(|role| pass_role(role, SERVICE)));
+    let details = &input["EndpointDetails"];
+    if !details.is_object() {
+        return requests;
+    }
+    requests.push(Request::new("ec2:DescribeVpcEndpoints", "*"));
+    let current = find("transfer", &server(input)).map(|found| found["EndpointDetails"].clone()).unwrap_or_default();
+    let subnets = texts(details, "SubnetIds");
+    if let (false, Some(endpoint)) = (subnets.is_empty(), text(&current, "VpcEndpointId")) {
+        let subnets = subnets.iter().map(|id| arn("ec2", "subnet/", id));
+        let resources = std::iter::once(arn("ec2", "vpc-endpoint/", endpoint)).chain(subnets);
+        requests.extend(resources.map(|resource| Request::new("ec2:ModifyVpcEndpoint", resource)));
+    }
+    if details.get("AddressAllocationIds").is_some() {
+        let (before, after) = (texts(&current, "AddressAllocationIds"), texts(details, "AddressAllocationIds"));
+        let gone: Vec<String> = before.iter().filter(|id| !after.contains(id)).cloned().collect();
+        requests.extend(attach(&after));
+        requests.extend(detach(&gone));
+    }
+    requests
+}
+
+fn delete_server(action: String, input: &Value, find: Lookup<'_>) -> Vec<Request> {
+    let mut requests = vec![on_server(action, input, find)];
+    let current = find("transfer", &server(input)).map(|found| found["EndpointDetails"].clone()).unwrap_or_default();
+    if let Some(endpoint) = text(&current, "VpcEndpointId") {
+        requests.push(on_endpoint("ec2:DeleteVpcEndpoints", endpoint));
+        requests.extend(detach(&texts(&current, "AddressAllocationIds")));
+    }
+    requests
+}
+
+/// A server's VPC endpoint leads to Transfer Family. The key belongs to the endpoint, not to what else is named.
+fn on_endpoint(action: &str, endpoint: &str) -> Request {
+    let service = format!("com.amazonaws.{REGION}.transfer.server");
+    Request::new(action, arn("ec2", "vpc-endpoint/", endpoint)).with("ec2:VpceServiceName", [service])
+}
+
+/// Elastic IPs come to the endpoint's network interfaces.
+fn attach(addresses: &[String]) -> Vec<Request> {
+    let mut requests = move_addresses("ec2:AssociateAddress", addresses);
+    if !requests.is_empty() {
+        requests.push(Request::new("ec2:DescribeAddresses", "*"));
+        requests.push(Request::new("ec2:DescribeNetworkInterfaces", "*"));
+    }
+    requests
+}
+
+/// Elastic IPs leave the endpoint's network interfaces.
+fn detach(addresses: &[String]) -> Vec<Request> {
+    move_addresses("ec2:DisassociateAddress", addresses)
+}
+
+fn move_addresses(action: &str, addresses: &[String]) -> Vec<Request> {
+    if addresses.is_empty() {
+        return Vec::new();
+    }
+    let interface = std::iter::once(arn("ec2", "network-interface/", "*"));
+    let resources = addresses.iter().map(|id| arn("ec2", "elastic-ip/", id)).chain(interface);
+    resources.map(|resource| Request::new(action, resource)).collect()
+}

@@ -1,5 +1,0 @@
-//! `cargo run`: Wharfinger's region on a laptop.
-
-fn main() -> std::process::ExitCode {
-    wharfinger_local::cli::main()
-}

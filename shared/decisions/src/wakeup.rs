@@ -1,0 +1,193 @@
+//! Delayed messages that wake a function for itself, and their laws: one that is early enough is enough, none is armed
+//! for later than SQS can bring it, and delays grow while the same thing is waited for. What the table says is armed
+//! must be what was sent, else a wake-up finds a later one that will never come.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The longest delay of a message. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+pub const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(900);
+
+/// How late a wake-up may be before it is taken as lost: queues deliver late now and then.
+pub const GRACE: SignedDuration = SignedDuration::from_secs(30);
+
+/// How long a thing is taken to be as it was last seen in AWS, which may have changed behind our back.
+pub const TRUSTED_FOR: SignedDuration = SignedDuration::from_mins(10);
+
+/// A delayed message on its way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Armed {
+    /// When it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// What is waited for; a new reason starts the delays anew.
+    #[serde(default)]
+    pub step: String,
+    /// How often it was waited for.
+    #[serde(default)]
+    pub tries: u32,
+}
+
+impl Armed {
+    /// Whether a message is still on its way at `now`, as far as queues are punctual to `grace`.
+    #[must_use]
+    pub fn is_pending(&self, now: Timestamp, grace: SignedDuration) -> bool {
+        is_pending(self.at, now, grace)
+    }
+
+    /// What is armed after a look that waits for `step`, and the delay of the message to send now, if one is needed.
+    /// `backoff` gives the delay before the try of a number.
+    #[must_use]
+    pub fn next(&self, step: &str, backoff: impl Fn(u32) -> Duration, now: Timestamp) -> (Self, Option<Duration>) {
+        let pending = self.is_pending(now, SignedDuration::ZERO);
+        let tries = match (self.step == step, pending) {
+            (true, true) => self.tries,
+            (true, false) => self.tries.saturating_add(1),
+            (false, _) => 0,
+        };
+        let delay = backoff(tries);
+        let at = within_reach(later(now, delay), now);
+        if pending && self.at.is_some_and(|due| due <= at) {
+            return (Self { at: self.at, step: step.to_owned(), tries }, None);
+        }
+        (Self { at: Some(at), step: step.to_owned(), tries }, Some(delay))
+    }
+
+    /// What is armed after a look that waits for nothing: a message still on its way finds nothing to do.
+    #[must_use]
+    pub fn settled(&self, now: Timestamp) -> Self {
+        Self { at: self.at.filter(|_| self.is_pending(now, SignedDuration::ZERO)), ..Self::default() }
+    }
+}
+
+/// Whether a message that is due at `armed` is still on its way at `now`.
+#[must_use]
+pub fn is_pending(armed: Option<Timestamp>, now: Timestamp, grace: SignedDuration) -> bool {
+    armed.is_some_and(|at| at.saturating_add(grace).unwrap_or(Timestamp::MAX) > now)
+}
+
+/// While AWS is at work: 2, 3, 4, 6 … 30 seconds.
+#[must_use]
+pub fn soon(tries: u32) -> Duration {
+    let grown = (0..tries.min(10)).fold(2u64, |seconds, _| seconds + seconds.div_ceil(3));
+    Duration::from_secs(grown.min(30))
+}
+
+/// Where AWS refuses, and only a person helps soon: 1, 2, 4 … 15 minutes.
+#[must_use]
+pub fn slowly(tries: u32) -> Duration {
+    Duration::from_secs(60u64.saturating_mul(1 << tries.min(4)).min(900))
+}
+
+/// Beside events that tell of the end, for when they are lost: 5, 5, 5, 10 … 30 seconds.
+#[must_use]
+pub fn beside_events(tries: u32) -> Duration {
+    Duration::from_secs(u64::from(5 + 5 * (tries.min(15) / 3)).min(30))
+}
+
+/// For when to arm a tick, so that a look takes place at `due` or earlier; `None`: the one that is `armed` will do.
+#[must_use]
+pub fn rearm(armed: Option<Timestamp>, due: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let at = within_reach(due, now);
+    let is_enough = armed.is_some_and(|armed| armed > now && armed <= at);
+    (!is_enough).then_some(at)
+}
+
+/// `due`, or the latest time for which SQS takes a tick: that one looks anew and arms the next.
+#[must_use]
+pub fn within_reach(due: Timestamp, now: Timestamp) -> Timestamp {
+    due.min(now.saturating_add(LONGEST_DELAY).unwrap_or(Timestamp::MAX))
+}
+
+fn later(now: Timestamp, delay: Duration) -> Timestamp {
+    let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
+    now.saturating_add(delay).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    #[test]
+    fn an_earlier_tick_is_enough() {
+        assert_eq!(rearm(Some(at(60)), at(60), at(0)), None);
+        assert_eq!(rearm(Some(at(30)), at(60), at(0)), None);
+    }
+
+    #[test]
+    fn a_tick_that_is_late_past_or_missing_is_armed() {
+        for armed in [Some(at(90)), Some(at(10)), Some(at(5)), None] {
+            assert_eq!(rearm(armed, at(60), at(10)), Some(at(60)), "{armed:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_armed_for_later_than_sqs_brings_it() {
+        assert_eq!(rearm(None, at(1_800), at(0)), Some(at(900)));
+        assert_eq!(rearm(Some(at(1_800)), at(1_800), at(0)), Some(at(900)), "it was never sent for that time");
+    }
+
+    #[test]
+    fn each_tick_of_a_long_wait_arms_the_next_until_it_is_over() {
+        let (due, mut now, mut armed) = (at(2_000), at(0), None);
+        let mut looks = Vec::new();
+        while now < due {
+            armed = rearm(armed, due, now);
+            now = armed.expect("the last tick has come, so another is needed");
+            looks.push(now.as_second());
+        }
+        assert_eq!(looks, [900, 1_800, 2_000]);
+    }
+
+    #[test]
+    fn delays_grow_while_the_same_is_waited_for() {
+        let (mut armed, mut now, mut delays) = (Armed::default(), at(0), Vec::new());
+        for _ in 0..10 {
+            let (next, delay) = armed.next("starting", soon, now);
+            delays.push(delay.unwrap().as_secs());
+            now = next.at.unwrap();
+            armed = next;
+        }
+        assert_eq!(delays, [2, 3, 4, 6, 8, 11, 15, 20, 27, 30]);
+        assert_eq!(armed.next("stopping", soon, now).1, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn what_aws_refuses_is_tried_slowly() {
+        assert_eq!([0, 1, 2, 3, 4, 99].map(|tries| slowly(tries).as_secs()), [60, 120, 240, 480, 900, 900]);
+    }
+
+    #[test]
+    fn looks_beside_events_grow_rare() {
+        assert_eq!([0, 2, 3, 14, 15, 99].map(|tries| beside_events(tries).as_secs()), [5, 5, 10, 25, 30, 30]);
+    }
+
+    #[test]
+    fn many_deliveries_keep_one_chain_of_messages() {
+        let (armed, first) = Armed::default().next("starting", soon, at(0));
+        assert!(first.is_some());
+        for second in [0, 1] {
+            assert_eq!(armed.next("starting", soon, at(second)).1, None, "one is on its way");
+        }
+        assert!(armed.next("starting", soon, at(2)).1.is_some(), "this was the one");
+    }
+
+    #[test]
+    fn a_sooner_look_is_not_held_up_by_a_later_one() {
+        let armed = Armed { at: Some(at(900)), step: "create".into(), tries: 4 };
+        assert_eq!(armed.next("starting", soon, at(1)).1, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn what_is_settled_keeps_only_a_message_on_its_way() {
+        let armed = Armed { at: Some(at(9)), step: "create".into(), tries: 4 };
+        assert_eq!(armed.settled(at(8)), Armed { at: Some(at(9)), ..Armed::default() });
+        assert_eq!(armed.settled(at(9)), Armed::default());
+    }
+}

@@ -1,0 +1,243 @@
+//! Windows over a table in memory, and over what release 0.1 wrote there.
+
+use serde_json::{Value, json};
+use wharfinger_decisions::{
+    rollout::{Rollout, State},
+    seen_events::ENTRY_BYTES,
+    sftp_event::{Change, Effect},
+};
+use wharfinger_test_cloud::{Cloud, TABLE};
+
+use super::*;
+use crate::seen::{HORIZON, MOST_INLINE, MOST_SEEN};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+fn stage() -> (Cloud, Table, SiteName) {
+    let cloud = Cloud::new();
+    let table = Table::new(aws_sdk_dynamodb::Client::new(&cloud.sdk()), TABLE);
+    (cloud, table, SiteName::parse("blog").unwrap())
+}
+
+fn change(event: u64) -> Change {
+    Change {
+        event,
+        at: at(i64::try_from(event).unwrap()),
+        file: format!("wp-content/uploads/2026/01/image-{event}.jpg"),
+        effect: Effect::Whole,
+        bytes: 10,
+        user: Some("alice".into()),
+        marker: false,
+    }
+}
+
+/// Takes changes in, as `rollout` does.
+async fn absorb(table: &Table, site: &SiteName, events: std::ops::Range<u64>, now: Timestamp) -> (u64, u64) {
+    let changes: Vec<Change> = events.map(change).collect();
+    let mut record = table.window_to_change(site, now).await.unwrap();
+    let seen = table.seen_events(site, &record, now).await.unwrap();
+    let absorbed = record.window.absorb(&seen, &changes, now);
+    if absorbed.new > 0 {
+        table.count(site, &record, &absorbed.events, now).await.unwrap();
+    }
+    (absorbed.new, absorbed.repeated)
+}
+
+fn rollout(site: &SiteName, record: &WindowRecord) -> Rollout {
+    let rollout = json!({"id": "1", "site": site, "state": "claimed", "reason": "the window is over",
+        "cause": record.window.cause(String::new()), "started_at": at(0)});
+    serde_json::from_value(rollout).unwrap()
+}
+
+async fn claim(table: &Table, site: &SiteName) -> WindowRecord {
+    let record = table.window(site).await.unwrap();
+    let window = record.window.claimed(&Default::default(), at(0));
+    let claimed = WindowRecord { window, rollout: Some("1".into()), ..record.clone() };
+    table.claim(&claimed, &rollout(site, &record)).await.unwrap();
+    claimed
+}
+
+/// The size of an item as DynamoDB bills it, roughly: names and values.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| if name.len() > 4 { name.len() } else { 1 } + size(value)).sum()
+        }
+        Value::Array(items) => items.iter().map(size).sum::<usize>() + items.len(),
+        Value::String(text) => text.len(),
+        _ => 1,
+    }
+}
+
+/// An item as release 0.1 wrote it: two changes wait, a rollout is in flight, two events are known.
+fn of_release_0_1(cloud: &Cloud) {
+    let memory = format!("{:012x}{:016x}{:016x}1", 1_800_000_000_000_u64, 1, 7);
+    cloud.put(&json!({
+        "pk": {"S": "WINDOWS"}, "sk": {"S": "blog"},
+        "window": {"M": {
+            "seq": {"N": "7"}, "claimed_seq": {"N": "5"}, "bytes": {"N": "20"},
+            "first_change": {"S": "2027-01-15T08:00:00Z"}, "last_change": {"S": "2027-01-15T08:00:10Z"},
+            "files": {"M": {"a": {"S": "2027-01-15T08:00:00Z"}}}, "users": {"M": {}}, "holds": {"M": {}},
+            "marker": {"NULL": true},
+        }},
+        "memory": {"S": memory}, "armed_until": {"S": "2027-01-15T08:01:10Z"},
+        "rollout": {"S": "1"}, "version": {"N": "9"},
+    }));
+}
+
+#[tokio::test]
+async fn a_window_and_a_lock_of_release_0_1_are_taken_over() {
+    let (cloud, table, site) = stage();
+    of_release_0_1(&cloud);
+    let read = table.window(&site).await.unwrap();
+    assert_eq!((read.window.changes(), read.rollout.as_deref()), (2, Some("1")));
+    let record = table.window_to_change(&site, at(0)).await.unwrap();
+    assert_eq!((record.window.changes(), record.rollout.as_deref()), (2, Some("1")));
+    assert!(table.seen_events(&site, &record, at(1)).await.unwrap().knows(1, 7), "its events stay known");
+    assert_eq!(cloud.item("WINDOWS", "blog").unwrap()["copy"], json!({"BOOL": true}));
+    assert_eq!(table.window(&site).await.unwrap(), record, "once");
+}
+
+#[tokio::test]
+async fn release_0_1_sees_an_open_window_and_the_lock() {
+    let (cloud, table, site) = stage();
+    absorb(&table, &site, 0..3, at(5)).await;
+    let old = cloud.item("WINDOWS", "blog").unwrap();
+    assert_eq!(old["window"]["M"]["seq"], json!({"N": "3"}));
+    assert_eq!(old["window"]["M"]["claimed_seq"], json!({"N": "0"}));
+    assert_eq!(old["window"]["M"]["last_change"], json!({"S": at(2).to_string()}));
+    assert!(old.get("memory").is_none(), "its form has changed");
+    claim(&table, &site).await;
+    let old = cloud.item("WINDOWS", "blog").unwrap();
+    assert_eq!(old["window"]["M"]["seq"], old["window"]["M"]["claimed_seq"]);
+    assert_eq!(old["rollout"], json!({"S": "1"}));
+    let mut record = table.rollout_record(&site, "1").await.unwrap().unwrap();
+    record.rollout.state = State::Succeeded;
+    table.finish_rollout(&record).await.unwrap();
+    assert!(cloud.item("WINDOWS", "blog").unwrap().get("rollout").is_none());
+}
+
+#[tokio::test]
+async fn what_came_in_while_a_rollback_lasted_is_taken_over_too() {
+    let (cloud, table, site) = stage();
+    absorb(&table, &site, 0..3, at(5)).await;
+    of_release_0_1(&cloud);
+    let record = table.window_to_change(&site, at(6)).await.unwrap();
+    assert_eq!((record.window.changes(), record.rollout.as_deref()), (5, Some("1")));
+    assert_eq!(absorb(&table, &site, 0..3, at(7)).await, (0, 3));
+}
+
+#[tokio::test]
+async fn of_two_who_take_over_one_starts_anew() {
+    let (cloud, table, site) = stage();
+    of_release_0_1(&cloud);
+    let (one, two) = (table.window(&site).await.unwrap(), table.window(&site).await.unwrap());
+    let none = SeenEvents::default();
+    table.count(&site, &one, &none, at(0)).await.unwrap();
+    assert!(matches!(table.count(&site, &two, &none, at(0)).await, Err(StoreError::Conflict)));
+    assert_eq!(table.window(&site).await.unwrap().window.changes(), 2);
+}
+
+#[tokio::test]
+async fn a_copy_that_was_not_written_is_written_by_the_next_look() {
+    let (cloud, table, site) = stage();
+    cloud.answer_with(|operation, input| {
+        let copy = operation == "PutItem" && input["Item"]["pk"]["S"] == "WINDOWS";
+        copy.then(|| (500, json!({"__type": "InternalServerError"})))
+    });
+    let mut record = table.window(&site).await.unwrap();
+    let absorbed = record.window.absorb(&SeenEvents::default(), &[change(1)], at(0));
+    assert!(table.count(&site, &record, &absorbed.events, at(0)).await.is_err());
+    cloud.answer_with(|_, _| None);
+    assert!(cloud.item("WINDOWS", "blog").is_none());
+    table.window_to_change(&site, at(1)).await.unwrap();
+    assert!(cloud.item("WINDOWS", "blog").is_some());
+}
+
+#[tokio::test]
+async fn a_steady_upload_a_second_costs_four_write_units_at_most_whatever_the_burst_before() {
+    let (cloud, table, site) = stage();
+    absorb(&table, &site, 0..1_000, at(0)).await;
+    let _ = cloud.calls();
+    for event in 1_000..1_200 {
+        absorb(&table, &site, event..event + 1, at(i64::try_from(event).unwrap())).await;
+        let writes: Vec<_> =
+            cloud.calls().into_iter().filter(|(name, _)| name != "GetItem" && name != "Query").collect();
+        assert!(writes.iter().all(|(name, _)| name == "PutItem"), "none in a transaction, which costs twice");
+        let units: usize = writes.iter().map(|(_, input)| size(&input["Item"]).div_ceil(1_024)).sum();
+        assert!(units <= 4, "{units}: {writes:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_counted_once_after_a_burst_and_after_many_others() {
+    let (_, table, site) = stage();
+    assert_eq!(absorb(&table, &site, 0..500, at(0)).await, (500, 0));
+    for event in 500..900 {
+        assert_eq!(absorb(&table, &site, event..event + 1, at(900)).await, (1, 0));
+    }
+    assert_eq!(absorb(&table, &site, 0..900, at(900)).await, (0, 900));
+    claim(&table, &site).await;
+    assert_eq!(absorb(&table, &site, 0..900, at(901)).await, (0, 900), "a claim forgets nothing");
+    let most = usize::try_from(MOST_SEEN).unwrap();
+    assert!(MOST_INLINE * ENTRY_BYTES < 400 && most >= 900);
+}
+
+#[tokio::test]
+async fn an_event_is_forgotten_by_its_age_whether_dynamodb_has_removed_it_or_not() {
+    let (cloud, table, site) = stage();
+    absorb(&table, &site, 0..100, at(0)).await;
+    let record = table.window(&site).await.unwrap();
+    let kept = table.seen_events(&site, &record, at(0) + HORIZON - jiff::SignedDuration::from_secs(1)).await.unwrap();
+    let late = table.seen_events(&site, &record, at(0) + HORIZON).await.unwrap();
+    assert_eq!((kept.len(), late.len()), (100, 0));
+    let expires = &cloud.item("WINDOW#blog", "seen#00000000000000000001#burst").unwrap()["expires_at"];
+    assert_eq!(*expires, json!({"N": (at(0).as_second() + 14 * 86_400).to_string()}));
+}
+
+#[tokio::test]
+async fn a_rollout_remembers_the_site_that_it_was_made_from_until_it_is_over() {
+    let (cloud, table, site) = stage();
+    absorb(&table, &site, 0..1, at(0)).await;
+    let record = table.window(&site).await.unwrap();
+    let spec: SiteSpec = serde_json::from_value(json!({"file_system_id": "fs-0a1b2c3d", "directory": "/sites/blog",
+        "cluster": "local", "service": "web", "container": "web", "mount_path": "/srv"}))
+    .unwrap();
+    let claimed = WindowRecord { rollout: Some("1".into()), rollout_spec: Some(spec.clone()), ..record.clone() };
+    table.claim(&claimed, &rollout(&site, &record)).await.unwrap();
+    assert_eq!(table.window(&site).await.unwrap().rollout_spec, Some(spec));
+    let expires = cloud.item("ROLLOUTS#blog", "1").unwrap()["expires_at"].clone();
+    assert_eq!(expires, json!({"N": (at(0).as_second() + 365 * 86_400).to_string()}));
+    let rollout = table.rollout_record(&site, "1").await.unwrap().unwrap();
+    table.finish_rollout(&rollout).await.unwrap();
+    let over = table.window(&site).await.unwrap();
+    assert_eq!((over.rollout, over.rollout_spec), (None, None));
+}
+
+#[test]
+fn a_site_that_another_version_stored_is_left_out() {
+    let record: WindowRecord =
+        serde_json::from_value(json!({"rollout": "1", "rollout_spec": {"future": true}, "version": 2})).unwrap();
+    assert_eq!((record.rollout.as_deref(), record.rollout_spec), (Some("1"), None));
+}
+
+#[tokio::test]
+async fn a_forgotten_site_leaves_no_window_at_either_place() {
+    let (cloud, table, site) = stage();
+    cloud.put(&json!({"pk": {"S": "SITES"}, "sk": {"S": "blog"}, "version": {"N": "1"}}));
+    absorb(&table, &site, 0..1, at(0)).await;
+    let record = table.window(&site).await.unwrap();
+    table.forget_site(&site, 1, &record).await.unwrap();
+    assert!(cloud.item("WINDOW#blog", "current").is_none() && cloud.item("WINDOWS", "blog").is_none());
+}
+
+#[tokio::test]
+async fn activity_is_noted_with_its_end() {
+    let (cloud, table, _) = stage();
+    table.note_activity("s-1", at(0)).await.unwrap();
+    let item = cloud.item("ACTIVITY", "s-1").unwrap();
+    assert_eq!(item["expires_at"], json!({"N": (at(0).as_second() + 30 * 86_400).to_string()}));
+    assert_eq!(table.last_activity("s-1").await.unwrap(), Some(at(0)));
+}

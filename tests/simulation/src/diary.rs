@@ -16,7 +16,7 @@ pub struct Violation {
 
 /// The diary of one world. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Diary {
+pub(crate) struct Diary {
     clock: Arc<OnceLock<(Clock, Timestamp)>>,
     pages: Arc<Mutex<Pages>>,
 }

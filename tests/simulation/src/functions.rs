@@ -74,7 +74,9 @@ impl Program {
             "wharfinger-api" => Self::Api(wharfinger_api::router(wharfinger_api::App::new(sdk, environment)?)),
             "wharfinger-autostop" => Self::Autostop(wharfinger_autostop::App::new(sdk, environment)?),
             "wharfinger-reconcile" => Self::Reconcile(wharfinger_reconcile::App::new(sdk, environment)?),
-            "wharfinger-rollout" => Self::Rollout(wharfinger_rollout::App::new(sdk, environment)?.with_entropy(Entropy::seeded(fastrand::u64(..)))),
+            "wharfinger-rollout" => Self::Rollout(
+                wharfinger_rollout::App::new(sdk, environment)?.with_entropy(Entropy::seeded(fastrand::u64(..))),
+            ),
             other => anyhow::bail!("there is no function {other}"),
         })
     }

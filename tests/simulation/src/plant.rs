@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use wharfinger_emulator::endpoint::wire::Call;
 
 /// A planted bug.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Plant {
     /// Nobody searches for a server before making one.
     ForgetTheSearch,

@@ -13,7 +13,7 @@ pub const SITES: [&str; 2] = ["blog", "shop"];
 pub const USERS: [&str; 3] = ["alice", "bob", "zoe"];
 
 /// What can be in a story beside the usual.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Feature {
     /// Someone's uploads break off again and again.
     EndlessPartial,
@@ -63,6 +63,7 @@ impl Mix {
 }
 
 /// What somebody does, or what AWS is like. Things are named by their place in the lists above.
+#[expect(missing_docs, reason = "the fields are what their names say")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// An operator wants a server; `idle`: to be stopped after half an hour of silence.
@@ -224,7 +225,8 @@ impl Author<'_> {
             for _ in 0..files {
                 at = self.upload(at, server, user);
             }
-            self.add(at + self.rng.clone().u64(1..900), Act::LogOut { server, user });
+            let stays = self.rng.u64(1..900);
+            self.add(at + stays, Act::LogOut { server, user });
         }
     }
 

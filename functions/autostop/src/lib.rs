@@ -12,7 +12,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use aws_config::SdkConfig;
 use futures::{
-    future,
+    FutureExt as _,
+    future::{self, BoxFuture},
     stream::{self, StreamExt as _},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -101,30 +102,18 @@ impl App {
         });
         let servers: Vec<_> = servers.into_iter().map(|(name, item)| (ServerName::from_stored(name), item)).collect();
         let looked_at = servers.len();
-        troubles.extend(self.each(&servers, async |server, item| self.repair(server, item, moment.now).await).await);
-        troubles.extend(
-            self.each(&servers, async |server, item| self.decide(server, &item.record, &sites, moment.present()).await)
-                .await,
-        );
+        let repairs = servers.iter().map(|(server, item)| told(server, self.repair(server, item, moment.now)).boxed());
+        troubles.extend(some_at_once(repairs.collect()).await);
+        let decisions = servers
+            .iter()
+            .map(|(server, item)| told(server, self.decide(server, &item.record, &sites, moment.present())).boxed());
+        troubles.extend(some_at_once(decisions.collect()).await);
         if troubles.is_empty() {
             tracing::info!(servers = looked_at, sites = sites.known.len(), "swept");
         } else {
             tracing::error!(servers = looked_at, sites = sites.known.len(), ?troubles, "swept, but not over all");
         }
         Ok(())
-    }
-
-    /// Does `work` for each of `servers`, some side by side.
-    async fn each(
-        &self,
-        servers: &[(ServerName, ServerItem)],
-        work: impl AsyncFn(&ServerName, &ServerItem) -> anyhow::Result<()>,
-    ) -> Troubles {
-        let work = &work;
-        let each = servers.iter().map(|(server, item)| async move {
-            work(server, item).await.err().map(|error| format!("server {server}: {error:#}"))
-        });
-        stream::iter(each).buffer_unordered(AT_ONCE).filter_map(future::ready).collect().await
     }
 
     async fn repair(&self, server: &ServerName, item: &ServerItem, now: Timestamp) -> anyhow::Result<()> {
@@ -186,6 +175,16 @@ impl App {
         let wake = ServerWake { server: server.clone() };
         self.servers.send(&wake, Duration::ZERO).await.with_context(|| format!("wake server {server}"))
     }
+}
+
+/// The trouble of `work` for a server.
+async fn told(server: &ServerName, work: impl Future<Output = anyhow::Result<()>>) -> Option<String> {
+    work.await.err().map(|error| format!("server {server}: {error:#}"))
+}
+
+/// Does all of `work`, some side by side.
+async fn some_at_once(work: Vec<BoxFuture<'_, Option<String>>>) -> Troubles {
+    stream::iter(work).buffer_unordered(AT_ONCE).filter_map(future::ready).collect().await
 }
 
 /// No site is known: none of the servers is taken as idle.

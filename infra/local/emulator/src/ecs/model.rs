@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -137,7 +136,7 @@ impl ServiceRecord {
 
     /// Writes an event that people see in DescribeServices. AWS keeps the last hundred.
     pub(super) fn log(&mut self, now: f64, message: String) {
-        let id = uuid::Uuid::new_v4().to_string();
+        let id = crate::ids::random_uuid().to_string();
         self.events.insert(0, serde_json::json!({"id": id, "createdAt": now, "message": message}));
         self.events.truncate(100);
     }
@@ -158,7 +157,7 @@ impl ServiceRecord {
 
 impl Deployment {
     pub(super) fn new(definition: String, now: f64) -> Self {
-        let number: u64 = rand::rng().random_range(1_000_000_000_000_000_000..10_000_000_000_000_000_000);
+        let number: u64 = fastrand::u64(1_000_000_000_000_000_000..10_000_000_000_000_000_000);
         let id = format!("ecs-svc/{number}");
         Self {
             reason: format!("ECS deployment {id} in progress."),

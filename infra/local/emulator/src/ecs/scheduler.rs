@@ -171,7 +171,7 @@ impl Ecs {
     }
 
     fn start_task(&self, state: &mut State, key: &str, deployment: &str, definition: &str, now: f64) {
-        let id = uuid::Uuid::new_v4().simple().to_string();
+        let id = crate::ids::random_uuid().simple().to_string();
         let Some(service) = state.services.get_mut(key) else { return };
         service.log(now, format!("(service {}) has started 1 tasks: (task {id}).", service.name));
         let task = Task {

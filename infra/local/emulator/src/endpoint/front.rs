@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     endpoint::{
+        between::Between,
         calls::Calls,
         faults::{Fault, Faults},
         meter::{Meter, Reading},
@@ -41,6 +42,7 @@ pub struct Services {
     pub faults: Faults,
     traffic: Traffic,
     roles: Roles,
+    between: Option<Arc<dyn Between>>,
 }
 
 impl Services {
@@ -66,6 +68,13 @@ impl Services {
     #[must_use]
     pub fn with_traffic(mut self, traffic: Traffic) -> Self {
         self.traffic = traffic;
+        self
+    }
+
+    /// The same with `between` in front of the services.
+    #[must_use]
+    pub fn with_between(mut self, between: Arc<dyn Between>) -> Self {
+        self.between = Some(between);
         self
     }
 
@@ -95,7 +104,10 @@ impl Services {
         self.authorize(&call)?;
         let reading = Reading::begin(&mut call);
         let mut answer = match self.faults.take(&call.service, &call.operation) {
-            None => service.call(&call.operation, call.input).await,
+            None => match &self.between {
+                Some(between) => between.call(call, service.as_ref()).await,
+                None => service.call(&call.operation, call.input).await,
+            },
             Some(Fault::Answer(error)) => Err(error),
             Some(Fault::LoseAnswer) => {
                 let outcome = service.call(&call.operation, call.input).await;
@@ -132,7 +144,7 @@ impl Services {
 
 /// Answers one AWS request in-process.
 pub async fn handle(services: &Services, request: http::Request<Bytes>) -> Response<Bytes> {
-    let request_id = uuid::Uuid::new_v4().to_string();
+    let request_id = crate::ids::random_uuid().to_string();
     let (head, body) = request.into_parts();
     let protocol = wire::protocol(&head);
     let answer = match wire::decode(protocol, &head, &body) {

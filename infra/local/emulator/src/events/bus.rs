@@ -38,7 +38,7 @@ impl EventBus {
         let time = Timestamp::from_second(self.clock.now().as_second()).unwrap_or_default();
         let event = json!({
             "version": "0",
-            "id": uuid::Uuid::new_v4().to_string(),
+            "id": crate::ids::random_uuid().to_string(),
             "detail-type": detail_type,
             "source": source,
             "account": ACCOUNT,

@@ -168,7 +168,7 @@ fn parse_field(field: &str, first: i16, last: i16, names: &[&str]) -> Result<BTr
 pub fn scheduled_event(rule_arn: &str, time: Timestamp) -> Value {
     json!({
         "version": "0",
-        "id": uuid::Uuid::new_v4().to_string(),
+        "id": crate::ids::random_uuid().to_string(),
         "detail-type": "Scheduled Event",
         "source": "aws.events",
         "account": ACCOUNT,

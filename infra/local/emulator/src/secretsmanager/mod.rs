@@ -72,7 +72,7 @@ impl SecretsManager {
             return answer_for_existing(known, input);
         }
         let now = self.context.clock.epoch_seconds();
-        let suffix = &uuid::Uuid::new_v4().simple().to_string()[..6];
+        let suffix = &crate::ids::random_uuid().simple().to_string()[..6];
         let mut secret = Secret {
             arn: self.context.arn("secretsmanager", &format!("secret:{name}-{suffix}")),
             name: name.to_owned(),

@@ -44,7 +44,7 @@ impl Secret {
     /// nothing.
     pub(super) fn put(&mut self, input: &Value, member: &str, value: String, now: f64) -> Result<String, AwsError> {
         let token = input["ClientRequestToken"].as_str();
-        let id = token.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
+        let id = token.map_or_else(|| crate::ids::random_uuid().to_string(), str::to_owned);
         if let Some(known) = self.versions.iter().find(|version| version.id == id) {
             if known.member == member && known.value == value {
                 return Ok(id);

@@ -105,7 +105,7 @@ impl Queue {
 
     /// Adds a message that becomes visible after `delay_seconds`; its id.
     pub fn push(&mut self, body: String, attributes: Map<String, Value>, delay_seconds: u64, now_ms: i64) -> String {
-        let id = uuid::Uuid::new_v4().to_string();
+        let id = crate::ids::random_uuid().to_string();
         self.insert(Message {
             id: id.clone(),
             body,
@@ -149,7 +149,7 @@ impl Queue {
             }
             message.receive_count += 1;
             message.first_received_ms.get_or_insert(now_ms);
-            message.receipt_handle = Some(format!("{number}-{}", uuid::Uuid::new_v4().simple()));
+            message.receipt_handle = Some(format!("{number}-{}", crate::ids::random_uuid().simple()));
             message.visible_ms = now_ms + milliseconds(take.visibility_seconds);
             taken.push(message.clone());
         }

@@ -9,6 +9,7 @@ use std::{
 use jiff::Timestamp;
 use russh::keys::PrivateKey;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Transfer,
@@ -93,6 +94,11 @@ impl Transfer {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
+    /// Is cancelled when the open door of a server is shut; none: it is shut.
+    pub(super) fn door(&self, id: &str) -> Option<CancellationToken> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).get(id).map(Listener::shut)
+    }
+
     /// AWS takes a moment to let go of a deleted server's endpoint, and of the Elastic IPs on it.
     pub(super) fn release_endpoint(&self, endpoint: String) {
         self.state().leaving_endpoints.push(endpoint.clone());
@@ -108,8 +114,7 @@ impl Transfer {
         self.listen_addresses(server_id).unwrap_or_default()
     }
 
-    /// Only loopback addresses can be reached from this machine: a private address inside the VPC has no listener, as
-    /// it could not be reached from the outside on AWS either.
+    /// Only loopback addresses can be reached from this machine. A region whose Elastic IPs are none listens nowhere.
     fn listen_addresses(&self, id: &str) -> Option<Vec<SocketAddr>> {
         let endpoint = self.state().server(id).ok()?.endpoint.as_ref().map(|endpoint| endpoint.id.clone());
         let addresses = match endpoint {
@@ -117,7 +122,8 @@ impl Transfer {
             None => vec![public_address(id)],
         };
         let port = self.context.sftp_port;
-        Some(addresses.into_iter().filter(IpAddr::is_loopback).map(|address| SocketAddr::new(address, port)).collect())
+        let here = |address: &IpAddr| address.is_loopback() && self.context.sftp_host.is_loopback();
+        Some(addresses.into_iter().filter(here).map(|address| SocketAddr::new(address, port)).collect())
     }
 
     /// Whether a client at `address` gets through to the server.
@@ -150,7 +156,7 @@ impl Transfer {
         (!banner.is_empty()).then(|| format!("{}\n", banner.trim_end()))
     }
 
-    fn meter(&self, id: &str) -> Arc<Meter> {
+    pub(super) fn meter(&self, id: &str) -> Arc<Meter> {
         Arc::clone(self.meters.lock().unwrap_or_else(PoisonError::into_inner).entry(id.to_owned()).or_default())
     }
 

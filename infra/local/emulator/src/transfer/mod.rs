@@ -6,13 +6,14 @@ mod lifecycle;
 pub mod network;
 mod page;
 mod servers;
-mod sftp;
+pub mod sftp;
 mod shape;
 mod shapes;
 mod state;
 mod tags;
 mod throttle;
 mod users;
+mod visit;
 
 use std::{
     collections::HashMap,

@@ -58,14 +58,21 @@ pub async fn serve(
     keys: Option<Vec<AccessKey>>,
     stopping: CancellationToken,
 ) -> std::io::Result<()> {
-    let gateway =
-        Arc::new(Gateway { routes: Routes::of(functions), lambda, clock, authorizer: keys.map(Authorizer::new) });
-    let router = axum::Router::new()
-        .fallback(handle)
-        .with_state(gateway)
-        .layer(axum::middleware::from_fn(guard::keep_pages_out));
+    let router = router(functions, lambda, clock, keys).layer(axum::middleware::from_fn(guard::keep_pages_out));
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned()).await
+}
+
+/// The routes of `functions`, for requests that bear where they come from as [`ConnectInfo`].
+pub(crate) fn router(
+    functions: &[wiring::Function],
+    lambda: Lambda,
+    clock: Clock,
+    keys: Option<Vec<AccessKey>>,
+) -> axum::Router {
+    let gateway =
+        Arc::new(Gateway { routes: Routes::of(functions), lambda, clock, authorizer: keys.map(Authorizer::new) });
+    axum::Router::new().fallback(handle).with_state(gateway)
 }
 
 async fn handle(

@@ -108,7 +108,7 @@ fn request_context(
             "sourceIp": source.ip().to_string(),
             "userAgent": text_of(&parts.headers, header::USER_AGENT).unwrap_or_default(),
         },
-        "requestId": uuid::Uuid::new_v4().to_string(),
+        "requestId": wharfinger_emulator::ids::random_uuid().to_string(),
         "routeKey": selected.key(),
         "stage": "$default",
         "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),

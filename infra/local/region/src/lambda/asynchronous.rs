@@ -61,7 +61,7 @@ fn record(
         "version": "1.0",
         "timestamp": clock.now().to_string(),
         "requestContext": {
-            "requestId": uuid::Uuid::new_v4().to_string(),
+            "requestId": wharfinger_emulator::ids::random_uuid().to_string(),
             "functionArn": format!("{}:$LATEST", running.arn()),
             "condition": condition,
             "approximateInvokeCount": tries,

@@ -86,7 +86,7 @@ impl Running {
             }
         };
         let started = Instant::now();
-        let request_id = uuid::Uuid::new_v4().to_string();
+        let request_id = wharfinger_emulator::ids::random_uuid().to_string();
         let outcome = instance.invoke(&self.clock, &self.function, &request_id, event).await;
         self.note_billed(started.elapsed());
         self.note_memory(&instance);
@@ -122,7 +122,7 @@ impl Running {
         if payload.len() > PAYLOAD_LIMIT {
             return Err(FunctionError::TooLarge("answer", payload.len()));
         }
-        let request_id = uuid::Uuid::new_v4().to_string();
+        let request_id = wharfinger_emulator::ids::random_uuid().to_string();
         Ok(Invocation { payload, request_id, duration: started.elapsed(), cold_start: None })
     }
 

@@ -68,7 +68,7 @@ impl Processes {
 
     /// Lambda's environment, the credentials and endpoint of this region, and what the template sets.
     fn environment(&self, function: &Function, runtime_api: &str) -> Vec<(String, String)> {
-        let stream = format!("local/[$LATEST]{}", uuid::Uuid::new_v4().simple());
+        let stream = format!("local/[$LATEST]{}", wharfinger_emulator::ids::random_uuid().simple());
         let group = format!("/aws/lambda/{}", function.name);
         let memory = function.memory_mb.to_string();
         let key = function.access_key();

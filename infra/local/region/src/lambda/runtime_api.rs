@@ -91,7 +91,7 @@ async fn next(State(exchange): State<Arc<Exchange>>) -> Response {
         return StatusCode::GONE.into_response();
     };
     *exchange.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(event.request_id.clone());
-    let id = uuid::Uuid::new_v4().simple().to_string();
+    let id = wharfinger_emulator::ids::random_uuid().simple().to_string();
     let trace = format!("Root=1-{}-{};Parent={};Sampled=0", &id[..8], &id[8..], &id[16..]);
     let headers = [
         ("lambda-runtime-aws-request-id", event.request_id),

@@ -4,6 +4,7 @@
 mod ports;
 mod roles;
 mod start;
+pub mod world;
 
 use std::{
     net::SocketAddr,

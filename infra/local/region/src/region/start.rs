@@ -158,15 +158,17 @@ fn context(
     })
 }
 
-struct Built {
-    services: Services,
-    ec2: Arc<Ec2>,
-    efs: Arc<Efs>,
-    ecs: Arc<Ecs>,
-    sqs: Arc<Sqs>,
+/// The services of one region.
+pub(super) struct Built {
+    pub(super) services: Services,
+    pub(super) ec2: Arc<Ec2>,
+    pub(super) efs: Arc<Efs>,
+    pub(super) ecs: Arc<Ecs>,
+    pub(super) sqs: Arc<Sqs>,
+    pub(super) transfer: Arc<Transfer>,
 }
 
-fn build(
+pub(super) fn build(
     context: &Context,
     plan: &Plan,
     data_dir: &DataDir,
@@ -185,9 +187,9 @@ fn build(
     let secrets = SecretsManager::new(context.clone(), data_dir.saved("secretsmanager")?)?;
     let transfer = Transfer::new(context.clone(), data_dir.saved("transfer")?, Arc::clone(&ec2) as _, metrics)?;
     let all: [Arc<dyn Service>; 8] =
-        [ec2.clone(), efs.clone(), ecs.clone(), sqs.clone(), dynamodb, cloudwatch, secrets, transfer];
+        [ec2.clone(), efs.clone(), ecs.clone(), sqs.clone(), dynamodb, cloudwatch, secrets, transfer.clone()];
     let services = Services::new(all).with_roles(roles::of(&plan.functions)).with_traffic(traffic);
-    Ok(Built { services, ec2, efs, ecs, sqs })
+    Ok(Built { services, ec2, efs, ecs, sqs, transfer })
 }
 
 async fn report(what: &'static str, serving: impl Future<Output = std::io::Result<()>>) {

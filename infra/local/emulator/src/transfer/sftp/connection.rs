@@ -40,7 +40,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(gate: Arc<Gate>, client: IpAddr, logged_in: Arc<AtomicBool>) -> Self {
-        let session_id = uuid::Uuid::new_v4().simple().to_string()[..16].to_owned();
+        let session_id = crate::ids::random_uuid().simple().to_string()[..16].to_owned();
         Self { gate, client, session_id, account: None, open: None, channels: HashMap::new(), logged_in }
     }
 
@@ -53,6 +53,12 @@ impl Connection {
             return None;
         }
         known.then_some(account)
+    }
+
+    /// Logs `user` in: the session that `key` opens.
+    pub(super) fn enter(&mut self, user: &str, key: &PublicKey) -> Option<Session> {
+        self.account = self.recognise(user, key);
+        self.session()
     }
 
     fn session(&self) -> Option<Session> {

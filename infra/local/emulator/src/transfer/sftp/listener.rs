@@ -75,7 +75,8 @@ impl Gate {
 
 /// The open door.
 pub(crate) struct Listener {
-    _shut: DropGuard,
+    shut: CancellationToken,
+    _guard: DropGuard,
 }
 
 impl Listener {
@@ -91,7 +92,12 @@ impl Listener {
         for listener in listeners {
             tasks.spawn(accept(listener, Arc::clone(&gate), shut.clone(), tasks.clone()));
         }
-        Ok(Self { _shut: shut.drop_guard() })
+        Ok(Self { _guard: shut.clone().drop_guard(), shut })
+    }
+
+    /// Is cancelled when the door is shut.
+    pub(crate) fn shut(&self) -> CancellationToken {
+        self.shut.clone()
     }
 }
 

@@ -14,9 +14,11 @@ mod session;
 mod status;
 mod transfers;
 mod view;
+mod visit;
 
 use russh::keys::PublicKey;
 
+pub use self::visit::{Shut, Visit};
 pub(crate) use self::{
     listener::{Gate, Listener},
     meter::Meter,

@@ -1,0 +1,335 @@
+//! What AWS is like: each call of a function takes its time, and in a storm some are throttled, fail, lose their
+//! answers or never come back, and functions die in the midst of them. People's own calls don't come here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use fastrand::Rng;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use wharfinger_emulator::{
+    clock::Clock,
+    endpoint::{between::Between, front::Services, wire::Call},
+    error::AwsError,
+    service::Service,
+};
+
+use crate::{
+    diary::Diary,
+    invocation,
+    plant::{Altered, Plant},
+    watch,
+};
+
+/// The weather of one world. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Weather {
+    state: Arc<Mutex<State>>,
+    ground: Arc<OnceLock<Ground>>,
+    pub(crate) diary: Diary,
+    plant: Option<Plant>,
+}
+
+/// What is there once the world is.
+pub(crate) struct Ground {
+    pub(crate) services: Services,
+    pub(crate) clock: Clock,
+    /// The functions' names by their access key ids.
+    pub(crate) callers: BTreeMap<String, String>,
+    /// The name of the table.
+    pub(crate) table: String,
+}
+
+struct State {
+    rng: Rng,
+    /// Until when, and how many calls of a hundred go wrong.
+    storm: Option<(Timestamp, u8)>,
+    denied: Vec<Denial>,
+    muted: bool,
+    last_fault: Option<Timestamp>,
+    /// When a storm hit a call last.
+    last_hit: Option<Timestamp>,
+    /// Since when somebody is on a server without a break, by its id.
+    sessions: BTreeMap<String, Timestamp>,
+    /// Revisions that their makers know to be registered.
+    revisions: BTreeSet<String>,
+}
+
+struct Denial {
+    service: &'static str,
+    operation: &'static str,
+    until: Timestamp,
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Done,
+    Denied,
+    Throttled,
+    Failed,
+    AnswerLost,
+    CutBefore,
+    CutAfter,
+    HangsBefore,
+    HangsAfter,
+    KilledBefore,
+    KilledAfter,
+}
+
+const FATES: [Fate; 12] = [
+    Fate::Throttled,
+    Fate::Throttled,
+    Fate::Throttled,
+    Fate::Failed,
+    Fate::Failed,
+    Fate::AnswerLost,
+    Fate::CutBefore,
+    Fate::CutAfter,
+    Fate::HangsBefore,
+    Fate::HangsAfter,
+    Fate::KilledBefore,
+    Fate::KilledAfter,
+];
+
+impl Weather {
+    pub(crate) fn new(seed: u64, plant: Option<Plant>) -> Self {
+        let rng = Rng::with_seed(seed ^ 0x5eed);
+        let state = State {
+            rng,
+            storm: None,
+            denied: Vec::new(),
+            muted: false,
+            last_fault: None,
+            last_hit: None,
+            sessions: BTreeMap::new(),
+            revisions: BTreeSet::new(),
+        };
+        Self { state: Arc::new(Mutex::new(state)), ground: Arc::default(), diary: Diary::default(), plant }
+    }
+
+    /// Takes up the world once it is there.
+    pub(crate) fn settle_on(&self, ground: Ground) {
+        self.diary.begin(&ground.clock);
+        self.ground.get_or_init(|| ground);
+    }
+
+    pub(crate) fn ground(&self) -> Option<&Ground> {
+        self.ground.get()
+    }
+
+    pub(crate) fn plant(&self) -> Option<Plant> {
+        self.plant
+    }
+
+    /// `percent` of calls go wrong until `until`.
+    pub(crate) fn storm(&self, until: Timestamp, percent: u8) {
+        self.state().storm = Some((until, percent));
+    }
+
+    pub(crate) fn deny(&self, service: &'static str, operation: &'static str, until: Timestamp) {
+        self.state().denied.push(Denial { service, operation, until });
+    }
+
+    /// Ends everything that goes wrong.
+    pub(crate) fn clear_up(&self) {
+        let mut state = self.state();
+        state.storm = None;
+        state.denied.clear();
+    }
+
+    /// While it is muted, calls go through at once: for looking at the world.
+    pub(crate) fn mute(&self, muted: bool) {
+        self.state().muted = muted;
+    }
+
+    /// When something went wrong last, and whether anything may go wrong at `now`.
+    pub(crate) fn unrest(&self, now: Timestamp) -> Option<Timestamp> {
+        let state = self.state();
+        let stormy = state.storm.is_some_and(|(until, _)| until > now);
+        let denied = state.denied.iter().any(|denial| denial.until > now);
+        if stormy || denied { Some(now) } else { state.last_fault }
+    }
+
+    /// Whether a storm is on at `now`, or hit a call within `span` before.
+    pub(crate) fn storms_since(&self, now: Timestamp, span: SignedDuration) -> bool {
+        let state = self.state();
+        let stormy = state.storm.is_some_and(|(until, _)| until > now);
+        stormy || state.last_hit.is_some_and(|at| now.duration_since(at) <= span)
+    }
+
+    /// A time drawn for something that is late, in milliseconds.
+    pub(crate) fn draw(&self, milliseconds: std::ops::Range<u64>) -> Duration {
+        Duration::from_millis(self.state().rng.u64(milliseconds))
+    }
+
+    /// Whether something of so many in a hundred happens.
+    pub(crate) fn chance(&self, percent: u8) -> bool {
+        self.state().rng.u8(0..100) < percent
+    }
+
+    /// By how much an invocation's clock is off.
+    pub(crate) fn skew(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.state().rng.i64(-1500..1500))
+    }
+
+    /// Somebody came, or the last one went.
+    pub(crate) fn note_sessions(&self, server_id: &str, since: Option<Timestamp>) {
+        let mut state = self.state();
+        match since {
+            Some(since) => {
+                state.sessions.entry(server_id.to_owned()).or_insert(since);
+            }
+            None => {
+                state.sessions.remove(server_id);
+            }
+        }
+    }
+
+    pub(crate) fn session_since(&self, server_id: &str) -> Option<Timestamp> {
+        self.state().sessions.get(server_id).copied()
+    }
+
+    /// Notes a registered revision: whether it was registered before.
+    pub(crate) fn registered(&self, input: &Value) -> bool {
+        !self.state().revisions.insert(input.to_string())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fate(&self, call: &Call, now: Timestamp) -> (Fate, Duration) {
+        let mut state = self.state();
+        if state.muted {
+            return (Fate::Done, Duration::ZERO);
+        }
+        let latency = match call.service.as_str() {
+            "dynamodb" | "sqs" => state.rng.u64(2..15),
+            _ => state.rng.u64(20..150),
+        };
+        let latency = Duration::from_millis(latency);
+        state.denied.retain(|denial| denial.until > now);
+        if state.denied.iter().any(|denial| denial.service == call.service && denial.operation == call.operation) {
+            state.last_fault = Some(now);
+            if call.service == "transfer" {
+                state.last_hit = Some(now);
+            }
+            return (Fate::Denied, latency);
+        }
+        let percent = state.storm.filter(|(until, _)| *until > now).map_or(0, |(_, percent)| percent);
+        if percent == 0 || state.rng.u8(0..100) >= percent {
+            return (Fate::Done, latency);
+        }
+        (state.last_fault, state.last_hit) = (Some(now), Some(now));
+        let index = state.rng.usize(..FATES.len());
+        (FATES[index], latency)
+    }
+
+    async fn perform(
+        &self,
+        mut call: Call,
+        (service, fate): (&dyn Service, Fate),
+        caller: &str,
+    ) -> Result<Value, AwsError> {
+        watch::before(self, caller, &call).await;
+        if let Some(plant) = self.plant {
+            match plant.alter(caller, &mut call) {
+                Altered::Passes => {}
+                Altered::Answered(answer) => return Ok(answer),
+            }
+        }
+        let (name, operation, input) = (call.service.clone(), call.operation.clone(), call.input.clone());
+        let mut answer = service.call(&call.operation, call.input).await;
+        if let (Some(plant), Ok(answer)) = (self.plant, &mut answer) {
+            plant.alter_answer(caller, &operation, answer);
+        }
+        // The SDK itself makes a call again whose answer is lost.
+        if answer.is_ok() && !matches!(fate, Fate::AnswerLost | Fate::CutAfter) {
+            watch::after(self, caller, (&name, &operation), &input).await;
+        }
+        answer
+    }
+}
+
+#[async_trait]
+impl Between for Weather {
+    async fn call(&self, call: Call, service: &dyn Service) -> Result<Value, AwsError> {
+        let caller = self.ground().and_then(|ground| Some((ground.callers.get(&call.caller)?, ground.clock.now())));
+        let Some((caller, now)) = caller.map(|(caller, now)| (caller.clone(), now)) else {
+            return service.call(&call.operation, call.input).await;
+        };
+        let (fate, latency) = self.fate(&call, now);
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        let what = format!("{caller} calls {}:{}", call.service, call.operation);
+        if fate != Fate::Done {
+            self.diary.note(format_args!("{what}: {fate:?}"));
+        }
+        match fate {
+            Fate::Done => {
+                let answer = self.perform(call, (service, fate), &caller).await;
+                match &answer {
+                    Ok(_) => self.diary.note(what),
+                    Err(error) => self.diary.note(format_args!("{what}: {}", error.code)),
+                }
+                answer
+            }
+            Fate::Denied => Err(denied(&call)),
+            Fate::Throttled => Err(throttled(&call.service)),
+            Fate::Failed => Err(failed()),
+            Fate::AnswerLost => self.perform(call, (service, fate), &caller).await.and(Err(failed())),
+            Fate::CutBefore => {
+                invocation::cut_connection();
+                Err(failed())
+            }
+            Fate::CutAfter => {
+                let answer = self.perform(call, (service, fate), &caller).await;
+                invocation::cut_connection();
+                answer
+            }
+            Fate::HangsBefore => std::future::pending().await,
+            Fate::HangsAfter => {
+                let _ = self.perform(call, (service, fate), &caller).await;
+                std::future::pending().await
+            }
+            Fate::KilledBefore => {
+                invocation::die().await;
+                Err(failed())
+            }
+            Fate::KilledAfter => {
+                let _ = self.perform(call, (service, fate), &caller).await;
+                invocation::die().await;
+                Err(failed())
+            }
+        }
+    }
+}
+
+fn failed() -> AwsError {
+    AwsError::client("InternalServerError", "The service has failed for a moment.").with_status(500)
+}
+
+/// A refusal by IAM, as each protocol's services word it.
+fn denied(call: &Call) -> AwsError {
+    let code = match call.service.as_str() {
+        "ec2" => "UnauthorizedOperation",
+        "monitoring" => "AccessDenied",
+        _ => "AccessDeniedException",
+    };
+    AwsError::client(code, format!("not authorized to perform {}:{}", call.service, call.operation)).with_status(403)
+}
+
+fn throttled(service: &str) -> AwsError {
+    let (code, status) = match service {
+        "ec2" => ("RequestLimitExceeded", 503),
+        "monitoring" => ("Throttling", 400),
+        _ => ("ThrottlingException", 400),
+    };
+    AwsError::client(code, "Rate exceeded").with_status(status)
+}

@@ -13,7 +13,7 @@ FLOORS = [
     ["wharfinger-region"],
     ["wharfinger-emulator"],
     ["wharfinger-api", "wharfinger-autostop", "wharfinger-reconcile", "wharfinger-rollout", "wharfinger-publish"],
-    ["wharfinger-runtime", "wharfinger-test-cloud"],
+    ["wharfinger-runtime", "wharfinger-test-cloud", "wharfinger-previous"],
     ["wharfinger-store", "wharfinger-aws"],
     ["wharfinger-decisions"],
 ]

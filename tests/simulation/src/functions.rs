@@ -9,10 +9,11 @@ use aws_config::{
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use axum::{Router, body::Body};
+use axum::Router;
 use bytes::Bytes;
 use futures::FutureExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
+use wharfinger_api::gateway;
 use wharfinger_emulator::{
     clock::Clock,
     ids::{REGION, random_uuid},
@@ -153,19 +154,10 @@ fn sdk(function: &wiring::Function, client: SharedHttpClient) -> SdkConfig {
         .build()
 }
 
-/// Hands a payload format 2.0 event to the API, as `lambda_http` does.
+/// Hands a payload format 2.0 event to the API's own edge.
 async fn answer_http(router: &Router, event: &Bytes, moment: Moment) -> Result<Bytes, FunctionError> {
-    let text = std::str::from_utf8(event).map_err(|error| failed(&error))?;
-    let request = lambda_http::request::from_str(text).map_err(|error| failed(&error))?;
-    let Ok(answer) = wharfinger_api::handle(router.clone(), request.map(Body::new), moment).await;
-    let (head, body) = answer.into_parts();
-    let body = axum::body::to_bytes(body, LIMIT).await.map_err(|error| failed(&error))?;
-    let headers: BTreeMap<&str, &str> =
-        head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
-    write(&json!({
-        "statusCode": head.status.as_u16(), "headers": headers, "isBase64Encoded": false,
-        "body": String::from_utf8_lossy(&body),
-    }))
+    let event: gateway::Event = serde_json::from_slice(event).map_err(|error| failed(&error))?;
+    write(&gateway::answer(router.clone(), event, moment).await)
 }
 
 fn write(answer: &impl serde::Serialize) -> Result<Bytes, FunctionError> {

@@ -8,12 +8,13 @@ use serde_json::Value;
 use wharfinger_decisions::{cidr::Cidr, idle::Action, server::Power};
 
 use crate::{
+    item::read,
     record::{Record, WrittenRecord},
     rollouts::RolloutRecord,
     servers::ServerItem,
     sites::SiteRecord,
     stored::{FORMAT, Intent},
-    table::{Attributes, read},
+    table::Attributes,
     users::UserRecord,
     windows::WindowRecord,
 };

@@ -3,8 +3,11 @@
 
 pub mod activity;
 pub mod chance;
+mod error;
 #[cfg(test)]
 mod fixtures;
+mod guard;
+mod item;
 pub mod lease;
 pub mod page;
 pub mod record;

@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    table::{Key, StoreError, Table, read, table_error},
-    unreadable::Read,
+    item::{Read, read},
+    table::{Key, StoreError, Table, table_error},
 };
 
 /// A part of a list.

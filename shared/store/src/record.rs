@@ -13,9 +13,9 @@ use serde_json::Value;
 use wharfinger_decisions::condition::{Condition, Severity, UNKNOWN_PARTS};
 
 use crate::{
+    item::Unreadable,
     stored::{self, FORMAT, Intent, leniently, part, unknown_parts},
     table::{Guard, Key, StoreError, Table},
-    unreadable::Unreadable,
 };
 
 /// A thing as the functions see it, whatever version wrote its item.

@@ -11,10 +11,10 @@ use wharfinger_decisions::{
 };
 
 use crate::{
+    item::Read,
     servers::ServerRecord,
     sites::{self, SiteRecord},
     table::{StoreError, Table},
-    unreadable::Read,
     windows::WindowRecord,
 };
 

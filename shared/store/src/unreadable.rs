@@ -1,52 +1,20 @@
 //! Items that this version can't read: each is told of its own thing, and holds up no other.
 
-use std::fmt;
-
-use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use wharfinger_decisions::condition::{Condition, Severity, UNREADABLE_RECORD};
 
+pub use crate::item::{Read, Unreadable};
 use crate::{
+    guard::Guard,
     record::Record,
     servers, sites,
     stored::{Intent, leniently, part},
-    table::{Attributes, Guard, Key},
     users,
 };
 
-/// An item, or why it can't be read.
-pub type Read<T> = Result<T, Box<Unreadable>>;
-
-/// An item that this version can't read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Unreadable {
-    /// Where it lies.
-    pub key: Key,
-    /// Why it can't be read.
-    pub reason: String,
-    item: Value,
-    version: Option<AttributeValue>,
-}
-
 impl Unreadable {
-    pub(crate) fn new(item: Attributes, reason: impl fmt::Display) -> Self {
-        let text = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-        Self {
-            key: Key::new(text("pk"), text("sk")),
-            reason: reason.to_string(),
-            version: item.get("version").cloned(),
-            item: serde_dynamo::from_item(item).unwrap_or_default(),
-        }
-    }
-
-    /// The name of the thing.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.key.sk
-    }
-
     /// The version of what is wanted of it; 0 where that can't be read.
     #[must_use]
     pub fn version(&self) -> u64 {
@@ -100,12 +68,6 @@ impl Unreadable {
             Some(version) => Guard::that("version = :seen").raw_value(":seen", version.clone()),
             None => Guard::that("attribute_exists(pk) AND attribute_not_exists(version)"),
         }
-    }
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}: {}", self.key.pk, self.key.sk, self.reason)
     }
 }
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 # From the top down. A crate imports only from groups below its own; crates of one group don't know each other.
 FLOORS = [
-    ["wharfinger-cli"],
+    ["wharfinger-cli", "bench"],
     ["wharfinger-region"],
     ["wharfinger-emulator"],
     ["wharfinger-api", "wharfinger-autostop", "wharfinger-reconcile", "wharfinger-rollout", "wharfinger-publish"],
-    ["wharfinger-runtime"],
+    ["wharfinger-runtime", "wharfinger-test-cloud"],
     ["wharfinger-store", "wharfinger-aws"],
     ["wharfinger-decisions"],
 ]
@@ -26,7 +26,8 @@ def crates():
     names = {package["name"] for package in packages}
     for package in packages:
         sources = Path(package["manifest_path"]).parent / "src"
-        uses = {dependency["name"] for dependency in package["dependencies"]} & names
+        # What only tests use may lie anywhere.
+        uses = {used["name"] for used in package["dependencies"] if used["kind"] != "dev"} & names
         yield package["name"], sources, uses
 
 

@@ -1,5 +1,7 @@
 //! DynamoDB: the conditional writes on which everything stands.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::{
     Client,
     operation::transact_write_items::TransactWriteItemsError,
@@ -106,4 +108,47 @@ async fn a_table_has_its_time_to_live() {
     assert_eq!(dynamodb.list_tables().send().await.unwrap().table_names(), ["wharfinger"]);
     let unknown = dynamodb.get_item().table_name("nothing").key("pk", text("a")).send().await.unwrap_err();
     assert!(unknown.into_service_error().is_resource_not_found_exception());
+}
+
+#[tokio::test]
+async fn a_value_that_is_refused_while_it_is_read_is_a_validation_error() {
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
+    let empty = AttributeValue::Ss(Vec::new());
+    let put = dynamodb.put_item().table_name("wharfinger").item("pk", text("a")).item("sk", text("b"));
+    let refused = put.item("set", empty.clone()).send().await.unwrap_err().into_service_error();
+    assert_eq!(refused.meta().code(), Some("ValidationException"));
+    assert!(refused.meta().message().unwrap().contains("An string set  may not be empty"), "{refused:?}");
+    let short = dynamodb.get_item().table_name("a").key("pk", text("a")).key("sk", text("b"));
+    let refused = short.send().await.unwrap_err().into_service_error();
+    assert_eq!(refused.meta().code(), Some("ValidationException"));
+    assert!(!refused.meta().message().unwrap().contains("VALIDATION"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_transaction_with_empty_values_is_refused() {
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
+    let put = Put::builder()
+        .table_name("wharfinger")
+        .item("pk", text("a"))
+        .item("sk", text("x"))
+        .condition_expression("attribute_not_exists(pk)");
+    let values = put.clone().set_expression_attribute_values(Some(HashMap::new()));
+    let names = put.set_expression_attribute_names(Some(HashMap::new()));
+    for (put, member) in [(values, "ExpressionAttributeValues"), (names, "ExpressionAttributeNames")] {
+        let item = TransactWriteItem::builder().put(put.build().unwrap()).build();
+        let error = dynamodb.transact_write_items().transact_items(item).send().await.unwrap_err();
+        let error = error.into_service_error();
+        assert_eq!(error.meta().code(), Some("ValidationException"));
+        assert_eq!(error.meta().message(), Some(format!("{member} must not be empty").as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_table_is_in_this_region() {
+    let region = EmulatedRegion::new().await;
+    let dynamodb = client(&region).await;
+    let table = dynamodb.describe_table().table_name("wharfinger").send().await.unwrap().table.unwrap();
+    assert_eq!(table.table_arn(), Some("arn:aws:dynamodb:us-east-1:000000000000:table/wharfinger"));
 }

@@ -9,7 +9,7 @@ use aws_sdk_ec2::{
 };
 use wharfinger_region::seed;
 
-use crate::emulated_region::EmulatedRegion;
+use crate::emulated_region::{EmulatedRegion, until};
 
 async fn client(region: &EmulatedRegion) -> Client {
     Client::new(&region.config().await)
@@ -33,7 +33,7 @@ async fn the_network_that_people_have_is_there() {
     let subnets = ec2.describe_subnets().filters(filter("vpc-id", seed::VPC)).send().await.unwrap();
     let ids: Vec<_> = subnets.subnets().iter().filter_map(|subnet| subnet.subnet_id()).collect();
     assert_eq!(ids, seed::SUBNETS);
-    let unknown = ec2.describe_subnets().subnet_ids("subnet-0").send().await.unwrap_err().into_service_error();
+    let unknown = ec2.describe_subnets().subnet_ids("subnet-00000000").send().await.unwrap_err().into_service_error();
     assert_eq!(unknown.code(), Some("InvalidSubnetID.NotFound"));
     let efs = ec2.describe_security_groups().filters(filter("group-name", "efs")).send().await.unwrap();
     let permission = &efs.security_groups()[0].ip_permissions()[0];
@@ -95,8 +95,11 @@ async fn an_endpoint_shows_its_groups_and_its_addresses() {
     assert_eq!(address.private_ip_address(), Some(endpoint.private_address.to_string().as_str()));
     let modify = ec2.modify_vpc_endpoint().vpc_endpoint_id(&endpoint.id);
     modify.add_security_group_ids(seed::EFS_GROUP).remove_security_group_ids(seed::SFTP_GROUP).send().await.unwrap();
-    let shown = ec2.describe_vpc_endpoints().vpc_endpoint_ids(&endpoint.id).send().await.unwrap();
-    assert_eq!(shown.vpc_endpoints()[0].groups()[0].group_id(), Some(seed::EFS_GROUP));
+    until(async || {
+        let shown = ec2.describe_vpc_endpoints().vpc_endpoint_ids(&endpoint.id).send().await.unwrap();
+        (shown.vpc_endpoints()[0].groups()[0].group_id() == Some(seed::EFS_GROUP)).then_some(())
+    })
+    .await;
     let release = ec2.release_address().allocation_id(seed::ADDRESSES[0]).send().await.unwrap_err();
     assert_eq!(release.into_service_error().code(), Some("InvalidIPAddress.InUse"));
     region.ec2.delete_endpoint(&endpoint.id);

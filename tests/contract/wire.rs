@@ -1,6 +1,9 @@
 //! Protocols, errors and faults of the endpoint itself.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use aws_config::retry::RetryConfig;
@@ -13,6 +16,7 @@ use wharfinger_emulator::{
     endpoint::{
         faults::Fault,
         front::{self, Services},
+        traffic::Traffic,
     },
     error::AwsError,
     service::Service,
@@ -83,6 +87,30 @@ async fn a_call_whose_answer_is_lost_was_made() {
     assert!(ecs.create_cluster().cluster_name("lost").send().await.is_err());
     let clusters = ecs.list_clusters().send().await.unwrap().cluster_arns.unwrap();
     assert!(clusters.iter().any(|arn| arn.ends_with("/lost")), "{clusters:?}");
+}
+
+#[tokio::test]
+async fn a_busy_service_throttles_with_its_own_code_and_a_distant_one_is_slow() {
+    let region = EmulatedRegion::new().await;
+    let rates = ["ec2=0.001/s".parse().unwrap(), "dynamodb.ListTables=0.001/s".parse().unwrap()];
+    let latencies = ["dynamodb=50ms".parse().unwrap()];
+    let services = region.services.clone().with_traffic(Traffic::new(&latencies, &rates));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let shutdown = CancellationToken::new();
+    tokio::spawn(front::serve(listener, services, shutdown.clone()));
+    let config = region.config().await.into_builder().endpoint_url(url).build();
+    let ec2 = aws_sdk_ec2::Client::new(&config);
+    ec2.describe_vpcs().send().await.unwrap();
+    let refused = ec2.describe_subnets().send().await.unwrap_err().into_service_error();
+    assert_eq!(refused.code(), Some("RequestLimitExceeded"));
+    let dynamodb = aws_sdk_dynamodb::Client::new(&config);
+    let started = Instant::now();
+    dynamodb.list_tables().send().await.unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(50));
+    let refused = dynamodb.list_tables().send().await.unwrap_err().into_service_error();
+    assert_eq!(refused.code(), Some("ThrottlingException"));
+    shutdown.cancel();
 }
 
 #[tokio::test]

@@ -45,6 +45,19 @@ async fn addresses_beyond_loopback_are_refused() {
     assert!(String::from_utf8_lossy(&ended.stderr).contains("loopback"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn latencies_and_rates_that_mean_nothing_are_refused() {
+    for (option, value, says) in [
+        ("--latency", "s3=5ms", "no service s3"),
+        ("--throttle", "transfer=5", "such as ecs.RegisterTaskDefinition=1/s:20"),
+    ] {
+        let ended = run(&[option, value]).await;
+        assert!(!ended.status.success(), "{option}");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(said.contains(says), "{said}");
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_ends_the_region_and_its_children() {

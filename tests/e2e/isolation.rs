@@ -89,7 +89,15 @@ async fn a_network_that_aws_refuses_after_the_stop_gives_way_to_the_old_one() {
         .await;
 
     wharf.log_in().await.log_out().await.unwrap();
-    assert_eq!(wharf.calls("transfer", "StopServer"), stops + 1, "sessions are cut once");
+    let stops = wharf.calls("transfer", "StopServer");
+    let seen = wharf.server().await.unwrap()["status"]["observed_at"].clone();
+    wharf
+        .until("the server was visited again", || async {
+            wharf.put_alice().await;
+            Ok((wharf.server().await?["status"]["observed_at"] != seen).then_some(()))
+        })
+        .await;
+    assert_eq!(wharf.calls("transfer", "StopServer"), stops, "no session is cut for the same refusal again");
     wharf.close().await;
 }
 

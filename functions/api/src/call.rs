@@ -6,7 +6,6 @@ use axum::{
 };
 use http::HeaderMap;
 use jiff::Timestamp;
-use lambda_http::request::RequestContext;
 use serde::{Serialize, de::DeserializeOwned};
 use wharfinger_decisions::{
     names::{ServerName, SiteName, UserName},
@@ -16,10 +15,14 @@ use wharfinger_runtime::Moment;
 
 use crate::{
     App, body,
+    context::Context,
     precondition::Preconditions,
     problem::{Kind, Problem, Refused},
     query::Query,
 };
+
+/// The longest name that is looked up, in bytes: more than any version took.
+const LONGEST_NAME: usize = 255;
 
 /// A request as the handlers see it.
 #[derive(Debug)]
@@ -57,7 +60,7 @@ impl FromRequest<App> for Call {
         let now = moment.now.as_millisecond();
         Ok(Self {
             now: Timestamp::from_millisecond(now).expect("a timestamp without its last digits is in range"),
-            caller: caller(&parts.extensions).unwrap_or_else(|| "anonymous".into()),
+            caller: parts.extensions.get::<Context>().and_then(Context::caller).unwrap_or("anonymous").to_owned(),
             path: path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             query: parts.uri.query().map(ToOwned::to_owned),
             headers: parts.headers,
@@ -66,31 +69,44 @@ impl FromRequest<App> for Call {
     }
 }
 
-fn caller(extensions: &http::Extensions) -> Option<String> {
-    match extensions.get::<RequestContext>()? {
-        RequestContext::ApiGatewayV2(context) => {
-            let authorizer = context.authorizer.as_ref()?;
-            let of_token = || authorizer.jwt.as_ref()?.claims.get("sub").cloned();
-            authorizer.iam.as_ref().and_then(|iam| iam.user_arn.clone()).or_else(of_token)
-        }
-        _ => None,
-    }
-}
-
 impl Call {
-    /// `{server}` of the path.
+    /// `{server}` of the path, for a request that may make it.
     pub(crate) fn server(&self) -> Result<ServerName, Refused> {
         self.name("server", ServerName::parse)
     }
 
-    /// `{user}` of the path.
+    /// `{user}` of the path, for a request that may make it.
     pub(crate) fn user(&self) -> Result<UserName, Refused> {
         self.name("user", UserName::parse)
     }
 
-    /// `{site}` of the path.
+    /// `{site}` of the path, for a request that may make it.
     pub(crate) fn site(&self) -> Result<SiteName, Refused> {
         self.name("site", SiteName::parse)
+    }
+
+    /// `{server}` of the path, for a request about one that exists.
+    pub(crate) fn known_server(&self) -> Result<ServerName, Refused> {
+        self.known("server").map(ServerName::from_stored)
+    }
+
+    /// `{user}` of the path, for a request about one that exists.
+    pub(crate) fn known_user(&self) -> Result<UserName, Refused> {
+        self.known("user").map(UserName::from_stored)
+    }
+
+    /// `{site}` of the path, for a request about one that exists.
+    pub(crate) fn known_site(&self) -> Result<SiteName, Refused> {
+        self.known("site").map(SiteName::from_stored)
+    }
+
+    /// A name that is not allowed today may have been when its thing was made: it must be shown and removed.
+    fn known(&self, part: &str) -> Result<&str, Refused> {
+        let text = self.part(part);
+        if !text.is_empty() && text.len() <= LONGEST_NAME && !text.chars().any(char::is_control) {
+            return Ok(text);
+        }
+        Err(Problem::new(Kind::InvalidName, format!("the {part} in the path is no name")))
     }
 
     /// The part of the path that `part` names, as it was given.
@@ -100,8 +116,7 @@ impl Call {
     }
 
     fn name<T>(&self, part: &str, parse: fn(String) -> Result<T, Invalid>) -> Result<T, Refused> {
-        parse(self.part(part).to_owned())
-            .map_err(|invalid| Problem::new(Kind::InvalidName, format!("the {part} in the path: {invalid}")))
+        parse(self.part(part).to_owned()).map_err(|invalid| Problem::invalid_name(part, &invalid))
     }
 
     /// The query, in which only the parameters `allowed` may stand.
@@ -127,31 +142,5 @@ impl Call {
             b"" | b"{}" => Ok(()),
             _ => Err(Problem::field("", "this request takes no body: leave it empty")),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn caller_with(authorizer: &Value) -> Option<String> {
-        let context = json!({
-            "accountId": "000000000000", "apiId": "api", "stage": "$default", "timeEpoch": 0, "authorizer": authorizer,
-            "http": { "method": "GET", "path": "/v1/servers", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1" },
-        });
-        let mut extensions = http::Extensions::new();
-        extensions.insert(RequestContext::ApiGatewayV2(serde_json::from_value(context).unwrap()));
-        caller(&extensions)
-    }
-
-    #[test]
-    fn a_caller_is_known_by_arn_or_by_the_subject_of_a_token() {
-        let iam = json!({ "iam": { "userArn": "arn:aws:iam::000000000000:user/alice" } });
-        let jwt = json!({ "jwt": { "claims": { "sub": "alice", "iss": "https://issuer" }, "scopes": null } });
-        assert_eq!(caller_with(&iam).as_deref(), Some("arn:aws:iam::000000000000:user/alice"));
-        assert_eq!(caller_with(&jwt).as_deref(), Some("alice"));
-        assert_eq!(caller_with(&json!({ "jwt": { "claims": {}, "scopes": null } })), None);
     }
 }

@@ -3,10 +3,7 @@
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
-use wharfinger_store::{
-    record::Record,
-    table::{Guard, Key, StoreError, Table},
-};
+use wharfinger_store::{chance::Chance, record::Record};
 
 use crate::{
     precondition::Preconditions,
@@ -54,25 +51,7 @@ pub(crate) fn next_record<I, S: Clone + Default>(
     let updated_at = current.filter(|_| change == Change::Keep).map_or(now, |record| record.updated_at);
     let seen = current.map_or(0, |record| record.version);
     let version = if change == Change::Keep { seen } else { seen + 1 };
-    Record { intent, status, version, deleting: false, created_at, updated_at }
-}
-
-/// Writes `next` at `key`, as `change` says.
-///
-/// # Errors
-/// [`StoreError::Conflict`] when another writer came first.
-pub(crate) async fn write<I, S>(table: &Table, key: &Key, change: Change, next: &Record<I, S>) -> Result<(), StoreError>
-where
-    I: Serialize,
-    S: Serialize,
-{
-    match change {
-        Change::Create => table.put(key, next, Guard::absent()).await,
-        Change::Replace(seen) => {
-            table.replace_intent(key, &next.intent, seen, next.updated_at).await.map(|_version| ())
-        }
-        Change::Keep => Ok(()),
-    }
+    Record { intent, status, version, deleting: false, created_at, updated_at, unknown: Vec::new() }
 }
 
 /// Whether two specs are the same to the letter, comments of keys included.
@@ -81,16 +60,18 @@ pub(crate) fn is_same<T: Serialize>(one: &T, other: &T) -> bool {
 }
 
 /// Runs `attempt`, which reads, decides and writes, again while other writers come first. A caller's `If-Match` is
-/// held against each new reading, so that it is never passed over.
-pub(crate) async fn settle<F>(attempt: impl Fn() -> F) -> Result<Response, Refused>
+/// held against each new reading, so that it is never passed over. Between two attempts it waits for a while that
+/// `chance` draws, so that writers who met do not meet again.
+pub(crate) async fn settle<F>(chance: &Chance, attempt: impl Fn() -> F) -> Result<Response, Refused>
 where
     F: Future<Output = Result<Response, Refused>>,
 {
-    for _ in 1..TRIES {
+    for tries in 1..TRIES {
         match attempt().await {
-            Err(problem) if problem.kind == Kind::Contended => tracing::debug!("another writer came first"),
+            Err(problem) if problem.kind == Kind::Contended => tracing::debug!(tries, "another writer came first"),
             done => return done,
         }
+        tokio::time::sleep(chance.pause(tries)).await;
     }
     attempt().await
 }
@@ -103,7 +84,7 @@ mod tests {
 
     fn record(deleting: bool) -> Record<u8, ()> {
         let at = Timestamp::UNIX_EPOCH;
-        Record { intent: 1, status: (), version: 7, deleting, created_at: at, updated_at: at }
+        Record { intent: 1, status: (), version: 7, deleting, created_at: at, updated_at: at, unknown: Vec::new() }
     }
 
     fn put(current: Option<&Record<u8, ()>>, wanted: u8) -> Result<Change, Kind> {
@@ -131,7 +112,7 @@ mod tests {
         assert_eq!(refused.kind, Kind::PreconditionFailed);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn other_writers_are_waited_out_but_not_for_ever() {
         let tries = std::cell::Cell::new(0);
         let contended = |last: u32| {
@@ -141,9 +122,9 @@ mod tests {
                 if tries.get() <= last { Err(Problem::new(Kind::Contended, "again")) } else { Ok(Response::default()) }
             }
         };
-        assert!(settle(contended(4)).await.is_ok());
+        assert!(settle(&Chance::seeded(1), contended(4)).await.is_ok());
         tries.set(0);
-        assert_eq!(settle(contended(99)).await.unwrap_err().kind, Kind::Contended);
+        assert_eq!(settle(&Chance::seeded(1), contended(99)).await.unwrap_err().kind, Kind::Contended);
         assert_eq!(tries.get(), TRIES);
     }
 }

@@ -6,6 +6,9 @@
 mod body;
 mod call;
 mod change;
+mod context;
+mod found;
+pub mod gateway;
 mod precondition;
 mod problem;
 mod query;
@@ -23,7 +26,7 @@ use anyhow::Context;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use axum::{Router, body::Body, response::Response};
-use lambda_http::{RequestExt as _, service_fn};
+use lambda_runtime::{LambdaEvent, service_fn};
 use tower::ServiceExt as _;
 use wharfinger_aws::{error::AwsError, sqs::Queue};
 use wharfinger_decisions::{
@@ -96,9 +99,10 @@ fn log_lost_wake(kind: &str, name: &str, sent: Result<(), AwsError>) {
 pub async fn run() -> anyhow::Result<()> {
     logs::start();
     let router = router(App::new(&sdk_config().await, &Environment::of_process())?);
-    let served = lambda_http::run(service_fn(move |request: lambda_http::Request| {
-        let moment = Moment::of(&request.lambda_context());
-        handle(router.clone(), request.map(Body::new), moment)
+    let router = &router;
+    let served = lambda_runtime::run(service_fn(move |event: LambdaEvent<gateway::Event>| async move {
+        let moment = Moment::of(&event.context);
+        Ok::<_, Infallible>(gateway::answer(router.clone(), event.payload, moment).await)
     }));
     served.await.map_err(anyhow::Error::from_boxed).context("serve the API on Lambda")
 }

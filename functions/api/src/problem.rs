@@ -12,10 +12,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use lambda_http::request::RequestContext;
 use serde::Serialize;
-use wharfinger_decisions::text::Invalid;
-use wharfinger_store::table::StoreError;
+use wharfinger_decisions::text::{Invalid, Misfit};
+use wharfinger_store::{table::StoreError, unreadable::Unreadable};
+
+use crate::context::Context;
 
 /// Kinds of problems. Each has one row in [`Kind::row`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,7 @@ pub(crate) enum Kind {
     InUse,
     Taken,
     Contended,
+    Unreadable,
     PreconditionFailed,
     TooLarge,
     UnsupportedMediaType,
@@ -57,6 +59,7 @@ impl Kind {
             Self::InUse => (StatusCode::CONFLICT, "in-use", "Something else depends on it"),
             Self::Taken => (StatusCode::CONFLICT, "taken", "Something else has it already"),
             Self::Contended => (StatusCode::CONFLICT, "contended", "Others are changing it"),
+            Self::Unreadable => (StatusCode::CONFLICT, "unreadable-record", "Its record can't be read"),
             Self::PreconditionFailed => {
                 (StatusCode::PRECONDITION_FAILED, "precondition-failed", "It is not as the request requires")
             }
@@ -89,6 +92,7 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     pub(crate) field: Option<String>,
     pub(crate) allowed: Vec<String>,
+    errors: Vec<Misfit>,
     cause: Option<StoreError>,
 }
 
@@ -98,7 +102,14 @@ pub(crate) type Refused = Box<Problem>;
 impl Problem {
     /// A problem of `kind`; `detail` says what to do.
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Refused {
-        Box::new(Self { kind, detail: detail.into(), field: None, allowed: Vec::new(), cause: None })
+        Box::new(Self {
+            kind,
+            detail: detail.into(),
+            field: None,
+            allowed: Vec::new(),
+            errors: Vec::new(),
+            cause: None,
+        })
     }
 
     /// A value that is not allowed at the JSON pointer `field`.
@@ -126,11 +137,27 @@ impl Problem {
         Self::new(Kind::NotFound, format!("{what} does not exist"))
     }
 
+    /// The name in the path at `part`, such as `server`, is not allowed.
+    pub(crate) fn invalid_name(part: &str, invalid: &Invalid) -> Refused {
+        Self::new(Kind::InvalidName, format!("the {part} in the path: {invalid}"))
+    }
+
     /// `what` is on its way out.
     pub(crate) fn deleting(what: &str) -> Refused {
         Self::new(
             Kind::Deleting,
             format!("{what} is being deleted: wait until a GET answers 404, then send the request again"),
+        )
+    }
+
+    /// The record of `what` can't be read, so that nothing can be decided by it.
+    pub(crate) fn unreadable(what: &str, unreadable: &Unreadable) -> Refused {
+        Self::new(
+            Kind::Unreadable,
+            format!(
+                "the record of {what} can't be read by this version ({}): replace it with a PUT, remove it with a DELETE, or deploy the version that wrote it",
+                unreadable.reason
+            ),
         )
     }
 
@@ -144,6 +171,11 @@ impl Problem {
             instance,
             field: self.field.as_deref(),
             allowed: &self.allowed,
+            errors: self
+                .errors
+                .iter()
+                .map(|misfit| ListedError { field: misfit.field, detail: misfit.invalid.to_string() })
+                .collect(),
             request_id,
         };
         serde_json::to_vec(&body).expect("strings and numbers are JSON")
@@ -162,13 +194,26 @@ struct Body<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     allowed: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<ListedError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
 }
 
-impl From<(&'static str, Invalid)> for Refused {
-    fn from((field, invalid): (&'static str, Invalid)) -> Self {
-        Problem::field(field, invalid)
+/// One of several things that are wrong with a body.
+#[derive(Serialize)]
+struct ListedError {
+    field: &'static str,
+    detail: String,
+}
+
+impl From<Vec<Misfit>> for Refused {
+    /// The first is the problem; where there are more, all are listed.
+    fn from(misfits: Vec<Misfit>) -> Self {
+        let first = misfits.first().expect("a refusal has a reason");
+        let mut problem = Problem::field(first.field, &first.invalid);
+        problem.errors = if misfits.len() > 1 { misfits } else { Vec::new() };
+        problem
     }
 }
 
@@ -182,6 +227,7 @@ impl From<StoreError> for Refused {
                 Kind::Unavailable,
                 "the table did not answer in time: send the request again, it may or may not have been done",
             ),
+            StoreError::Unreadable(unreadable) => return Problem::unreadable(unreadable.name(), unreadable),
             _ => (Kind::Internal, "the request could not be carried out: the function's log has the cause"),
         };
         let mut problem = Problem::new(kind, detail);
@@ -199,23 +245,27 @@ impl IntoResponse for Refused {
     }
 }
 
-/// The layer around all routes: writes problems out, with the request's path and id, and logs each request once.
+/// The layer around all routes: finishes each answer with the request's path and id.
 pub(crate) async fn answer(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let request_id = request_id(&request);
-    let mut response = next.run(request).await;
+    let request_id = request.extensions().get::<Context>().and_then(|context| context.request_id.clone());
+    finish(next.run(request).await, method.as_str(), &path, request_id.as_deref())
+}
+
+/// Writes out the problem that `response` may carry, and logs the request, once.
+pub(crate) fn finish(mut response: Response, method: &str, path: &str, request_id: Option<&str>) -> Response {
     let status = response.status().as_u16();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() else {
-        tracing::info!(%method, path, status, "answered");
+        tracing::info!(method, path, status, "answered");
         return response;
     };
     if let (true, Some(cause)) = (response.status().is_server_error(), &problem.cause) {
         let cause = chain(cause);
-        tracing::error!(%method, path, status, cause, request_id, "a request failed");
+        tracing::error!(method, path, status, cause, request_id, "a request failed");
     } else {
-        tracing::info!(%method, path, status, detail = problem.detail, "refused");
+        tracing::info!(method, path, status, detail = problem.detail, "refused");
     }
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -223,15 +273,8 @@ pub(crate) async fn answer(request: Request, next: Next) -> Response {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
     headers.remove(header::CONTENT_LENGTH);
-    *response.body_mut() = problem.body(&path, request_id.as_deref()).into();
+    *response.body_mut() = problem.body(path, request_id).into();
     response
-}
-
-fn request_id(request: &Request) -> Option<String> {
-    match request.extensions().get::<RequestContext>()? {
-        RequestContext::ApiGatewayV2(context) => context.request_id.clone(),
-        _ => None,
-    }
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -243,7 +286,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [Kind; 18] = [
+    const ALL: [Kind; 19] = [
         Kind::MalformedJson,
         Kind::InvalidName,
         Kind::InvalidQuery,
@@ -255,6 +298,7 @@ mod tests {
         Kind::InUse,
         Kind::Taken,
         Kind::Contended,
+        Kind::Unreadable,
         Kind::PreconditionFailed,
         Kind::TooLarge,
         Kind::UnsupportedMediaType,

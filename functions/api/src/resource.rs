@@ -7,7 +7,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use serde::Serialize;
-use wharfinger_store::{page::Page, record::Record};
+use wharfinger_store::record::Record;
 
 use crate::{
     change::Change,
@@ -21,7 +21,8 @@ pub(crate) struct Resource<Spec, Status> {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<String>,
-    spec: Spec,
+    /// `null` where the record can't be read.
+    spec: Option<Spec>,
     status: Status,
     etag: String,
     created_at: Timestamp,
@@ -58,7 +59,7 @@ impl From<Change> for Would {
 
 impl<Spec: Serialize, Status: Serialize> Resource<Spec, Status> {
     /// The resource `name` with the dates and the version of `record`.
-    pub(crate) fn new<I, S>(name: &str, record: &Record<I, S>, spec: Spec, status: Status) -> Self {
+    pub(crate) fn new<I, S>(name: &str, record: &Record<I, S>, spec: Option<Spec>, status: Status) -> Self {
         Self {
             name: name.to_owned(),
             server: None,
@@ -116,8 +117,8 @@ pub(crate) struct List<T> {
 }
 
 impl<T: Serialize> List<T> {
-    /// The answer for a page whose items are shown as `items`.
-    pub(crate) fn answer<U>(page: &Page<U>, items: Vec<T>) -> Response {
-        Json(Self { items, next: page.next.as_deref().map(write_cursor) }).into_response()
+    /// The answer for a page whose items are shown as `items`; another follows from the sort key `next` on.
+    pub(crate) fn answer(next: Option<String>, items: Vec<T>) -> Response {
+        Json(Self { items, next: next.as_deref().map(write_cursor) }).into_response()
     }
 }

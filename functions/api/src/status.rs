@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use wharfinger_decisions::{
+    condition::Condition,
     idle::Decision,
     key::PublicKey,
     rollout::Rollout,
@@ -12,10 +13,15 @@ use wharfinger_decisions::{
 };
 use wharfinger_store::{servers::ServerItem, users::UserRecord};
 
+use crate::found::Found;
+
 /// What stands in `reason` until `reconcile` has had its first look.
 const ACCEPTED: &str = "it was accepted; work on it is about to begin";
 /// What stands in `reason` from a DELETE until the thing is gone.
 const DELETING: &str = "it is being deleted";
+
+/// What stands in `reason` as long as nothing is done about a record that can't be read.
+const UNREADABLE: &str = "its record can't be read, so it is left as it is: see the conditions";
 
 /// `status` of a server.
 #[derive(Debug, Serialize)]
@@ -24,28 +30,32 @@ pub(crate) struct ServerView {
     reason: String,
     /// All that is wanted has been brought about.
     settled: bool,
-    wanted: WantedPower,
+    /// `null` where the record can't be read.
+    wanted: Option<WantedPower>,
     endpoint: Option<Endpoint>,
     host_key_fingerprints: Vec<String>,
     server_id: Option<String>,
     online_since: Option<Timestamp>,
     idle: Option<Decision>,
     observed_at: Option<Timestamp>,
+    conditions: Vec<Condition>,
 }
 
 impl ServerView {
-    pub(crate) fn of(item: &ServerItem) -> Self {
-        let (record, status) = (&item.record, item.record.status.clone());
+    pub(crate) fn of(found: &Found<ServerItem>, now: Timestamp) -> Self {
+        let (record, status) = (&found.thing.record, found.thing.record.status.clone());
+        let readable = found.unreadable.is_none();
         Self {
+            conditions: found.conditions(&status.conditions, now),
             power: if record.deleting { ServerPhase::Deleting } else { status.power },
-            reason: reason(record.deleting, status.reason),
-            settled: !record.deleting && status.settled_version == record.version,
-            wanted: record.intent.power.clone(),
+            reason: reason(record.deleting, readable, status.reason),
+            settled: readable && !record.deleting && status.settled_version == record.version,
+            wanted: readable.then(|| record.intent.power.clone()),
             endpoint: status.endpoint,
             host_key_fingerprints: status.host_key_fingerprints,
             server_id: status.server_id,
             online_since: status.online_since,
-            idle: item.decision.clone(),
+            idle: found.thing.decision.clone(),
             observed_at: status.observed_at,
         }
     }
@@ -60,15 +70,17 @@ pub(crate) struct UserView {
     settled: bool,
     key_fingerprints: Vec<String>,
     observed_at: Option<Timestamp>,
+    conditions: Vec<Condition>,
 }
 
 impl UserView {
-    pub(crate) fn of(record: &UserRecord) -> Self {
-        let status = record.status.clone();
+    pub(crate) fn of(found: &Found<UserRecord>, now: Timestamp) -> Self {
+        let (record, status) = (&found.thing, found.thing.status.clone());
         Self {
+            conditions: found.conditions(&status.conditions, now),
             state: if record.deleting { UserPhase::Deleting } else { status.state },
-            reason: reason(record.deleting, status.reason),
-            settled: !record.deleting && status.settled_version == record.version,
+            reason: reason(record.deleting, found.unreadable.is_none(), status.reason),
+            settled: found.unreadable.is_none() && !record.deleting && status.settled_version == record.version,
             key_fingerprints: record.intent.public_keys.iter().map(PublicKey::fingerprint).collect(),
             observed_at: status.observed_at,
         }
@@ -82,12 +94,14 @@ pub(crate) struct SiteView {
     pub(crate) window: View,
     /// The latest rollout.
     pub(crate) rollout: Option<Rollout>,
+    pub(crate) conditions: Vec<Condition>,
 }
 
-fn reason(deleting: bool, known: String) -> String {
+fn reason(deleting: bool, readable: bool, known: String) -> String {
     match (deleting, known.is_empty()) {
         (true, true) => DELETING.to_owned(),
         (true, false) => format!("{DELETING}; before: {known}"),
+        (false, _) if !readable => UNREADABLE.to_owned(),
         (false, true) => ACCEPTED.to_owned(),
         (false, false) => known,
     }

@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::{
     client::{
         http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
         orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
         runtime_components::RuntimeComponents,
     },
     http::StatusCode as Status,
@@ -20,8 +21,9 @@ use http::{HeaderMap, Request, StatusCode};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 use wharfinger_runtime::{Environment, Moment};
-use wharfinger_store::table::Table;
+use wharfinger_store::table::{Guard, Key, Table};
 
 use crate::{App, handle, router};
 
@@ -37,6 +39,15 @@ struct State {
     calls: Vec<String>,
     messages: Vec<Value>,
     refuse_with: Option<(&'static str, &'static str)>,
+    meeting: Option<Meeting>,
+    lose_answer_to: Option<&'static str>,
+}
+
+/// So many calls of an operation are held until all have come.
+struct Meeting {
+    operation: &'static str,
+    missing: usize,
+    barrier: Arc<Barrier>,
 }
 
 impl std::fmt::Debug for Cloud {
@@ -49,9 +60,18 @@ impl HttpConnector for Cloud {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").expect("the services speak awsJson").to_owned();
         let input = serde_json::from_slice(request.body().bytes().expect("a body in memory")).expect("JSON");
-        let (status, answer) = self.answer(&target, input);
-        let status = Status::try_from(status).expect("a status");
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(answer.to_string()))))
+        let cloud = self.clone();
+        HttpConnectorFuture::new(async move {
+            if let Some(barrier) = cloud.meet(&target) {
+                barrier.wait().await;
+            }
+            let (status, answer) = cloud.answer(&target, input);
+            if cloud.loses_answer(&target) {
+                return Err(ConnectorError::io("the connection broke off".into()));
+            }
+            let status = Status::try_from(status).expect("a status");
+            Ok(HttpResponse::new(status, SdkBody::from(answer.to_string())))
+        })
     }
 }
 
@@ -62,6 +82,18 @@ impl HttpClient for Cloud {
 }
 
 impl Cloud {
+    fn meet(&self, target: &str) -> Option<Arc<Barrier>> {
+        let mut state = self.state.lock().unwrap();
+        let meeting = state.meeting.as_mut().filter(|it| it.missing > 0 && target.ends_with(it.operation))?;
+        meeting.missing -= 1;
+        Some(Arc::clone(&meeting.barrier))
+    }
+
+    fn loses_answer(&self, target: &str) -> bool {
+        let mut state = self.state.lock().unwrap();
+        state.lose_answer_to.take_if(|operation| target.ends_with(*operation)).is_some()
+    }
+
     fn answer(&self, target: &str, input: Value) -> (u16, Value) {
         let mut state = self.state.lock().unwrap();
         state.calls.push(target.to_owned());
@@ -100,7 +132,7 @@ fn run<I: DeserializeOwned, O: Serialize>(
 
 /// The API and what stands behind it.
 pub(crate) struct Stage {
-    router: Router,
+    pub(crate) router: Router,
     cloud: Cloud,
     pub(crate) table: Table,
 }
@@ -134,6 +166,11 @@ impl Answer {
 impl Stage {
     /// An API with an empty table.
     pub(crate) fn new() -> Self {
+        Self::with_retries(RetryConfig::disabled())
+    }
+
+    /// The same, with an SDK that tries again as `retries` says.
+    pub(crate) fn with_retries(retries: RetryConfig) -> Self {
         let database = Database::memory().unwrap();
         let table = json!({
             "TableName": "wharfinger",
@@ -150,7 +187,7 @@ impl Stage {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
-            .retry_config(RetryConfig::disabled())
+            .retry_config(retries)
             .http_client(cloud.clone())
             .build();
         let environment = Environment::from_iter([
@@ -204,6 +241,22 @@ impl Stage {
     /// The AWS calls since the last look.
     pub(crate) fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.cloud.state.lock().unwrap().calls)
+    }
+
+    /// Writes the item `sk` of the partition `pk` as it stands, in plain JSON.
+    pub(crate) async fn plant(&self, pk: &str, sk: &str, item: &Value) {
+        self.table.put(&Key::new(pk, sk), item, Guard::none()).await.unwrap();
+    }
+
+    /// The next `calls` calls of `operation` wait until all of them have come.
+    pub(crate) fn meet(&self, operation: &'static str, calls: usize) {
+        let meeting = Meeting { operation, missing: calls, barrier: Arc::new(Barrier::new(calls)) };
+        self.cloud.state.lock().unwrap().meeting = Some(meeting);
+    }
+
+    /// The next call of `operation` is done, and its answer is lost.
+    pub(crate) fn lose_answer_to(&self, operation: &'static str) {
+        self.cloud.state.lock().unwrap().lose_answer_to = Some(operation);
     }
 
     /// From now on `service` (`DynamoDB`, `AmazonSQS`) refuses every call with `code`.

@@ -18,19 +18,19 @@ use futures::{
 };
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use serde_json::Value;
 use wharfinger_aws::{cloudwatch::Metrics, sqs::Queue};
 use wharfinger_decisions::{
     idle::{self, Action, Decision, Signs},
     names::ServerName,
-    server::{Asker, Power, ServerIntent, ServerPhase, WantedPower},
+    server::{Asker, Power, ServerPhase, WantedPower},
     wake::ServerWake,
 };
-use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
+use wharfinger_runtime::{Environment, Moment, logs, metrics, sdk_config};
 use wharfinger_store::{
     servers::{self, ServerItem, ServerRecord},
     signs::{SiteSigns, UnknownSite},
     table::{StoreError, Table},
+    unreadable::readable,
 };
 
 /// Clients, built once.
@@ -91,13 +91,16 @@ impl App {
     /// Looks at everything once: what was lost is repaired before anything is decided. The trouble of one thing holds
     /// up no other.
     async fn all(&self, moment: Moment) -> anyhow::Result<()> {
-        let (sites, servers) = future::join(self.table.sites(), self.table.all::<Value>(servers::PARTITION)).await;
+        let (sites, servers) = future::join(self.table.sites(), self.table.all::<ServerItem>(servers::PARTITION)).await;
         let (sites, mut troubles) = match sites {
             Ok(sites) => sites::sweep(&self.table, &self.ticks, sites, moment.now).await,
             Err(error) => unlisted(&anyhow::Error::from(error).context("list the sites")),
         };
-        let (servers, unreadable) = readable(servers.context("list the servers")?);
-        troubles.extend(unreadable);
+        let servers = readable(servers.context("list the servers")?, |item| {
+            metrics::trouble(metrics::Trouble::UnreadableRecord, &item.to_string(), moment.now);
+            troubles.push(format!("server {}: its record can't be read: {}", item.name(), item.reason));
+        });
+        let servers: Vec<_> = servers.into_iter().map(|(name, item)| (ServerName::from_stored(name), item)).collect();
         let looked_at = servers.len();
         let repairs = servers.iter().map(|(server, item)| told(server, self.repair(server, item, moment.now)).boxed());
         troubles.extend(some_at_once(repairs.collect()).await);
@@ -158,8 +161,7 @@ impl App {
             reason: decision.reason.clone(),
             at: decision.at,
         };
-        let intent = ServerIntent { power, ..record.intent.clone() };
-        match self.table.replace_intent(&servers::key(server), &intent, record.version, decision.at).await {
+        match self.table.want_power(server, &power, record.version, decision.at).await {
             Ok(_) => self.wake(server).await,
             Err(StoreError::Conflict) => {
                 tracing::info!(%server, "it was changed meanwhile: it is not stopped");
@@ -190,20 +192,4 @@ fn unlisted(error: &anyhow::Error) -> (SiteSigns, Troubles) {
     let reason = format!("{error:#}");
     let any = UnknownSite { name: "of any name".into(), file_system: None, reason: reason.clone() };
     (SiteSigns { unknown: vec![any], ..SiteSigns::default() }, vec![reason])
-}
-
-/// The servers that this version can read, and what is wrong with the others.
-fn readable(items: Vec<(String, Value)>) -> (Vec<(ServerName, ServerItem)>, Troubles) {
-    let (mut servers, mut troubles) = (Vec::new(), Vec::new());
-    for (name, item) in items {
-        let server = ServerName::parse(name.clone()).map_err(|error| error.to_string());
-        let item = serde_json::from_value(item).map_err(|error| error.to_string());
-        match (server, item) {
-            (Ok(server), Ok(item)) => servers.push((server, item)),
-            (Err(error), _) | (_, Err(error)) => {
-                troubles.push(format!("server {name}: its record can't be read: {error}"));
-            }
-        }
-    }
-    (servers, troubles)
 }

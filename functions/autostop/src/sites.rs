@@ -8,6 +8,7 @@ use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use wharfinger_aws::sqs::Queue;
 use wharfinger_decisions::{idle::SiteSign, names::SiteName, wake::SiteTick, wakeup};
+use wharfinger_runtime::metrics;
 use wharfinger_store::{
     signs::{ReadSite, SiteSigns, UnknownSite, site_sign},
     sites::SiteRecord,
@@ -34,7 +35,9 @@ pub(crate) async fn sweep(table: &Table, ticks: &Queue, sites: Vec<ReadSite>, no
         match sign {
             Ok(sign) => signs.known.push(sign),
             Err(unknown) => {
-                troubles.push(format!("site {}: {}", unknown.name, unknown.reason));
+                let trouble = format!("site {}: {}", unknown.name, unknown.reason);
+                metrics::trouble(metrics::Trouble::UnreadableRecord, &trouble, now);
+                troubles.push(trouble);
                 signs.unknown.push(unknown);
             }
         }

@@ -8,6 +8,7 @@ use wharfinger_decisions::{
     names::UserName,
     user::{UserPhase, UserStatus},
 };
+use wharfinger_runtime::metrics::{self, Trouble};
 use wharfinger_store::{
     sites::SiteRecord,
     table::StoreError,
@@ -61,6 +62,10 @@ impl Visit<'_> {
             Err(error) if error.is_temporary() => Progress::Waiting,
             Err(_) => Progress::Refused,
         };
+        if progress == Progress::Refused {
+            let thing = format!("user {name} of server {}", self.server);
+            metrics::trouble(Trouble::RefusedUser, &thing, self.moment.present());
+        }
         let mut status = self.user_status(&user, answer);
         if let (Progress::Settled, Ok(wanted)) = (progress, &wanted) {
             status.applied = Some(wanted.applied(server_id));

@@ -3,7 +3,6 @@
 
 use wharfinger_decisions::names::UserName;
 use wharfinger_store::{
-    servers,
     table::{Key, StoreError},
     users::{self, UserRecord},
 };
@@ -15,11 +14,13 @@ impl Visit<'_> {
     pub(crate) async fn forget_server(&self) -> Result<(), Error> {
         self.app.secrets.delete(&self.app.host_key_name(self.server)).await?;
         for (name, user) in self.app.table.all::<UserRecord>(&users::partition(self.server)).await? {
-            if let Ok(name) = UserName::parse(name) {
-                self.forget(&users::key(self.server, &name), user.version).await?;
+            let key = users::key(self.server, &UserName::from_stored(name));
+            match user {
+                Ok(user) => self.forget(&key, user.version).await?,
+                Err(unreadable) => gone(self.app.table.forget_unreadable(&unreadable).await)?,
             }
         }
-        self.forget(&servers::key(self.server), self.record.version).await?;
+        gone(self.app.table.forget_server(self.server, self.record).await)?;
         tracing::info!(server = %self.server, "the server is deleted");
         Ok(())
     }
@@ -27,7 +28,10 @@ impl Visit<'_> {
     /// Forgets the users that are to be deleted from a server that AWS does not have.
     pub(crate) async fn forget_deleted_users(&self) -> Result<(), StoreError> {
         for (name, user) in self.app.table.all::<UserRecord>(&users::partition(self.server)).await? {
-            if let (true, Ok(name)) = (user.deleting, UserName::parse(name)) {
+            if let Ok(user) = user
+                && user.deleting
+            {
+                let name = UserName::from_stored(name);
                 tracing::info!(server = %self.server, user = %name, "the user is deleted before there is a server");
                 self.forget(&users::key(self.server, &name), user.version).await?;
             }
@@ -37,9 +41,14 @@ impl Visit<'_> {
 
     /// Forgets the thing at `key`. One that changed since it was read at `version` is for the next visit.
     pub(crate) async fn forget(&self, key: &Key, version: u64) -> Result<(), StoreError> {
-        match self.app.table.forget(key, version).await {
-            Err(StoreError::Conflict) => Ok(()),
-            other => other,
-        }
+        gone(self.app.table.forget(key, version).await)
+    }
+}
+
+/// What changed since it was read is for the next visit.
+fn gone(answer: Result<(), StoreError>) -> Result<(), StoreError> {
+    match answer {
+        Err(StoreError::Conflict) => Ok(()),
+        other => other,
     }
 }

@@ -13,7 +13,9 @@ mod error;
 mod host_key;
 mod idle_check;
 mod observe;
+mod reached;
 mod rules;
+mod run;
 mod status;
 mod steps;
 #[cfg(test)]
@@ -119,8 +121,14 @@ async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment:
 }
 
 async fn visit(app: &App, server: &ServerName, moment: Moment) -> anyhow::Result<Outcome> {
-    let record: Option<ServerRecord> = app.table.record(&servers::key(server)).await?;
-    let Some(record) = record else { return Ok(Outcome::Done) };
+    let record: ServerRecord = match app.table.read(&servers::key(server)).await? {
+        None => return Ok(Outcome::Done),
+        Some(Ok(record)) => record,
+        Some(Err(unreadable)) => {
+            error::leave_alone(&unreadable, moment.present());
+            return Ok(Outcome::Done);
+        }
+    };
     let visit = Visit::new(app, server, &record, moment);
     Box::pin(visit.run()).await.with_context(|| format!("look after server {server}"))
 }
@@ -136,3 +144,6 @@ async fn wake_again(app: &App, server: &ServerName, delay: Duration) -> anyhow::
     let message = ServerWake { server: server.clone() };
     app.queue.send(&message, delay).await.with_context(|| format!("wake server {server}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,8 +14,8 @@ use wharfinger_store::servers::ServerRecord;
 use crate::{
     backoff::Outcome,
     error::Error,
+    reached::{End, Reached},
     users::Tally,
-    visit::{End, Reached},
 };
 
 /// What a visit found.

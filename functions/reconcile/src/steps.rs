@@ -4,9 +4,9 @@ use wharfinger_aws::transfer::{NewServer, Server};
 use wharfinger_decisions::{
     idle::Action,
     power::{Placement, Step},
-    server::{Asker, Power, ServerIntent, WantedPower},
+    server::{Asker, Power, WantedPower},
 };
-use wharfinger_store::{servers, table::StoreError};
+use wharfinger_store::table::StoreError;
 
 use crate::{error::Error, host_key, visit::Visit};
 
@@ -82,8 +82,7 @@ impl Visit<'_> {
         let now = self.moment.present();
         let reason = format!("it was to be stopped, but stays online: {}", decision.reason);
         let power = WantedPower { power: Power::Online, by: Asker::Autostop, reason: reason.clone(), at: now };
-        let intent = ServerIntent { power, ..self.record.intent.clone() };
-        match self.app.table.replace_intent(&servers::key(self.server), &intent, self.record.version, now).await {
+        match self.app.table.want_power(self.server, &power, self.record.version, now).await {
             // A conflict: a person was faster, and the next visit reads what they want.
             Ok(_) | Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),

@@ -1,5 +1,7 @@
 //! Fixtures: a server that is as wanted, and what may be wrong with it.
 
+pub(crate) mod cloud;
+
 use std::collections::BTreeMap;
 
 use serde_json::json;
@@ -83,10 +85,10 @@ pub(crate) fn observation(state: AwsState) -> Observation {
 /// A call that AWS refuses for good.
 pub(crate) fn refused() -> AwsError {
     let kind = Kind::Refused { code: "AccessDenied".into(), message: "not authorized".into() };
-    AwsError { action: "describe it".into(), kind, source: None }
+    AwsError { action: "describe it".into(), kind }
 }
 
 /// A call that may succeed later.
 pub(crate) fn busy() -> AwsError {
-    AwsError { action: "describe it".into(), kind: Kind::Busy("Rate exceeded".into()), source: None }
+    AwsError { action: "describe it".into(), kind: Kind::Busy("Rate exceeded".into()) }
 }

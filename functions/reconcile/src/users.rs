@@ -14,12 +14,13 @@ use wharfinger_decisions::{
 use wharfinger_store::{
     sites::{self, SiteRecord},
     table::StoreError,
+    unreadable::{Unreadable, readable},
     users::{self, UserRecord},
 };
 
 use crate::{
     concurrency::Concurrency,
-    error::{Error, sentence},
+    error::{Error, leave_alone, sentence},
     observe::SERVER_TAG,
     visit::Visit,
 };
@@ -106,13 +107,17 @@ impl Visit<'_> {
             self.app.table.all::<SiteRecord>(sites::PARTITION),
             self.app.transfer.users(server_id),
         );
-        let sites = sites?.into_iter().filter(|(_, site)| !site.deleting).collect();
+        let leave_alone = |item: &Unreadable| leave_alone(item, self.moment.present());
+        let sites = readable(sites?, leave_alone).into_iter().filter(|(_, site)| !site.deleting).collect();
         let listed = listed.map_err(|error| users.tally.unlisted = Some(sentence(&error))).ok();
         users.listed = listed.as_ref().map_or(0, BTreeMap::len);
         let records = records?;
+        // Also what can't be read is somebody's: its account is no stranger's.
+        let names: Vec<String> = records.iter().map(|(name, _)| name.clone()).collect();
+        let records = readable(records, leave_alone);
         let jobs = self.jobs(&records, &sites, server_id, listed.as_ref());
         let mut strangers = listed.unwrap_or_default();
-        for (name, _) in &records {
+        for name in &names {
             strangers.remove(name);
         }
         users.strangers = strangers.into_keys().collect();
@@ -131,7 +136,7 @@ impl Visit<'_> {
         let job = |(name, user): &(String, UserRecord)| {
             let wanted = self.account(user, sites);
             let urgency = urgency(name, user, wanted.as_ref().ok(), server_id, listed, now)?;
-            let name = UserName::parse(name.clone()).ok()?;
+            let name = UserName::from_stored(name.clone());
             // A server on its way out takes nobody in any more.
             let due = !self.record.deleting || urgency == Urgency::Remove;
             due.then(|| Job { name, user: user.clone(), wanted, urgency })

@@ -111,7 +111,7 @@ mod tests {
             "{",
             "[]",
             "{}",
-            r#"{"site":"No Name"}"#,
+            r#"{"site":5}"#,
             r#"{"detail-type":"ECS Deployment State Change"}"#,
             r#"{"site":"blog"}"#,
         ]);

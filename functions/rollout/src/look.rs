@@ -9,7 +9,7 @@ use wharfinger_decisions::{
     wakeup,
     window::{Decision, decide},
 };
-use wharfinger_runtime::Moment;
+use wharfinger_runtime::{Moment, metrics};
 use wharfinger_store::{
     sites::{self, SiteRecord},
     table::StoreError,
@@ -29,9 +29,17 @@ use crate::{
 /// # Errors
 /// When the table or the queue fails: the message is to come again.
 pub async fn look(app: &App, site: &SiteName, moment: Moment) -> anyhow::Result<()> {
-    let Some(record) = app.table.get::<SiteRecord>(&sites::key(site)).await.context("read the site")? else {
-        tracing::info!(%site, "the site is gone: nothing to look at");
-        return Ok(());
+    let record = match app.table.read::<SiteRecord>(&sites::key(site)).await.context("read the site")? {
+        Some(Ok(record)) => record,
+        Some(Err(unreadable)) => {
+            tracing::error!(item = %unreadable, "the site can't be read and is left alone");
+            metrics::trouble(metrics::Trouble::UnreadableRecord, &unreadable.to_string(), moment.now);
+            return Ok(());
+        }
+        None => {
+            tracing::info!(%site, "the site is gone: nothing to look at");
+            return Ok(());
+        }
     };
     if record.deleting {
         tracing::info!(%site, "the site is on its way out: nothing is rolled out");

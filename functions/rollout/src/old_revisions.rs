@@ -11,7 +11,7 @@ use wharfinger_decisions::{
     rollout::{Rollout, State},
     site::SiteSpec,
 };
-use wharfinger_store::page::PageRequest;
+use wharfinger_store::{page::PageRequest, table::StoreError};
 
 use crate::App;
 
@@ -57,7 +57,10 @@ async fn history(app: &App, site: &SiteName, active: &[String]) -> anyhow::Resul
     let (mut history, mut request) = (Vec::new(), PageRequest::first(PAGE));
     for _ in 0..MOST_PAGES {
         let page = app.table.rollouts(site, &request).await?;
-        history.extend(page.items.into_iter().map(|(_, rollout)| rollout));
+        for (_, rollout) in page.items {
+            // What a rollout that can't be read would go back to is not known, so nothing is deregistered.
+            history.push(rollout.map_err(StoreError::Unreadable)?);
+        }
         for made in history.iter().filter_map(|rollout| rollout.task_definition.after.as_ref()) {
             unknown.remove(made);
         }

@@ -145,7 +145,7 @@ impl Stage {
 
     async fn latest(&self) -> wharfinger_decisions::rollout::Rollout {
         let page = self.app.table.rollouts(&blog(), &PageRequest::first(1)).await.unwrap();
-        page.items.into_iter().next().unwrap().1
+        page.items.into_iter().next().unwrap().1.unwrap()
     }
 
     /// Uploads a file, and lets its rollout come to deploy.

@@ -5,27 +5,14 @@
 
 mod urgency;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     ids::{FileSystemId, RoleArn},
     key::PublicKey,
     site::SiteSpec,
-    user::{Posix, UserSpec},
+    user::{Applied, Posix, UserSpec},
 };
 
 pub use urgency::{Listed, Urgency, User, is_mass_deletion};
-
-/// What an account was given, as far as it follows from other things than the user's own spec.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Applied {
-    /// The server that has the account: another one after a rebuild.
-    pub server_id: String,
-    /// Its role.
-    pub role: String,
-    /// What it sees as `/`.
-    pub root: String,
-}
 
 /// What is wanted of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// The table's item of a thing is of a form that this version does not know.
 pub const UNREADABLE_RECORD: &str = "unreadable_record";
 
+/// Parts of the table's item of a thing were written by another version and mean nothing to this one.
+pub const UNKNOWN_PARTS: &str = "unknown_parts";
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -41,6 +41,14 @@ impl HumanDuration {
         let allowed = SignedDuration::from_secs(1)..=SignedDuration::from_hours(366 * 24);
         if whole && allowed.contains(&duration) { Ok(Self(duration)) } else { Err(refused()) }
     }
+
+    /// What an earlier version accepted and kept, whatever its length. `None`: it is no duration. For the table's
+    /// readers alone.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Option<Self> {
+        let span: jiff::Span = text.parse().ok()?;
+        span.to_duration(SpanRelativeTo::days_are_24_hours()).ok().map(Self)
+    }
 }
 
 impl TryFrom<String> for HumanDuration {

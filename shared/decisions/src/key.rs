@@ -58,6 +58,14 @@ impl PublicKey {
         Ok(Self { body, comment })
     }
 
+    /// What an earlier version accepted and kept: today's rules are not run on it. For the table's readers alone.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Self {
+        let mut words = text.trim().splitn(3, ' ');
+        let body: Vec<&str> = words.by_ref().take(2).collect();
+        Self { body: body.join(" "), comment: words.next().unwrap_or_default().to_owned() }
+    }
+
     /// Algorithm and base64, without the comment: what identifies the key.
     #[must_use]
     pub fn body(&self) -> &str {

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod ingress;
 pub mod key;
 pub mod names;
+pub mod placement;
 pub mod power;
 pub mod preflight;
 pub mod revision;

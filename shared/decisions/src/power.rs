@@ -15,7 +15,8 @@ use crate::{
     server::{Power, ServerPhase},
 };
 
-pub use situation::{AwsState, Endpoint, History, Observed, Placement, Refused, Situation, Wanted};
+pub use crate::placement::{History, Placement, Refused};
+pub use situation::{AwsState, Endpoint, Observed, Situation, Wanted};
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]

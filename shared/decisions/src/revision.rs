@@ -252,6 +252,14 @@ mod tests {
     }
 
     #[test]
+    fn a_path_with_a_slash_at_its_end_is_the_same_path() {
+        let mut taken = described();
+        taken["taskDefinition"]["containerDefinitions"][0]["mountPoints"] =
+            json!([{"sourceVolume": "scratch", "containerPath": "/usr/local/apache2/htdocs/"}]);
+        assert!(make_from(&taken).unwrap_err().to_string().contains("taken by the volume scratch"));
+    }
+
+    #[test]
     fn a_directory_mounted_by_hand_is_left_as_it_is() {
         let mut described = described();
         let volume = json!({"name": "by-hand", "efsVolumeConfiguration":

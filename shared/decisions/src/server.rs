@@ -8,8 +8,8 @@ use crate::{
     condition::Condition,
     duration::HumanDuration,
     ids::{AllocationId, FileSystemId, RoleArn, SecurityGroupId, SubnetId, VpcId},
-    power::History,
-    text::Invalid,
+    placement::History,
+    text::{Misfit, all_fit},
 };
 
 /// Transfer Family takes "up to three Elastic IPv4 addresses" at an endpoint.
@@ -74,60 +74,53 @@ impl ServerSpec {
     /// What no single field can say: counts that belong together, repeats.
     ///
     /// # Errors
-    /// The JSON pointer of the field, and a sentence that says what is allowed.
-    pub fn check(&self) -> Result<(), (&'static str, Invalid)> {
+    /// Everything that is wrong.
+    pub fn check(&self) -> Result<(), Vec<Misfit>> {
         let network = &self.network;
-        count("/network/subnet_ids", &network.subnet_ids, 1, 16)?;
-        count("/network/security_group_ids", &network.security_group_ids, 1, 5)?;
-        count("/network/allowed_cidrs", &network.allowed_cidrs, 0, 50)?;
-        count("/network/address_allocation_ids", &network.address_allocation_ids, 0, MOST_ADDRESSES)?;
         let (addresses, subnets) = (network.address_allocation_ids.len(), network.subnet_ids.len());
-        if addresses != 0 && addresses != subnets {
-            return Err((
-                "/network/address_allocation_ids",
-                Invalid(format!(
-                    "there are {addresses} Elastic IPs for {subnets} subnets: give one for each subnet, or none"
-                )),
-            ));
-        }
-        if self.idle.is_some_and(|idle| idle.action == IdleAction::Sleep) {
-            return Err(("/idle/action", Invalid("\"sleep\" is not yet supported: use \"stop\"".into())));
-        }
-        Ok(())
+        let addresses_at = "/network/address_allocation_ids";
+        let uneven = (addresses != 0 && addresses != subnets && addresses <= MOST_ADDRESSES).then(|| {
+            let sentence =
+                format!("there are {addresses} Elastic IPs for {subnets} subnets: give one for each subnet, or none");
+            Misfit::new(addresses_at, sentence)
+        });
+        let sleeps = self.idle.is_some_and(|idle| idle.action == IdleAction::Sleep);
+        all_fit([
+            count("/network/subnet_ids", &network.subnet_ids, 1, 16),
+            count("/network/security_group_ids", &network.security_group_ids, 1, 5),
+            count("/network/allowed_cidrs", &network.allowed_cidrs, 0, 50),
+            count(addresses_at, &network.address_allocation_ids, 0, MOST_ADDRESSES),
+            uneven,
+            sleeps.then(|| Misfit::new("/idle/action", "\"sleep\" is not yet supported: use \"stop\"")),
+        ])
     }
 
     /// What a changed spec may not change while the server exists: AWS has no call for it.
     ///
     /// # Errors
-    /// The JSON pointer of the field, and a sentence that says what to do.
-    pub fn check_change(&self, from: &Self) -> Result<(), (&'static str, Invalid)> {
+    /// Everything that is wrong.
+    pub fn check_change(&self, from: &Self) -> Result<(), Vec<Misfit>> {
+        // What can't be read of an earlier version's record is empty.
+        let differs = |one: &str, other: &str| !other.is_empty() && one != other;
         let fixed = |field, what: &str| {
-            Err((
-                field,
-                Invalid(format!("the {what} of a server can't be changed: delete the server and make it anew")),
-            ))
+            let sentence = format!("the {what} of a server can't be changed: delete the server and make it anew");
+            Misfit::new(field, sentence)
         };
-        if self.file_system_id != from.file_system_id {
-            return fixed("/file_system_id", "file system");
-        }
-        if self.network.vpc_id != from.network.vpc_id {
-            return fixed("/network/vpc_id", "VPC");
-        }
-        Ok(())
+        let (network, there) = (&self.network, &from.network);
+        all_fit([
+            differs(self.file_system_id.as_str(), from.file_system_id.as_str())
+                .then(|| fixed("/file_system_id", "file system")),
+            differs(network.vpc_id.as_str(), there.vpc_id.as_str()).then(|| fixed("/network/vpc_id", "VPC")),
+        ])
     }
 }
 
-fn count<T: PartialEq>(
-    field: &'static str,
-    list: &[T],
-    least: usize,
-    most: usize,
-) -> Result<(), (&'static str, Invalid)> {
+fn count<T: PartialEq>(field: &'static str, list: &[T], least: usize, most: usize) -> Option<Misfit> {
     if !(least..=most).contains(&list.len()) {
-        return Err((field, Invalid(format!("there are {} entries: give {least} to {most}", list.len()))));
+        return Some(Misfit::new(field, format!("there are {} entries: give {least} to {most}", list.len())));
     }
     let repeated = list.iter().enumerate().any(|(index, item)| list[..index].contains(item));
-    if repeated { Err((field, Invalid("an entry is given twice".into()))) } else { Ok(()) }
+    repeated.then(|| Misfit::new(field, "an entry is given twice"))
 }
 
 /// What is wanted of a server: its spec, and the power that a person or the schedule asked for last.
@@ -264,6 +257,7 @@ mod tests {
     #[test]
     fn a_server_has_at_most_three_elastic_ips() {
         assert_eq!(with_addresses(3).check(), Ok(()));
-        assert_eq!(with_addresses(4).check().unwrap_err().0, "/network/address_allocation_ids");
+        let misfits = with_addresses(4).check().unwrap_err();
+        assert_eq!((misfits.len(), misfits[0].field), (1, "/network/address_allocation_ids"));
     }
 }

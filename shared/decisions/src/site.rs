@@ -6,7 +6,7 @@ use crate::{
     directory::{Directory, MountPath},
     duration::HumanDuration,
     ids::{AccessPointId, EcsName, FileSystemId},
-    text::Invalid,
+    text::{Misfit, all_fit},
 };
 
 /// What a person wants of a site.
@@ -69,30 +69,24 @@ impl SiteSpec {
     /// What no single field can say.
     ///
     /// # Errors
-    /// The JSON pointer of the field, and a sentence that says what is allowed.
-    pub fn check(&self) -> Result<(), (&'static str, Invalid)> {
+    /// Everything that is wrong.
+    pub fn check(&self) -> Result<(), Vec<Misfit>> {
         let finish = &self.finish;
-        if finish.max_wait < finish.quiet_period {
-            return Err((
-                "/finish/max_wait",
-                Invalid(format!("{} is shorter than quiet_period, {}", finish.max_wait, finish.quiet_period)),
-            ));
-        }
-        if let Some(marker) = &finish.marker
-            && (marker.is_empty()
-                || marker.contains('/')
-                || matches!(marker.as_str(), "." | "..")
-                || marker.len() > 255)
-        {
-            return Err((
-                "/finish/marker",
-                Invalid("a marker is the name of a file, such as .deploy, without a slash".into()),
-            ));
-        }
-        if !(2..=100).contains(&self.keep_revisions) {
-            return Err(("/keep_revisions", Invalid("keep 2 to 100 revisions".into())));
-        }
-        Ok(())
+        let is_name = |marker: &str| {
+            !marker.is_empty() && !marker.contains('/') && !matches!(marker, "." | "..") && marker.len() <= 255
+        };
+        let too_short = || {
+            let sentence = format!("{} is shorter than quiet_period, {}", finish.max_wait, finish.quiet_period);
+            Misfit::new("/finish/max_wait", sentence)
+        };
+        let no_name =
+            || Misfit::new("/finish/marker", "a marker is the name of a file, such as .deploy, without a slash");
+        all_fit([
+            (finish.max_wait < finish.quiet_period).then(too_short),
+            finish.marker.as_deref().is_some_and(|marker| !is_name(marker)).then(no_name),
+            (!(2..=100).contains(&self.keep_revisions))
+                .then(|| Misfit::new("/keep_revisions", "keep 2 to 100 revisions")),
+        ])
     }
 
     /// Whether both sites would roll out the same service: two sites may, if they mount at different paths.

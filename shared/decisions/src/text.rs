@@ -1,6 +1,7 @@
-//! Strings that carry a proof: each can only be made by its `parse`, so that whoever holds one need not check again.
+//! Strings that carry a proof: each is made by its `parse`, so that whoever holds one need not check again, or was when
+//! an earlier version kept it.
 
-/// Makes a string type whose only way in is `$parse`, a function from `String` to `Result<String, Invalid>`.
+/// Makes a string type whose way in is `$parse`, a function from `String` to `Result<String, Invalid>`.
 macro_rules! parsed_string {
     ($(#[$doc:meta])* $name:ident, $parse:expr) => {
         $(#[$doc])*
@@ -15,6 +16,11 @@ macro_rules! parsed_string {
             /// A sentence that says what is allowed.
             pub fn parse(text: impl Into<String>) -> Result<Self, crate::text::Invalid> {
                 ($parse)(text.into()).map(Self)
+            }
+
+            /// What an earlier version accepted and kept: today's rules are not run on it. For the table's readers alone.
+            pub fn from_stored(text: impl Into<String>) -> Self {
+                Self(text.into())
             }
 
             /// The text.
@@ -62,6 +68,29 @@ impl Invalid {
     pub(crate) fn new(what: &str, allowed: &str) -> Self {
         Self(format!("{} is not allowed here: {allowed}", quoted(what)))
     }
+}
+
+/// A field that is well formed and does not go with the rest, or with what is there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {invalid}")]
+pub struct Misfit {
+    /// The JSON pointer of the field.
+    pub field: &'static str,
+    /// What is allowed.
+    pub invalid: Invalid,
+}
+
+impl Misfit {
+    /// The field `field` does not do, for the reason that `sentence` gives.
+    pub(crate) fn new(field: &'static str, sentence: impl Into<String>) -> Self {
+        Self { field, invalid: Invalid(sentence.into()) }
+    }
+}
+
+/// Nothing wrong, or all that is, in the order of the fields.
+pub(crate) fn all_fit(misfits: impl IntoIterator<Item = Option<Misfit>>) -> Result<(), Vec<Misfit>> {
+    let misfits: Vec<Misfit> = misfits.into_iter().flatten().collect();
+    if misfits.is_empty() { Ok(()) } else { Err(misfits) }
 }
 
 /// `text` in quotation marks, if it is short and plain enough for a message. What is longer is not repeated: it may be

@@ -4,8 +4,23 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    account::Applied, condition::Condition, directory::Directory, key::PublicKey, names::SiteName, text::Invalid,
+    condition::Condition,
+    directory::Directory,
+    key::PublicKey,
+    names::SiteName,
+    text::{Misfit, all_fit},
 };
+
+/// What an account was given, as far as it follows from other things than the user's own spec.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The server that has the account: another one after a rebuild.
+    pub server_id: String,
+    /// Its role.
+    pub role: String,
+    /// What it sees as `/`.
+    pub root: String,
+}
 
 /// What a person wants of a user: who logs in, and which directory is the root that they see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,44 +63,42 @@ impl UserSpec {
     /// What no single field can say.
     ///
     /// # Errors
-    /// The JSON pointer of the field, and a sentence that says what is allowed.
-    pub fn check(&self) -> Result<(), (&'static str, Invalid)> {
+    /// Everything that is wrong.
+    pub fn check(&self) -> Result<(), Vec<Misfit>> {
+        all_fit([self.check_keys(), self.check_root()].into_iter().chain(self.posix.check()))
+    }
+
+    fn check_keys(&self) -> Option<Misfit> {
         let keys = &self.public_keys;
         if !(1..=10).contains(&keys.len()) {
-            return Err(("/public_keys", Invalid(format!("there are {} keys: give 1 to 10", keys.len()))));
+            return Some(Misfit::new("/public_keys", format!("there are {} keys: give 1 to 10", keys.len())));
         }
-        if keys.iter().enumerate().any(|(index, key)| keys[..index].contains(key)) {
-            return Err(("/public_keys", Invalid("a key is given twice".into())));
-        }
+        let repeated = keys.iter().enumerate().any(|(index, key)| keys[..index].contains(key));
+        repeated.then(|| Misfit::new("/public_keys", "a key is given twice"))
+    }
+
+    fn check_root(&self) -> Option<Misfit> {
         match (&self.site, &self.directory) {
-            (Some(_), Some(_)) => {
-                return Err(("/directory", Invalid("give a site or a directory, not both".into())));
-            }
+            (Some(_), Some(_)) => Some(Misfit::new("/directory", "give a site or a directory, not both")),
             (None, None) => {
-                return Err((
-                    "/site",
-                    Invalid("give a site, or a directory such as /sites/blog, as the user's root".into()),
-                ));
+                Some(Misfit::new("/site", "give a site, or a directory such as /sites/blog, as the user's root"))
             }
-            _ => {}
+            _ => None,
         }
-        if self.posix.uid == 0 {
-            return Err((
-                "/posix/uid",
-                Invalid("0 is root: give the uid that your containers run as, such as 1000".into()),
-            ));
-        }
-        let root = Invalid("0 is root's group: give the gid that your containers run with, such as 1000".into());
-        if self.posix.gid == 0 {
-            return Err(("/posix/gid", root));
-        }
-        if self.posix.secondary_gids.contains(&0) {
-            return Err(("/posix/secondary_gids", root));
-        }
-        if self.posix.secondary_gids.len() > 16 {
-            return Err(("/posix/secondary_gids", Invalid("Transfer Family takes at most 16 secondary groups".into())));
-        }
-        Ok(())
+    }
+}
+
+impl Posix {
+    fn check(&self) -> [Option<Misfit>; 4] {
+        let roots = "0 is root's group: give the gid that your containers run with, such as 1000";
+        let root = "0 is root: give the uid that your containers run as, such as 1000";
+        let most = "Transfer Family takes at most 16 secondary groups";
+        [
+            (self.uid == 0).then(|| Misfit::new("/posix/uid", root)),
+            (self.gid == 0).then(|| Misfit::new("/posix/gid", roots)),
+            self.secondary_gids.contains(&0).then(|| Misfit::new("/posix/secondary_gids", roots)),
+            (self.secondary_gids.len() > 16).then(|| Misfit::new("/posix/secondary_gids", most)),
+        ]
     }
 }
 

@@ -1,20 +1,30 @@
 //! The messages by which functions wake each other. They carry a name and nothing else: whoever is woken reads the
 //! present.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::names::{ServerName, SiteName};
 
 /// Wakes `reconcile` for one server and its users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerWake {
-    /// Which.
+    /// The server, under a name that any version accepted.
+    #[serde(deserialize_with = "server")]
     pub server: ServerName,
 }
 
 /// Wakes `rollout` for one site: its window may be over, its rollout may have come further.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteTick {
-    /// Which.
+    /// The site, under a name that any version accepted.
+    #[serde(deserialize_with = "site")]
     pub site: SiteName,
+}
+
+fn server<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ServerName, D::Error> {
+    String::deserialize(deserializer).map(ServerName::from_stored)
+}
+
+fn site<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SiteName, D::Error> {
+    String::deserialize(deserializer).map(SiteName::from_stored)
 }

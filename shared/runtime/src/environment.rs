@@ -32,6 +32,11 @@ impl Environment {
         Self(std::env::vars_os().filter_map(readable).collect())
     }
 
+    /// The variable `name`, if it is set and not empty.
+    pub(crate) fn optional(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
     /// The variable `name`.
     ///
     /// # Errors

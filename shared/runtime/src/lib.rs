@@ -2,6 +2,7 @@
 
 mod entropy;
 mod environment;
+mod http_client;
 pub mod logs;
 pub mod metrics;
 mod moment;
@@ -12,7 +13,9 @@ pub use entropy::Entropy;
 pub use environment::{Environment, EnvironmentError};
 pub use moment::Moment;
 
-/// Loads the SDK's configuration as it finds it: Region, credentials and endpoints from the environment.
+/// Loads the SDK's configuration as it finds it: Region, credentials and endpoints from the environment. All clients
+/// made from it share one HTTP client, which trusts Amazon's root certificates.
 pub async fn sdk_config() -> SdkConfig {
-    aws_config::load_defaults(BehaviorVersion::latest()).await
+    let http_client = http_client::http_client(&Environment::of_process());
+    aws_config::defaults(BehaviorVersion::latest()).http_client(http_client).load().await
 }

@@ -66,7 +66,7 @@ impl Table {
                 return Ok(Claim::Noted);
             }
             // Between the two writes the lease was given back, or the item went.
-            if self.get::<Kept>(key).await?.is_none() {
+            if self.read::<Kept>(key).await?.is_none() {
                 return Ok(Claim::Gone);
             }
         }
@@ -91,7 +91,7 @@ impl Table {
             Err(StoreError::Conflict) => return Ok(None),
             Err(error) => return Err(error),
         }
-        let kept: Option<Kept> = self.get(key).await?;
+        let kept = self.read::<Kept>(key).await?.and_then(Result::ok);
         let armed = kept.map(|kept| kept.armed).unwrap_or_default();
         Ok(Some(Lease { key: key.clone(), owner: owner.to_owned(), armed }))
     }

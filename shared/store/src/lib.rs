@@ -2,15 +2,20 @@
 //! them. One DynamoDB table; each kind of thing has its module, its partition and its rules for who may write what.
 
 pub mod activity;
+pub mod chance;
+#[cfg(test)]
+mod fixtures;
 pub mod lease;
 pub mod page;
 pub mod record;
 pub mod rollouts;
-pub mod seen;
 pub mod servers;
 pub mod signs;
 pub mod sites;
+pub mod stored;
 pub mod table;
 mod transaction;
+pub mod unique;
+pub mod unreadable;
 pub mod users;
 pub mod windows;

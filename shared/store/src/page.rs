@@ -3,13 +3,16 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 
-use crate::table::{Key, StoreError, Table, table_error};
+use crate::{
+    table::{Key, StoreError, Table, read, table_error},
+    unreadable::Read,
+};
 
 /// A part of a list.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// The items, with their sort keys.
-    pub items: Vec<(String, T)>,
+    /// The items, with their sort keys. One that can't be read holds up no other.
+    pub items: Vec<(String, Read<T>)>,
     /// Where the next page starts; `None`: this was the last.
     pub next: Option<String>,
 }
@@ -37,7 +40,7 @@ impl Table {
     /// Reads a page of the partition `pk`, strongly consistent.
     ///
     /// # Errors
-    /// When DynamoDB fails or an item has another form.
+    /// When DynamoDB fails.
     pub async fn page<T: DeserializeOwned>(&self, pk: &str, request: &PageRequest) -> Result<Page<T>, StoreError> {
         let start = request.after.as_ref().map(|sk| Key::new(pk, sk).attributes());
         let answer = self
@@ -61,18 +64,15 @@ impl Table {
             items.truncate(limit);
             next = items.last().and_then(sort_key);
         }
-        let items = items.into_iter().map(|item| {
-            let sk = sort_key(&item).unwrap_or_default();
-            Ok((sk, serde_dynamo::from_item(item)?))
-        });
-        Ok(Page { items: items.collect::<Result<_, StoreError>>()?, next })
+        let items = items.into_iter().map(|item| (sort_key(&item).unwrap_or_default(), read(item)));
+        Ok(Page { items: items.collect(), next })
     }
 
     /// Reads the whole partition `pk`.
     ///
     /// # Errors
-    /// When DynamoDB fails or an item has another form.
-    pub async fn all<T: DeserializeOwned>(&self, pk: &str) -> Result<Vec<(String, T)>, StoreError> {
+    /// When DynamoDB fails.
+    pub async fn all<T: DeserializeOwned>(&self, pk: &str) -> Result<Vec<(String, Read<T>)>, StoreError> {
         let mut request = PageRequest::first(500);
         let mut items = Vec::new();
         loop {

@@ -74,7 +74,7 @@ impl Table {
     pub async fn rollouts(&self, site: &SiteName, request: &PageRequest) -> Result<Page<Rollout>, StoreError> {
         let request = PageRequest { newest_first: true, ..request.clone() };
         let page: Page<RolloutRecord> = self.page(&partition(site), &request).await?;
-        let items = page.items.into_iter().map(|(id, record)| (id, record.rollout)).collect();
+        let items = page.items.into_iter().map(|(id, record)| (id, record.map(|record| record.rollout))).collect();
         Ok(Page { items, next: page.next })
     }
 

@@ -1,16 +1,20 @@
 //! Servers in the table: partition `SERVERS`, one item a server.
 
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::Value;
 use wharfinger_decisions::{
     idle::Decision,
     names::ServerName,
-    server::{ServerIntent, ServerStatus},
+    server::{ServerIntent, ServerSpec, ServerStatus, WantedPower},
 };
 
 use crate::{
     lease::Armed,
     record::Record,
+    stored::{leniently, part},
     table::{Guard, Key, StoreError, Table},
+    unique::Claim,
 };
 
 /// The partition of all servers.
@@ -20,17 +24,24 @@ pub const PARTITION: &str = "SERVERS";
 pub type ServerRecord = Record<ServerIntent, ServerStatus>;
 
 /// A server's whole item: the record, and what functions note beside it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ServerItem {
     /// What is wanted and what is known.
     #[serde(flatten)]
     pub record: ServerRecord,
     /// The last decision of the idle sweep.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
     /// The wake-up that `reconcile` has armed.
-    #[serde(default)]
     pub armed: Armed,
+}
+
+impl<'de> Deserialize<'de> for ServerItem {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let item = Value::deserialize(deserializer)?;
+        let record = Record::from_stored(&item).map_err(D::Error::custom)?;
+        Ok(Self { record, decision: part(&item, "/decision"), armed: leniently(item.get("armed")) })
+    }
 }
 
 /// Where a server lies.
@@ -39,7 +50,46 @@ pub fn key(server: &ServerName) -> Key {
     Key::new(PARTITION, server.as_str())
 }
 
+/// What a server with `spec` must have alone: its Elastic IPs, and the security group that holds its rules. EC2 holds
+/// the same rule only once, so two servers that let the same block in would own it together, and a change of one would
+/// lock out the clients of the other.
+#[must_use]
+pub fn claims(spec: &ServerSpec) -> Vec<Claim> {
+    let network = &spec.network;
+    let addresses = network.address_allocation_ids.iter().filter_map(|id| Claim::new("address", &[id.as_str()]));
+    let group = network.security_group_ids.first().filter(|_| !network.allowed_cidrs.is_empty());
+    addresses.chain(group.and_then(|group| Claim::new("rules", &[group.as_str()]))).collect()
+}
+
 impl Table {
+    /// Sets the wanted power of a server that was seen at version `seen` and is not on its way out, and nothing else of
+    /// what is wanted: parts that another version wrote stay. Returns the new version.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it has changed since.
+    pub async fn want_power(
+        &self,
+        server: &ServerName,
+        power: &WantedPower,
+        seen: u64,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let guard = Guard::that("version = :seen AND deleting = :no").value(":no", false)?.value(":power", power)?;
+        self.next_version(&key(server), "intent.#power = :power", guard.name("#power", "power"), seen, now).await
+    }
+
+    /// Forgets a server that was seen as `record`, and frees what it had alone: both or none.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it has changed since.
+    pub async fn forget_server(&self, server: &ServerName, record: &ServerRecord) -> Result<(), StoreError> {
+        let key = key(server);
+        let gone = self.delete_in_transaction(&key, Guard::that("version = :seen").value(":seen", record.version)?);
+        let mut writes = self.freeing(&key, &claims(&record.intent.spec))?;
+        writes.push(gone);
+        self.transact("forget a server", writes).await
+    }
+
     /// Notes the idle sweep's decision about `server`. One that is gone is fine.
     ///
     /// # Errors

@@ -4,7 +4,6 @@
 use std::{fmt::Display, future::Future};
 
 use futures::future;
-use serde_json::Value;
 use wharfinger_decisions::{
     idle::{Answer, Signs, SiteSign, Traffic},
     ids::FileSystemId,
@@ -15,6 +14,7 @@ use crate::{
     servers::ServerRecord,
     sites::{self, SiteRecord},
     table::{StoreError, Table},
+    unreadable::Read,
     windows::WindowRecord,
 };
 
@@ -66,12 +66,19 @@ pub fn site_sign(site: SiteName, record: &SiteRecord, window: &WindowRecord) -> 
     }
 }
 
-fn read_site((name, item): (String, Value)) -> ReadSite {
-    let file_system = item["intent"]["file_system_id"].as_str().map(ToOwned::to_owned);
-    let unknown = |reason: String| UnknownSite { name: name.clone(), file_system: file_system.clone(), reason };
-    let site = SiteName::parse(name.clone()).map_err(|error| unknown(error.to_string()))?;
-    let record = serde_json::from_value(item).map_err(|error| unknown(format!("its record can't be read: {error}")))?;
-    Ok((site, record))
+fn read_site((name, read): (String, Read<SiteRecord>)) -> ReadSite {
+    match read {
+        Ok(record) => Ok((SiteName::from_stored(name), record)),
+        Err(unreadable) => {
+            let remains: SiteRecord = unreadable.remains();
+            let file_system = remains.intent.file_system_id.to_string();
+            Err(UnknownSite {
+                name,
+                file_system: Some(file_system).filter(|id| !id.is_empty()),
+                reason: format!("its record can't be read: {}", unreadable.reason),
+            })
+        }
+    }
 }
 
 impl Table {
@@ -80,12 +87,12 @@ impl Table {
     /// # Errors
     /// When DynamoDB fails.
     pub async fn sites(&self) -> Result<Vec<ReadSite>, StoreError> {
-        Ok(self.all::<Value>(sites::PARTITION).await?.into_iter().map(read_site).collect())
+        Ok(self.all::<SiteRecord>(sites::PARTITION).await?.into_iter().map(read_site).collect())
     }
 
     /// What the sites on `file_system` are at.
     pub async fn site_signs(&self, file_system: &FileSystemId) -> Answer<Vec<SiteSign>> {
-        let sites = match self.sites().await {
+        let sites = match Box::pin(self.sites()).await {
             Ok(sites) => sites,
             Err(error) => return Answer::Unknown(error.to_string()),
         };
@@ -93,10 +100,12 @@ impl Table {
         for site in sites {
             match site {
                 Err(unknown) => signs.unknown.push(unknown),
-                Ok((site, record)) if record.intent.file_system_id == *file_system => match self.window(&site).await {
-                    Ok(window) => signs.known.push(site_sign(site, &record, &window)),
-                    Err(error) => return Answer::Unknown(error.to_string()),
-                },
+                Ok((site, record)) if record.intent.file_system_id == *file_system => {
+                    match Box::pin(self.window(&site)).await {
+                        Ok(window) => signs.known.push(site_sign(site, &record, &window)),
+                        Err(error) => return Answer::Unknown(error.to_string()),
+                    }
+                }
                 Ok(_) => {}
             }
         }
@@ -112,7 +121,9 @@ impl Table {
         traffic: impl Future<Output = Result<Traffic, E>>,
         sites: impl Future<Output = Answer<Vec<SiteSign>>>,
     ) -> Signs {
-        let (traffic, last_event, sites) = future::join3(traffic, self.last_activity(id), sites).await;
+        // Boxed: the SDK's calls make large futures.
+        let answers = future::join3(Box::pin(traffic), Box::pin(self.last_activity(id)), Box::pin(sites));
+        let (traffic, last_event, sites) = answers.await;
         Signs::new(&record.intent, &record.status, traffic, last_event, sites)
     }
 }

@@ -7,6 +7,11 @@ use aws_sdk_dynamodb::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::{
+    chance::Chance,
+    unreadable::{Read, Unreadable},
+};
+
 /// An item's attributes.
 pub type Attributes = std::collections::HashMap<String, AttributeValue>;
 
@@ -35,12 +40,12 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// An item does not have the form that this version writes.
-    #[error("an item of the table can't be read or written")]
+    /// The item is of a form that this version does not know.
+    #[error("an item of the table can't be read: {0}")]
+    Unreadable(Box<Unreadable>),
+    /// A value has no form in DynamoDB.
+    #[error("a value can't be written to the table")]
     Form(#[from] serde_dynamo::Error),
-    /// A cursor that this API did not make.
-    #[error("the cursor is not one that this API gave")]
-    Cursor,
 }
 
 /// The table of one deployment.
@@ -48,6 +53,7 @@ pub enum StoreError {
 pub struct Table {
     client: Client,
     name: String,
+    chance: Chance,
 }
 
 /// The primary key of an item.
@@ -79,7 +85,19 @@ impl Table {
     /// The table `name`, reached through `client`.
     #[must_use]
     pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { client, name: name.into() }
+        Self { client, name: name.into(), chance: Chance::of_system() }
+    }
+
+    /// The table, which draws the ids of its writes and its jitter from `chance`.
+    #[must_use]
+    pub fn with_chance(self, chance: Chance) -> Self {
+        Self { chance, ..self }
+    }
+
+    /// Where the ids of its writes and jitter come from.
+    #[must_use]
+    pub fn chance(&self) -> &Chance {
+        &self.chance
     }
 
     /// The client, for calls that a module shapes itself.
@@ -97,8 +115,16 @@ impl Table {
     /// Reads an item, strongly consistent.
     ///
     /// # Errors
-    /// When DynamoDB fails or the item has another form.
+    /// [`StoreError::Unreadable`] when this version does not know its form.
     pub async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        self.read(key).await?.transpose().map_err(StoreError::Unreadable)
+    }
+
+    /// Reads an item, strongly consistent, or tells why it can't be read.
+    ///
+    /// # Errors
+    /// When DynamoDB fails.
+    pub async fn read<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<Read<T>>, StoreError> {
         let answer = self
             .client
             .get_item()
@@ -108,7 +134,7 @@ impl Table {
             .send()
             .await
             .map_err(|error| table_error("read an item", error))?;
-        Ok(answer.item.map(serde_dynamo::from_item).transpose()?)
+        Ok(answer.item.map(read))
     }
 
     /// Writes a whole item, if `condition` holds of the item that is there.
@@ -170,6 +196,11 @@ impl Table {
     }
 }
 
+/// An item as `T`, or why it is none.
+pub(crate) fn read<T: DeserializeOwned>(item: Attributes) -> Read<T> {
+    serde_dynamo::from_item(item.clone()).map_err(|error| Box::new(Unreadable::new(item, error)))
+}
+
 /// A condition of a write: an expression with the names and values that it, and an update expression beside it, use.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
@@ -202,6 +233,16 @@ impl Guard {
         Self { expression: Some(expression.into()), ..Self::default() }
     }
 
+    /// The condition, and `expression` beside it.
+    #[must_use]
+    pub(crate) fn and(mut self, expression: &str) -> Self {
+        self.expression = Some(match self.expression {
+            Some(first) => format!("({first}) AND ({expression})"),
+            None => expression.to_owned(),
+        });
+        self
+    }
+
     /// Gives the placeholder `placeholder` (`#name`) its attribute name.
     #[must_use]
     pub fn name(mut self, placeholder: &str, name: &str) -> Self {
@@ -217,6 +258,12 @@ impl Guard {
         let value: AttributeValue = serde_dynamo::to_attribute_value(value)?;
         self.values.get_or_insert_default().insert(placeholder.to_owned(), value);
         Ok(self)
+    }
+
+    /// Gives the placeholder `placeholder` an attribute as it was read.
+    pub(crate) fn raw_value(mut self, placeholder: &str, value: AttributeValue) -> Self {
+        self.values.get_or_insert_default().insert(placeholder.to_owned(), value);
+        self
     }
 }
 

@@ -62,7 +62,10 @@ impl Table {
     /// # Errors
     /// [`StoreError::Conflict`] when the condition of any did not hold, or another writer was at one of them.
     pub(crate) async fn transact(&self, what: &'static str, items: Vec<TransactWriteItem>) -> Result<(), StoreError> {
-        let answer = self.client().transact_write_items().set_transact_items(Some(items)).send().await;
+        // With a token of its own a transaction that is sent again, because its answer was lost, is done once.
+        let token = self.chance().id();
+        let call = self.client().transact_write_items().set_transact_items(Some(items));
+        let answer = call.client_request_token(token).send().await;
         match answer {
             Ok(_) => Ok(()),
             Err(error) if is_conflict(&error) => Err(StoreError::Conflict),

@@ -10,10 +10,13 @@ use crate::{record::Record, table::Key};
 /// A user as the table holds it.
 pub type UserRecord = Record<UserSpec, UserStatus>;
 
+/// What the partitions of all servers' users start with.
+pub const PARTITIONS: &str = "USERS#";
+
 /// The partition of a server's users.
 #[must_use]
 pub fn partition(server: &ServerName) -> String {
-    format!("USERS#{server}")
+    format!("{PARTITIONS}{server}")
 }
 
 /// Where a user lies.

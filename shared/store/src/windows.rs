@@ -1,11 +1,12 @@
 //! Windows in the table: partition `WINDOW#{site}`, item `current`, with the events that were seen beside it (see
-//! [`seen`](crate::seen)). Whoever changes a window names the version that was read, so that of two writers one starts
+//! [`seen`]). Whoever changes a window names the version that was read, so that of two writers one starts
 //! anew. The item also holds the site's lock: the rollout in flight.
 //!
 //! Release 0.1 kept all windows in one partition, `WINDOWS`. What it left there is taken over by the first write. After
 //! that the old place holds a short copy, renewed when the window opens or closes and when a rollout begins or ends, so
 //! that after a rollback of Wharfinger an open window is still rolled out, and no second rollout begins.
 
+pub mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -14,10 +15,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wharfinger_decisions::{names::SiteName, seen_events::SeenEvents, site::SiteSpec, window::Window};
 
-use crate::{
-    seen::{self, SeenSpan},
-    table::{Guard, Key, StoreError, Table},
-};
+use self::seen::SeenSpan;
+use crate::table::{Guard, Key, StoreError, Table};
 
 /// The partition of all windows in release 0.1.
 const OLD_PARTITION: &str = "WINDOWS";

@@ -4,12 +4,14 @@ use axum::{extract::State, response::Response};
 use jiff::Timestamp;
 use wharfinger_decisions::{
     names::ServerName,
-    server::{Asker, Power, ServerIntent, ServerSpec, WantedPower},
+    server::{Asker, Power, ServerIntent, ServerSpec, ServerStatus, WantedPower},
 };
 use wharfinger_store::{
     page::Page,
+    record::Seen,
     servers::{self, PARTITION, ServerItem, ServerRecord},
     table::{Key, StoreError},
+    unique,
     users::{self, UserRecord},
 };
 
@@ -17,6 +19,7 @@ use crate::{
     App,
     call::{Call, Wanted},
     change::{self, Change, is_same, settle},
+    found::Found,
     problem::{Kind, Problem, Refused},
     resource::{List, Resource, Would},
     status::ServerView,
@@ -25,16 +28,17 @@ use crate::{
 /// `GET /v1/servers`
 pub(crate) async fn list(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let request = call.query(&["limit", "after"])?.page(false)?;
-    let page: Page<ServerItem> = api.table.page(PARTITION, &request).await?;
-    let items = page.items.iter().map(|(name, item)| resource(name, item)).collect();
-    Ok(List::answer(&page, items))
+    let Page { items, next } = api.table.page::<ServerItem>(PARTITION, &request).await?;
+    let items: Vec<(String, Found<ServerItem>)> = items.into_iter().map(|(name, read)| (name, read.into())).collect();
+    Ok(List::answer(next, items.iter().map(|(name, found)| resource(name, found, call.now)).collect()))
 }
 
 /// `GET /v1/servers/{server}`
 pub(crate) async fn show(State(api): State<App>, call: Call) -> Result<Response, Refused> {
-    let name = call.server()?;
+    let name = call.known_server()?;
     call.query(&[])?;
-    Ok(resource(name.as_str(), &existing(&api, &name).await?).shown())
+    let found = existing(&api, &name).await?;
+    Ok(resource(name.as_str(), &found, call.now).shown())
 }
 
 /// `PUT /v1/servers/{server}`
@@ -42,43 +46,55 @@ pub(crate) async fn put(State(api): State<App>, call: Call) -> Result<Response, 
     let name = call.server()?;
     let wanted: Wanted<ServerSpec> = call.wanted(&["hours"])?;
     wanted.spec.check()?;
-    settle(|| replace(&api, &call, &name, &wanted)).await
+    // Boxed: the calls that it holds in each other make it large.
+    Box::pin(settle(api.table.chance(), || replace(&api, &call, &name, &wanted))).await
 }
 
 async fn replace(api: &App, call: &Call, name: &ServerName, wanted: &Wanted<ServerSpec>) -> Result<Response, Refused> {
-    let all: Vec<(String, ServerItem)> = api.table.all(PARTITION).await?;
-    let current = all.iter().find(|(other, _)| other == name.as_str()).map(|(_, item)| item);
+    let key = servers::key(name);
+    let claims = api.table.claims(servers::claims(&wanted.spec)).await?;
+    let mut all = Found::<ServerItem>::all(&api.table, PARTITION).await?;
+    let own = all.iter().position(|(other, _)| other == name.as_str());
+    let current = own.map(|own| all.swap_remove(own).1);
 
-    let record = current.map(|item| &item.record);
-    let change =
-        change::decide(&what(name), record, |intent| is_same(&intent.spec, &wanted.spec), &wanted.preconditions)?;
+    let record = current.as_ref().map(|found| &found.thing.record);
+    let readable = current.as_ref().is_some_and(|found| found.unreadable.is_none());
+    let same = |intent: &ServerIntent| readable && is_same(&intent.spec, &wanted.spec);
+    let change = change::decide(&what(name), record, same, &wanted.preconditions)?;
     if let (Change::Replace(_), Some(record)) = (change, record) {
         wanted.spec.check_change(&record.intent.spec)?;
     }
-    check_addresses(name, &wanted.spec, &all)?;
-    check_rules(name, &wanted.spec, &all)?;
+    check_addresses(&wanted.spec, &all)?;
+    check_rules(&wanted.spec, &all)?;
+    check_unreadable(&key, &claims, &all)?;
     // A new server is to be online; a change of the spec leaves the power alone.
     let power = record.map_or_else(|| asked(Power::Online, "created", call), |record| record.intent.power.clone());
     let intent = ServerIntent { spec: wanted.spec.clone(), power };
     let next = ServerItem {
         record: change::next_record(change, record, intent, call.now),
-        decision: current.and_then(|item| item.decision.clone()),
-        armed: current.map(|item| item.armed.clone()).unwrap_or_default(),
+        decision: current.as_ref().and_then(|found| found.thing.decision.clone()),
+        armed: current.as_ref().map(|found| found.thing.armed.clone()).unwrap_or_default(),
     };
+    let next = Found::from(next);
     if wanted.dry_run {
-        return Ok(resource(name.as_str(), &next).preview(change.into()));
+        return Ok(resource(name.as_str(), &next, call.now).preview(change.into()));
     }
 
-    change::write(&api.table, &servers::key(name), change, &next.record).await?;
+    if change != Change::Keep {
+        let before = record.map(|record| servers::claims(&record.intent.spec)).unwrap_or_default();
+        let beside = api.table.claiming(&key, &claims, &before)?;
+        let seen = current.as_ref().map_or(Seen::Nothing, Found::seen);
+        api.table.write_intent(&key, &next.thing.record, seen, beside).await?;
+    }
     api.wake_server(name).await;
-    let shown = resource(name.as_str(), &next);
+    let shown = resource(name.as_str(), &next, call.now);
     Ok(if change == Change::Create { shown.created(&format!("/v1/servers/{name}")) } else { shown.shown() })
 }
 
 /// An Elastic IP serves one server.
-fn check_addresses(name: &ServerName, spec: &ServerSpec, all: &[(String, ServerItem)]) -> Result<(), Refused> {
-    for (other, item) in all.iter().filter(|(other, _)| other != name.as_str()) {
-        let theirs = &item.record.intent.spec.network.address_allocation_ids;
+fn check_addresses(spec: &ServerSpec, others: &[(String, Found<ServerItem>)]) -> Result<(), Refused> {
+    for (other, found) in others {
+        let theirs = &found.thing.record.intent.spec.network.address_allocation_ids;
         let shared = spec.network.address_allocation_ids.iter().position(|address| theirs.contains(address));
         if let Some(index) = shared {
             let field = format!("/network/address_allocation_ids/{index}");
@@ -89,20 +105,33 @@ fn check_addresses(name: &ServerName, spec: &ServerSpec, all: &[(String, ServerI
     Ok(())
 }
 
-/// One server keeps rules in a security group: EC2 holds the same rule only once, so two servers that let the same
-/// block in would own it together, and a change of one would lock out the clients of the other.
-fn check_rules(name: &ServerName, spec: &ServerSpec, all: &[(String, ServerItem)]) -> Result<(), Refused> {
+/// One server keeps rules in a security group.
+fn check_rules(spec: &ServerSpec, others: &[(String, Found<ServerItem>)]) -> Result<(), Refused> {
     let keeper = |spec: &ServerSpec| match &spec.network {
         network if network.allowed_cidrs.is_empty() => None,
         network => network.security_group_ids.first().cloned(),
     };
     let Some(group) = keeper(spec) else { return Ok(()) };
-    let mut others = all.iter().filter(|(other, _)| other != name.as_str());
-    if let Some((other, _)) = others.find(|(_, item)| keeper(&item.record.intent.spec).as_ref() == Some(&group)) {
+    let of = |found: &Found<ServerItem>| keeper(&found.thing.record.intent.spec);
+    if let Some((other, _)) = others.iter().find(|(_, found)| of(found).as_ref() == Some(&group)) {
         let sentence = format!("the server \"{other}\" keeps its rules in this security group: give another one first");
         return Err(Problem::at(Kind::Taken, "/network/security_group_ids/0", sentence));
     }
     Ok(())
+}
+
+/// What a server has whose record can't be read is its own until the record can be.
+fn check_unreadable(own: &Key, claims: &[unique::Seen], others: &[(String, Found<ServerItem>)]) -> Result<(), Refused> {
+    let unreadable = |name: &str| others.iter().any(|(other, found)| other == name && found.unreadable.is_some());
+    match claims.iter().filter_map(|claim| claim.other_holder(own)).find(|holder| unreadable(holder)) {
+        Some(other) => {
+            let sentence = format!(
+                "the server \"{other}\", whose record can't be read, has an Elastic IP or a security group of this one"
+            );
+            Err(Problem::at(Kind::Taken, "/network", sentence))
+        }
+        None => Ok(()),
+    }
 }
 
 fn asked(power: Power, done: &str, call: &Call) -> WantedPower {
@@ -117,21 +146,23 @@ fn renew(record: &mut ServerRecord, seen: u64, now: Timestamp) {
 
 /// `DELETE /v1/servers/{server}`
 pub(crate) async fn delete(State(api): State<App>, call: Call) -> Result<Response, Refused> {
-    let name = call.server()?;
+    let name = call.known_server()?;
     call.query(&["dry_run", "with_users"])?;
     call.no_body()?;
-    settle(|| remove(&api, &call, &name)).await
+    Box::pin(settle(api.table.chance(), || remove(&api, &call, &name))).await
 }
 
+/// A server whose record can't be read is removed as well: `reconcile` finds it by what remains, its id above all, or by
+/// our tags, so that nothing stays behind and is billed.
 async fn remove(api: &App, call: &Call, name: &ServerName) -> Result<Response, Refused> {
     let query = call.query(&["dry_run", "with_users"])?;
     let (dry_run, with_users) = (query.flag("dry_run")?, query.flag("with_users")?);
-    let mut item = existing(api, name).await?;
-    let users: Vec<(String, UserRecord)> = api.table.all(&users::partition(name)).await?;
+    let mut found = existing(api, name).await?;
+    let users = Found::<UserRecord>::all(&api.table, &users::partition(name)).await?;
 
-    let seen = item.record.version;
+    let seen = found.thing.record.version;
     call.preconditions()?.check(&what(name), Some(seen))?;
-    let staying: Vec<_> = users.iter().filter(|(_, user)| !user.deleting).collect();
+    let staying: Vec<_> = users.iter().filter(|(_, user)| !user.thing.deleting).collect();
     if !staying.is_empty() && !with_users {
         let names = some_names(staying.iter().map(|(name, _)| name.as_str()));
         let detail = format!(
@@ -140,27 +171,32 @@ async fn remove(api: &App, call: &Call, name: &ServerName) -> Result<Response, R
         );
         return Err(Problem::new(Kind::InUse, detail));
     }
-    let was_deleting = std::mem::replace(&mut item.record.deleting, true);
+    let was_deleting = std::mem::replace(&mut found.thing.record.deleting, true);
     if !was_deleting {
-        renew(&mut item.record, seen, call.now);
+        renew(&mut found.thing.record, seen, call.now);
     }
     if dry_run {
-        return Ok(resource(name.as_str(), &item).preview(Would::Delete));
+        return Ok(resource(name.as_str(), &found, call.now).preview(Would::Delete));
     }
 
-    if !was_deleting {
-        api.table.mark_deleting(&servers::key(name), seen, call.now).await?;
+    match &found.unreadable {
+        Some(unreadable) => {
+            found.thing.record =
+                api.table.mark_unreadable_deleting::<ServerIntent, ServerStatus>(unreadable, call.now).await?;
+        }
+        None if was_deleting => {}
+        None => api.table.mark_deleting(&servers::key(name), seen, call.now).await?,
     }
     // From here on the server takes no new users, and `reconcile` forgets those that a crash would leave out here.
-    for (user, record) in staying {
+    for (user, found) in staying {
         let key = Key::new(users::partition(name), user);
-        match api.table.mark_deleting(&key, record.version, call.now).await {
+        match super::users::mark_deleting(api, &key, found, call.now).await {
             Ok(()) | Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
     }
     api.wake_server(name).await;
-    Ok(resource(name.as_str(), &item).accepted())
+    Ok(resource(name.as_str(), &found, call.now).accepted())
 }
 
 /// `POST /v1/servers/{server}/start`
@@ -185,42 +221,51 @@ pub(crate) async fn wake() -> Refused {
 }
 
 async fn power(api: &App, call: &Call, power: Power, done: &str) -> Result<Response, Refused> {
-    let name = call.server()?;
+    let name = call.known_server()?;
     call.query(&["dry_run"])?;
     call.no_body()?;
-    settle(|| set_power(api, call, &name, asked(power, done, call))).await
+    settle(api.table.chance(), || set_power(api, call, &name, asked(power, done, call))).await
 }
 
 /// Asking twice for `online` is a sign of use: the second request renews the first, so that the idle sweep waits from
 /// then on. Asking twice for `stopped` changes nothing.
 async fn set_power(api: &App, call: &Call, name: &ServerName, asked: WantedPower) -> Result<Response, Refused> {
-    let mut item = existing(api, name).await?;
+    let found = existing(api, name).await?;
 
-    let seen = item.record.version;
+    let seen = found.thing.record.version;
     call.preconditions()?.check(&what(name), Some(seen))?;
-    if item.record.deleting {
+    if found.thing.record.deleting {
         return Err(Problem::deleting(&what(name)));
     }
+    let mut item = found.whole(&what(name))?;
     let keep = asked.power == Power::Stopped && item.record.intent.power.power == Power::Stopped;
     if !keep {
         item.record.intent.power = asked;
         renew(&mut item.record, seen, call.now);
     }
+    let found = Found::from(item);
+    let shown = resource(name.as_str(), &found, call.now);
     if call.query(&["dry_run"])?.flag("dry_run")? {
-        let would = if keep { Would::Keep } else { Would::Change };
-        return Ok(resource(name.as_str(), &item).preview(would));
+        return Ok(shown.preview(if keep { Would::Keep } else { Would::Change }));
     }
 
     if !keep {
-        api.table.replace_intent(&servers::key(name), &item.record.intent, seen, call.now).await?;
+        api.table.want_power(name, &found.thing.record.intent.power, seen, call.now).await?;
     }
     api.wake_server(name).await;
-    Ok(resource(name.as_str(), &item).accepted())
+    Ok(shown.accepted())
 }
 
-async fn existing(api: &App, name: &ServerName) -> Result<ServerItem, Refused> {
-    let item: Option<ServerItem> = api.table.get(&servers::key(name)).await?;
-    item.ok_or_else(|| Problem::not_found(&what(name)))
+async fn existing(api: &App, name: &ServerName) -> Result<Found<ServerItem>, Refused> {
+    Found::at(&api.table, &servers::key(name)).await?.ok_or_else(|| unknown(name))
+}
+
+/// There is no such server, or there can't be one.
+pub(crate) fn unknown(name: &ServerName) -> Refused {
+    match ServerName::parse(name.as_str()) {
+        Ok(_) => Problem::not_found(&what(name)),
+        Err(invalid) => Problem::invalid_name("server", &invalid),
+    }
 }
 
 /// The server in a sentence.
@@ -236,8 +281,10 @@ pub(crate) fn some_names<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> S
     if more == 0 { first } else { format!("{first} and {more} more") }
 }
 
-fn resource<'a>(name: &str, item: &'a ServerItem) -> Resource<&'a ServerSpec, ServerView> {
-    Resource::new(name, &item.record, &item.record.intent.spec, ServerView::of(item))
+fn resource<'a>(name: &str, found: &'a Found<ServerItem>, now: Timestamp) -> Resource<&'a ServerSpec, ServerView> {
+    let record = &found.thing.record;
+    let spec = found.unreadable.is_none().then_some(&record.intent.spec);
+    Resource::new(name, record, spec, ServerView::of(found, now))
 }
 
 #[cfg(test)]

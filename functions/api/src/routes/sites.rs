@@ -7,15 +7,20 @@ use axum::{
 use futures::future::try_join_all;
 use http::StatusCode;
 use wharfinger_decisions::{
+    condition::Condition,
     names::{ServerName, SiteName},
     site::SiteSpec,
 };
 use wharfinger_store::{
     page::{Page, PageRequest},
+    record::Seen,
     servers::{self, ServerRecord},
     sites::{self, PARTITION, SiteRecord},
-    table::StoreError,
+    table::{Key, StoreError},
+    unique,
+    unreadable::Unreadable,
     users::{self, UserRecord},
+    windows::WindowRecord,
 };
 
 use super::servers::some_names;
@@ -23,6 +28,7 @@ use crate::{
     App,
     call::{Call, Wanted},
     change::{self, Change, is_same, settle},
+    found::Found,
     problem::{Kind, Problem, Refused},
     resource::{List, Resource, Would},
     status::SiteView,
@@ -31,23 +37,21 @@ use crate::{
 /// `GET /v1/sites`
 pub(crate) async fn list(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let request = call.query(&["limit", "after"])?.page(false)?;
-    let page: Page<SiteRecord> = api.table.page(PARTITION, &request).await?;
-    let names =
-        page.items.iter().map(|(name, _)| SiteName::parse(name.as_str()).expect("the table holds checked names"));
-    let names: Vec<SiteName> = names.collect();
-    let views = names.iter().zip(&page.items).map(|(name, (_, record))| view(&api, &call, name, &record.intent));
+    let Page { items, next } = api.table.page::<SiteRecord>(PARTITION, &request).await?;
+    let sites: Vec<(SiteName, Found<SiteRecord>)> =
+        items.into_iter().map(|(name, read)| (SiteName::from_stored(name), read.into())).collect();
+    let views = sites.iter().map(|(name, found)| view(&api, &call, name, found));
     let views = try_join_all(views).await?;
-    let items = page.items.iter().zip(views).map(|((name, record), view)| resource(name, record, view)).collect();
-    Ok(List::answer(&page, items))
+    Ok(List::answer(next, sites.iter().zip(views).map(|((name, found), view)| resource(name, found, view)).collect()))
 }
 
 /// `GET /v1/sites/{site}`
 pub(crate) async fn show(State(api): State<App>, call: Call) -> Result<Response, Refused> {
-    let name = call.site()?;
+    let name = call.known_site()?;
     call.query(&[])?;
-    let record = existing(&api, &name).await?;
-    let view = view(&api, &call, &name, &record.intent).await?;
-    Ok(resource(name.as_str(), &record, view).shown())
+    let found = existing(&api, &name).await?;
+    let view = view(&api, &call, &name, &found).await?;
+    Ok(resource(&name, &found, view).shown())
 }
 
 /// `PUT /v1/sites/{site}`
@@ -55,18 +59,25 @@ pub(crate) async fn put(State(api): State<App>, call: Call) -> Result<Response, 
     let name = call.site()?;
     let wanted: Wanted<SiteSpec> = call.wanted(&[])?;
     wanted.spec.check()?;
-    settle(|| replace(&api, &call, &name, &wanted)).await
+    // Boxed: the calls that it holds in each other make it large.
+    Box::pin(settle(api.table.chance(), || replace(&api, &call, &name, &wanted))).await
 }
 
 async fn replace(api: &App, call: &Call, name: &SiteName, wanted: &Wanted<SiteSpec>) -> Result<Response, Refused> {
-    let all: Vec<(String, SiteRecord)> = api.table.all(PARTITION).await?;
-    let current = all.iter().find(|(other, _)| other == name.as_str()).map(|(_, record)| record);
-    let moved = current.filter(|record| is_moved(&record.intent, &wanted.spec));
+    let key = sites::key(name);
+    let claims = api.table.claims(sites::claims(&wanted.spec)).await?;
+    let mut all = Found::<SiteRecord>::all(&api.table, PARTITION).await?;
+    let own = all.iter().position(|(other, _)| other == name.as_str());
+    let current = own.map(|own| all.swap_remove(own).1);
+    let record = current.as_ref().map(|found| &found.thing);
+    let moved = record.filter(|record| is_moved(&record.intent, &wanted.spec));
     let users = if moved.is_some() { users_of(api, name).await? } else { Vec::new() };
 
-    let same = |spec: &SiteSpec| is_same(spec, &wanted.spec);
-    let change = change::decide(&what(name), current, same, &wanted.preconditions)?;
-    check_neighbours(name, &wanted.spec, &all)?;
+    let readable = current.as_ref().is_some_and(|found| found.unreadable.is_none());
+    let same = |spec: &SiteSpec| readable && is_same(spec, &wanted.spec);
+    let change = change::decide(&what(name), record, same, &wanted.preconditions)?;
+    check_neighbours(&wanted.spec, &all)?;
+    check_unreadable(&key, &claims, &all)?;
     if moved.is_some_and(|record| record.intent.file_system_id != wanted.spec.file_system_id) && !users.is_empty() {
         let sentence = format!(
             "users see this site ({}): it can't move to another file system before they are gone",
@@ -74,13 +85,18 @@ async fn replace(api: &App, call: &Call, name: &SiteName, wanted: &Wanted<SiteSp
         );
         return Err(Problem::at(Kind::InUse, "/file_system_id", sentence));
     }
-    let next = change::next_record(change, current, wanted.spec.clone(), call.now);
-    let shown = resource(name.as_str(), &next, view(api, call, name, &wanted.spec).await?);
+    let next = Found::from(change::next_record(change, record, wanted.spec.clone(), call.now));
+    let shown = resource(name, &next, view(api, call, name, &next).await?);
     if wanted.dry_run {
         return Ok(shown.preview(change.into()));
     }
 
-    change::write(&api.table, &sites::key(name), change, &next).await?;
+    if change != Change::Keep {
+        let before = record.map(|record| sites::claims(&record.intent)).unwrap_or_default();
+        let beside = api.table.claiming(&key, &claims, &before)?;
+        let seen = current.as_ref().map_or(Seen::Nothing, Found::seen);
+        api.table.write_intent(&key, &next.thing, seen, beside).await?;
+    }
     api.wake_site(name).await;
     wake_servers(api, &users).await;
     Ok(if change == Change::Create { shown.created(&format!("/v1/sites/{name}")) } else { shown.shown() })
@@ -100,9 +116,9 @@ async fn wake_servers(api: &App, users: &[(ServerName, String)]) {
 }
 
 /// A directory belongs to one site, and so does a place in a container: an upload must have one meaning.
-fn check_neighbours(name: &SiteName, spec: &SiteSpec, all: &[(String, SiteRecord)]) -> Result<(), Refused> {
-    for (other, record) in all.iter().filter(|(other, _)| other != name.as_str()) {
-        let theirs = &record.intent;
+fn check_neighbours(spec: &SiteSpec, others: &[(String, Found<SiteRecord>)]) -> Result<(), Refused> {
+    for (other, found) in others {
+        let theirs = &found.thing.intent;
         if theirs.file_system_id == spec.file_system_id && theirs.directory == spec.directory {
             let sentence = format!("the site \"{other}\" has this directory: an upload would roll out both");
             return Err(Problem::at(Kind::Taken, "/directory", sentence));
@@ -116,21 +132,36 @@ fn check_neighbours(name: &SiteName, spec: &SiteSpec, all: &[(String, SiteRecord
     Ok(())
 }
 
+/// What a site has whose record can't be read is its own until the record can be.
+fn check_unreadable(own: &Key, claims: &[unique::Seen], others: &[(String, Found<SiteRecord>)]) -> Result<(), Refused> {
+    let unreadable = |name: &str| others.iter().any(|(other, found)| other == name && found.unreadable.is_some());
+    match claims.iter().filter_map(|claim| claim.other_holder(own)).find(|holder| unreadable(holder)) {
+        Some(other) => {
+            let sentence = format!(
+                "the site \"{other}\", whose record can't be read, has this directory or this place in the container"
+            );
+            Err(Problem::at(Kind::Taken, "/directory", sentence))
+        }
+        None => Ok(()),
+    }
+}
+
 /// `DELETE /v1/sites/{site}`
 pub(crate) async fn delete(State(api): State<App>, call: Call) -> Result<Response, Refused> {
-    let name = call.site()?;
+    let name = call.known_site()?;
     call.query(&["dry_run"])?.flag("dry_run")?;
     call.no_body()?;
-    settle(|| Box::pin(remove(&api, &call, &name))).await
+    Box::pin(settle(api.table.chance(), || remove(&api, &call, &name))).await
 }
 
 /// Nothing of AWS's is undone: the files, the service and its mount stay as they are.
 async fn remove(api: &App, call: &Call, name: &SiteName) -> Result<Response, Refused> {
-    let window = async { Ok(api.table.window(name).await?) };
-    let (record, users, window) = tokio::try_join!(existing(api, name), users_of(api, name), window)?;
-    let shown = view(api, call, name, &record.intent).await?;
+    let links = api.table.links(name).await?;
+    let window = async { Ok(window(api, name).await?) };
+    let (found, users, (window, _)) = tokio::try_join!(existing(api, name), users_of(api, name), window)?;
+    let shown = view(api, call, name, &found).await?;
 
-    call.preconditions()?.check(&what(name), Some(record.version))?;
+    call.preconditions()?.check(&what(name), Some(found.thing.version))?;
     if !users.is_empty() {
         let detail = format!(
             "users see {} ({}): give them another site or a directory, or delete them, first",
@@ -144,25 +175,33 @@ async fn remove(api: &App, call: &Call, name: &SiteName) -> Result<Response, Ref
         return Err(Problem::new(Kind::InUse, detail));
     }
     if call.query(&["dry_run"])?.flag("dry_run")? {
-        return Ok(resource(name.as_str(), &record, shown).preview(Would::Delete));
+        return Ok(resource(name, &found, shown).preview(Would::Delete));
     }
 
-    api.table.forget_site(name, record.version, &window).await?;
+    api.table.forget_site(name, found.seen(), &sites::claims(&found.thing.intent), links, &window).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn existing(api: &App, name: &SiteName) -> Result<SiteRecord, Refused> {
-    let record: Option<SiteRecord> = api.table.get(&sites::key(name)).await?;
-    record.ok_or_else(|| Problem::not_found(&what(name)))
+async fn existing(api: &App, name: &SiteName) -> Result<Found<SiteRecord>, Refused> {
+    Found::at(&api.table, &sites::key(name)).await?.ok_or_else(|| unknown(name))
+}
+
+/// There is no such site, or there can't be one.
+pub(crate) fn unknown(name: &SiteName) -> Refused {
+    match SiteName::parse(name.as_str()) {
+        Ok(_) => Problem::not_found(&what(name)),
+        Err(invalid) => Problem::invalid_name("site", &invalid),
+    }
 }
 
 /// The users that see the site, each with its server.
 async fn users_of(api: &App, site: &SiteName) -> Result<Vec<(ServerName, String)>, Refused> {
-    let servers: Vec<(String, ServerRecord)> = api.table.all(servers::PARTITION).await?;
+    let servers = api.table.all::<ServerRecord>(servers::PARTITION).await?;
     let users = try_join_all(servers.into_iter().map(|(name, _)| async move {
-        let server = ServerName::parse(name).expect("the table holds checked names");
-        let users: Vec<(String, UserRecord)> = api.table.all(&users::partition(&server)).await?;
-        let see = users.into_iter().filter(|(_, user)| !user.deleting && user.intent.site.as_ref() == Some(site));
+        let server = ServerName::from_stored(name);
+        let users = Found::<UserRecord>::all(&api.table, &users::partition(&server)).await?;
+        let sees = |user: &UserRecord| !user.deleting && user.intent.site.as_ref() == Some(site);
+        let see = users.into_iter().filter(|(_, found)| sees(&found.thing));
         Ok::<_, StoreError>(see.map(|(user, _)| (server.clone(), user)).collect::<Vec<_>>())
     }));
     Ok(users.await?.concat())
@@ -173,12 +212,30 @@ fn user_names(users: &[(ServerName, String)]) -> String {
     some_names(names.iter().map(String::as_str))
 }
 
-/// The window and the latest rollout.
-async fn view(api: &App, call: &Call, name: &SiteName, spec: &SiteSpec) -> Result<SiteView, Refused> {
+/// The window; where it can't be read, an empty one and why.
+async fn window(api: &App, name: &SiteName) -> Result<(WindowRecord, Option<Box<Unreadable>>), StoreError> {
+    match api.table.window(name).await {
+        Ok(window) => Ok((window, None)),
+        Err(StoreError::Unreadable(unreadable)) => Ok((WindowRecord::default(), Some(unreadable))),
+        Err(error) => Err(error),
+    }
+}
+
+/// The window, the latest rollout, and what a person should know.
+async fn view(api: &App, call: &Call, name: &SiteName, found: &Found<SiteRecord>) -> Result<SiteView, Refused> {
     let latest = PageRequest::first(1);
-    let (window, rollouts) = tokio::try_join!(api.table.window(name), api.table.rollouts(name, &latest))?;
-    let window = window.window.show(&spec.finish, window.rollout.is_some(), call.now);
-    Ok(SiteView { window, rollout: rollouts.items.into_iter().next().map(|(_, rollout)| rollout) })
+    let ((window, unreadable), rollouts) = tokio::try_join!(window(api, name), api.table.rollouts(name, &latest))?;
+    let (rollout, unread) = match rollouts.items.into_iter().next().map(|(_, read)| read).transpose() {
+        Ok(rollout) => (rollout, None),
+        Err(unread) => (None, Some(unread)),
+    };
+    let mut known: Vec<Condition> = found.thing.status.conditions.clone();
+    known.extend([unreadable, unread].into_iter().flatten().map(|unreadable| unreadable.condition(call.now)));
+    Ok(SiteView {
+        window: window.window.show(&found.thing.intent.finish, window.rollout.is_some(), call.now),
+        rollout,
+        conditions: found.conditions(&known, call.now),
+    })
 }
 
 /// The site in a sentence.
@@ -186,8 +243,9 @@ pub(crate) fn what(name: &SiteName) -> String {
     format!("the site \"{name}\"")
 }
 
-fn resource<'a>(name: &str, record: &'a SiteRecord, view: SiteView) -> Resource<&'a SiteSpec, SiteView> {
-    Resource::new(name, record, &record.intent, view)
+fn resource<'a>(name: &SiteName, found: &'a Found<SiteRecord>, view: SiteView) -> Resource<&'a SiteSpec, SiteView> {
+    let spec = found.unreadable.is_none().then_some(&found.thing.intent);
+    Resource::new(name.as_str(), &found.thing, spec, view)
 }
 
 #[cfg(test)]
@@ -207,6 +265,11 @@ mod tests {
         (stage.table, SiteName::parse("blog").unwrap())
     }
 
+    async fn forget(table: &Table, name: &SiteName, seen: u64, window: &WindowRecord) -> Result<(), StoreError> {
+        let links = table.links(name).await?;
+        table.forget_site(name, Seen::Version(seen), &[], links, window).await
+    }
+
     async fn claim(table: &Table, name: &SiteName, window: &WindowRecord) -> Result<(), StoreError> {
         let rollout: Rollout = serde_json::from_value(json!({"id": "1", "site": name, "state": State::Claimed,
             "reason": "the window is over", "cause": window.window.cause(String::new()),
@@ -222,7 +285,7 @@ mod tests {
         claim(&table, &name, &seen).await.unwrap();
         let locked = table.window(&name).await.unwrap();
         for window in [WindowRecord::default(), seen, locked] {
-            assert!(matches!(table.forget_site(&name, 1, &window).await, Err(StoreError::Conflict)));
+            assert!(matches!(forget(&table, &name, 1, &window).await, Err(StoreError::Conflict)));
         }
         assert!(table.get::<SiteRecord>(&sites::key(&name)).await.unwrap().is_some());
         assert!(table.window(&name).await.unwrap().rollout.is_some());
@@ -232,9 +295,9 @@ mod tests {
     async fn a_site_takes_its_idle_window_with_it() {
         let (table, name) = with_a_site().await;
         let window = table.write_window(&name, &WindowRecord::default()).await.unwrap();
-        assert!(matches!(table.forget_site(&name, 2, &window).await, Err(StoreError::Conflict)));
+        assert!(matches!(forget(&table, &name, 2, &window).await, Err(StoreError::Conflict)));
         assert_eq!(table.window(&name).await.unwrap(), window, "both or none");
-        table.forget_site(&name, 1, &window).await.unwrap();
+        forget(&table, &name, 1, &window).await.unwrap();
         assert_eq!(table.window(&name).await.unwrap(), WindowRecord::default());
         assert!(matches!(claim(&table, &name, &window).await, Err(StoreError::Conflict)));
     }
@@ -245,7 +308,7 @@ mod tests {
         claim(&table, &name, &WindowRecord::default()).await.unwrap();
         table.finish_rollout(&table.rollout_record(&name, "1").await.unwrap().unwrap()).await.unwrap();
         let window = table.window(&name).await.unwrap();
-        table.forget_site(&name, 1, &window).await.unwrap();
+        forget(&table, &name, 1, &window).await.unwrap();
         assert!(table.get::<SiteRecord>(&sites::key(&name)).await.unwrap().is_none());
     }
 }

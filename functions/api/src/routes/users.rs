@@ -1,22 +1,26 @@
 //! `/v1/servers/{server}/users`: who may log in, and what they see.
 
 use axum::{extract::State, response::Response};
+use jiff::Timestamp;
 use wharfinger_decisions::{
     names::{ServerName, UserName},
-    user::UserSpec,
+    user::{UserSpec, UserStatus},
 };
 use wharfinger_store::{
     page::Page,
+    record::Seen,
     servers::{self, ServerRecord},
     sites::{self, SiteRecord},
+    table::{Key, StoreError},
     users::{self, UserRecord},
 };
 
-use super::servers::what as what_server;
+use super::servers::{unknown as unknown_server, what as what_server};
 use crate::{
     App,
     call::{Call, Wanted},
     change::{self, Change, is_same, settle},
+    found::Found,
     problem::{Problem, Refused},
     resource::{List, Resource, Would},
     status::UserView,
@@ -24,32 +28,31 @@ use crate::{
 
 /// `GET /v1/servers/{server}/users`
 pub(crate) async fn list(State(api): State<App>, call: Call) -> Result<Response, Refused> {
-    let server = call.server()?;
+    let server = call.known_server()?;
     let request = call.query(&["limit", "after"])?.page(false)?;
     let partition = users::partition(&server);
-    let (_, page) = tokio::try_join!(server_of(&api, &server), async {
-        let page: Page<UserRecord> = api.table.page(&partition, &request).await?;
-        Ok(page)
+    let (_, Page { items, next }) = tokio::try_join!(server_of(&api, &server), async {
+        Ok(api.table.page::<UserRecord>(&partition, &request).await?)
     })?;
-    let items = page.items.iter().map(|(user, record)| resource(&server, user, record)).collect();
-    Ok(List::answer(&page, items))
+    let items: Vec<(String, Found<UserRecord>)> = items.into_iter().map(|(user, read)| (user, read.into())).collect();
+    Ok(List::answer(next, items.iter().map(|(user, found)| resource(&server, user, found, call.now)).collect()))
 }
 
 /// `GET /v1/servers/{server}/users/{user}`
 pub(crate) async fn show(State(api): State<App>, call: Call) -> Result<Response, Refused> {
-    let (server, user) = (call.server()?, call.user()?);
+    let (server, user) = (call.known_server()?, call.known_user()?);
     call.query(&[])?;
-    let record = existing(&api, &server, &user).await?;
-    Ok(resource(&server, user.as_str(), &record).shown())
+    let found = existing(&api, &server, &user).await?;
+    Ok(resource(&server, user.as_str(), &found, call.now).shown())
 }
 
 /// `PUT /v1/servers/{server}/users/{user}`
 pub(crate) async fn put(State(api): State<App>, call: Call) -> Result<Response, Refused> {
-    let (server, user) = (call.server()?, call.user()?);
+    let (server, user) = (call.known_server()?, call.user()?);
     let wanted: Wanted<UserSpec> = call.wanted(&[])?;
     wanted.spec.check()?;
     // Boxed: the calls that it holds in each other make it large.
-    Box::pin(settle(|| replace(&api, &call, &server, &user, &wanted))).await
+    Box::pin(settle(api.table.chance(), || replace(&api, &call, &server, &user, &wanted))).await
 }
 
 async fn replace(
@@ -61,22 +64,30 @@ async fn replace(
 ) -> Result<Response, Refused> {
     let key = users::key(server, user);
     let (server_record, site, current) = tokio::try_join!(server_of(api, server), site_of(api, &wanted.spec), async {
-        Ok(api.table.get::<UserRecord>(&key).await?)
+        Ok(Found::<UserRecord>::at(&api.table, &key).await?)
     },)?;
 
-    let same = |spec: &UserSpec| is_same(spec, &wanted.spec);
-    let change = change::decide(&what(server, user), current.as_ref(), same, &wanted.preconditions)?;
-    if server_record.deleting {
+    let record = current.as_ref().map(|found| &found.thing);
+    let readable = current.as_ref().is_some_and(|found| found.unreadable.is_none());
+    let same = |spec: &UserSpec| readable && is_same(spec, &wanted.spec);
+    let change = change::decide(&what(server, user), record, same, &wanted.preconditions)?;
+    if server_record.thing.deleting {
         return Err(Problem::deleting(&what_server(server)));
     }
-    check_site(server, &server_record, &wanted.spec, site.as_ref())?;
-    let next = change::next_record(change, current.as_ref(), wanted.spec.clone(), call.now);
-    let shown = resource(server, user.as_str(), &next);
+    check_site(server, &server_record.whole(&what_server(server))?, &wanted.spec, site.as_ref())?;
+    let next = Found::from(change::next_record(change, record, wanted.spec.clone(), call.now));
+    let shown = resource(server, user.as_str(), &next, call.now);
     if wanted.dry_run {
         return Ok(shown.preview(change.into()));
     }
 
-    change::write(&api.table, &key, change, &next).await?;
+    if change != Change::Keep {
+        let linked = record.is_some_and(|record| readable && record.intent.site == wanted.spec.site);
+        let link = wanted.spec.site.as_ref().zip(site.as_ref()).filter(|_| !linked);
+        let link = link.map(|(name, site)| api.table.linking(name, site.version)).transpose()?;
+        let seen = current.as_ref().map_or(Seen::Nothing, Found::seen);
+        api.table.write_intent(&key, &next.thing, seen, link.into_iter().collect()).await?;
+    }
     api.wake_server(server).await;
     let location = format!("/v1/servers/{server}/users/{user}");
     Ok(if change == Change::Create { shown.created(&location) } else { shown.shown() })
@@ -84,10 +95,9 @@ async fn replace(
 
 /// The site that `spec` names, if it names one that exists.
 async fn site_of(api: &App, spec: &UserSpec) -> Result<Option<SiteRecord>, Refused> {
-    match &spec.site {
-        Some(site) => Ok(api.table.get(&sites::key(site)).await?),
-        None => Ok(None),
-    }
+    let Some(site) = &spec.site else { return Ok(None) };
+    let found = Found::at(&api.table, &sites::key(site)).await?;
+    found.map(|found| found.whole(&super::sites::what(site))).transpose()
 }
 
 /// A user's site exists and lies on the file system that the server shows.
@@ -115,46 +125,61 @@ fn check_site(
 
 /// `DELETE /v1/servers/{server}/users/{user}`
 pub(crate) async fn delete(State(api): State<App>, call: Call) -> Result<Response, Refused> {
-    let (server, user) = (call.server()?, call.user()?);
+    let (server, user) = (call.known_server()?, call.known_user()?);
     call.query(&["dry_run"])?.flag("dry_run")?;
     call.no_body()?;
-    settle(|| remove(&api, &call, &server, &user)).await
+    Box::pin(settle(api.table.chance(), || remove(&api, &call, &server, &user))).await
 }
 
 async fn remove(api: &App, call: &Call, server: &ServerName, user: &UserName) -> Result<Response, Refused> {
-    let mut record = existing(api, server, user).await?;
+    let found = existing(api, server, user).await?;
 
-    let seen = record.version;
-    call.preconditions()?.check(&what(server, user), Some(seen))?;
-    let was_deleting = std::mem::replace(&mut record.deleting, true);
+    call.preconditions()?.check(&what(server, user), Some(found.thing.version))?;
+    let was_deleting = found.thing.deleting;
+    let mut next = found.thing.clone();
     if !was_deleting {
-        (record.version, record.updated_at) = (seen + 1, call.now);
+        (next.deleting, next.version, next.updated_at) = (true, next.version + 1, call.now);
     }
-    let shown = resource(server, user.as_str(), &record);
+    let next = Found::from(next);
+    let shown = resource(server, user.as_str(), &next, call.now);
     if call.query(&["dry_run"])?.flag("dry_run")? {
         return Ok(shown.preview(Would::Delete));
     }
 
-    if !was_deleting {
-        api.table.mark_deleting(&users::key(server, user), seen, call.now).await?;
+    if !was_deleting || found.unreadable.is_some() {
+        mark_deleting(api, &users::key(server, user), &found, call.now).await?;
     }
     api.wake_server(server).await;
     Ok(shown.accepted())
 }
 
-async fn server_of(api: &App, server: &ServerName) -> Result<ServerRecord, Refused> {
-    let record: Option<ServerRecord> = api.table.get(&servers::key(server)).await?;
-    record.ok_or_else(|| Problem::not_found(&what_server(server)))
+/// Marks a user as on its way out. `reconcile` needs no more than the name, so that the record may be any.
+pub(super) async fn mark_deleting(
+    api: &App,
+    key: &Key,
+    found: &Found<UserRecord>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match &found.unreadable {
+        Some(unreadable) => {
+            api.table.mark_unreadable_deleting::<UserSpec, UserStatus>(unreadable, now).await.map(|_record| ())
+        }
+        None => api.table.mark_deleting(key, found.thing.version, now).await,
+    }
 }
 
-async fn existing(api: &App, server: &ServerName, user: &UserName) -> Result<UserRecord, Refused> {
-    let record: Option<UserRecord> = api.table.get(&users::key(server, user)).await?;
-    match record {
-        Some(record) => Ok(record),
-        None => {
-            server_of(api, server).await?;
-            Err(Problem::not_found(&what(server, user)))
-        }
+async fn server_of(api: &App, server: &ServerName) -> Result<Found<ServerRecord>, Refused> {
+    Found::at(&api.table, &servers::key(server)).await?.ok_or_else(|| unknown_server(server))
+}
+
+async fn existing(api: &App, server: &ServerName, user: &UserName) -> Result<Found<UserRecord>, Refused> {
+    if let Some(found) = Found::at(&api.table, &users::key(server, user)).await? {
+        return Ok(found);
+    }
+    server_of(api, server).await?;
+    match UserName::parse(user.as_str()) {
+        Ok(_) => Err(Problem::not_found(&what(server, user))),
+        Err(invalid) => Err(Problem::invalid_name("user", &invalid)),
     }
 }
 
@@ -162,6 +187,12 @@ fn what(server: &ServerName, user: &UserName) -> String {
     format!("the user \"{user}\" of {}", what_server(server))
 }
 
-fn resource<'a>(server: &ServerName, user: &str, record: &'a UserRecord) -> Resource<&'a UserSpec, UserView> {
-    Resource::new(user, record, &record.intent, UserView::of(record)).of_server(server.as_str())
+fn resource<'a>(
+    server: &ServerName,
+    user: &str,
+    found: &'a Found<UserRecord>,
+    now: Timestamp,
+) -> Resource<&'a UserSpec, UserView> {
+    let spec = found.unreadable.is_none().then_some(&found.thing.intent);
+    Resource::new(user, &found.thing, spec, UserView::of(found, now)).of_server(server.as_str())
 }

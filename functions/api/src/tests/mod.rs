@@ -1,8 +1,12 @@
 //! The handlers, over an embedded DynamoDB.
 
 mod changes;
+mod gateway;
+mod records;
 mod refusals;
+mod rollback;
 mod sites;
+mod unique;
 
 use serde_json::{Value, json};
 

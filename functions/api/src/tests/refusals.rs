@@ -42,14 +42,27 @@ async fn what_is_wrong_in_itself_is_refused_without_an_aws_call() {
 }
 
 #[tokio::test]
+async fn all_that_is_wrong_is_told_at_once() {
+    let stage = Stage::new();
+    let wrong = with(with(site(), "/keep_revisions", json!(1)), "/finish", json!({"marker": "a/b"}));
+    let answer = stage.ask("PUT /v1/sites/blog", &wrong).await.expect(422);
+    assert_eq!(answer.body["field"], "/finish/marker");
+    let errors = answer.body["errors"].as_array().unwrap();
+    let fields: Vec<_> = errors.iter().map(|error| error["field"].as_str().unwrap()).collect();
+    assert_eq!(fields, ["/finish/marker", "/keep_revisions"]);
+    assert_eq!(errors[1]["detail"], "keep 2 to 100 revisions");
+}
+
+#[tokio::test]
 async fn bad_names_queries_headers_and_paths_are_refused_without_an_aws_call() {
     let stage = Stage::new();
     for (line, status, problem) in [
-        ("GET /v1/servers/Main", 400, "invalid-name"),
-        ("GET /v1/servers/a%2Fb", 400, "invalid-name"),
+        ("PUT /v1/servers/Main", 400, "invalid-name"),
+        ("PUT /v1/servers/a%2Fb", 400, "invalid-name"),
         ("GET /v1/servers/%ff", 400, "invalid-name"),
-        ("DELETE /v1/servers/main/users/ab", 400, "invalid-name"),
-        ("GET /v1/sites/my_site", 400, "invalid-name"),
+        ("GET /v1/servers/a%0Ab", 400, "invalid-name"),
+        ("PUT /v1/servers/main/users/ab", 400, "invalid-name"),
+        ("PUT /v1/sites/my_site", 400, "invalid-name"),
         ("GET /v1/servers?limit=0", 400, "invalid-query"),
         ("GET /v1/sites?after=%21", 400, "invalid-query"),
         ("GET /v1/servers/main?dry_run=true", 400, "invalid-query"),

@@ -18,8 +18,10 @@ use crate::{
 pub struct Pace {
     /// STARTING until ONLINE, and STOPPING until OFFLINE, of a Transfer Family server.
     pub server_transition: Duration,
-    /// How long after ONLINE the VPC endpoint still answers `ConflictException`.
+    /// How long after ONLINE the VPC endpoint still answers `ConflictException`, and how long its changes take.
     pub endpoint_lag: Duration,
+    /// From the creation of a file system, mount target or access point until it is available.
+    pub storage_transition: Duration,
     /// From a task's start to RUNNING, and from its stop to STOPPED.
     pub task_transition: Duration,
     /// The period of the Transfer Family metrics, 300 s on AWS.
@@ -31,6 +33,7 @@ impl Default for Pace {
         Self {
             server_transition: Duration::from_secs(2),
             endpoint_lag: Duration::from_secs(1),
+            storage_transition: Duration::from_secs(1),
             task_transition: Duration::from_secs(1),
             metric_period: Duration::from_secs(300),
         }

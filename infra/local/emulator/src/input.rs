@@ -28,17 +28,16 @@ pub fn whole(input: &Value, member: &str) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// One page of `items`: those from the offset that `token` says, at most `limit`, and the token of the next page.
-/// None when the token is none of ours.
+/// The first of `members` that the input gives: null, false and empty lists are as good as absent.
 #[must_use]
-pub fn page<T>(items: Vec<T>, token: Option<&str>, limit: Option<usize>) -> Option<(Vec<T>, Option<String>)> {
-    let start = match token {
-        None => 0,
-        Some(token) => token.strip_prefix("page-")?.parse::<usize>().ok()?,
+pub fn given<'a>(input: &Value, members: &[&'a str]) -> Option<&'a str> {
+    let says = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        _ => true,
     };
-    let end = limit.map_or(items.len(), |limit| start.saturating_add(limit).min(items.len()));
-    let next = (end < items.len()).then(|| format!("page-{end}"));
-    Some((items.into_iter().take(end).skip(start).collect(), next))
+    members.iter().copied().find(|member| input.get(*member).is_some_and(says))
 }
 
 /// A scalar as AWS writes it into a text.

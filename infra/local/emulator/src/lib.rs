@@ -15,11 +15,14 @@ pub mod guard;
 pub mod iam;
 pub mod ids;
 pub mod input;
+pub mod page;
+pub mod query_code;
 pub mod secretsmanager;
 pub mod service;
 pub mod sqs;
 pub mod sts;
 #[cfg(test)]
 mod testing;
+pub mod throttle;
 pub mod transfer;
 mod wildcard;

@@ -7,7 +7,10 @@ use std::{
 };
 
 use clap::{Args, ValueEnum, builder::PossibleValue};
-use wharfinger_emulator::context::Pace;
+use wharfinger_emulator::{
+    context::Pace,
+    endpoint::traffic::{Latency, Rate},
+};
 
 use crate::gateway::auth::keys::AccessKey;
 
@@ -62,6 +65,13 @@ pub struct Options {
     /// An access key for --auth iam. Repeatable. Without it, a new one is made and told at the start.
     #[arg(long = "access-key", value_name = "ID:SECRET[:TOKEN]")]
     pub access_keys: Vec<AccessKey>,
+    /// How long AWS calls are on their way, e.g. --latency transfer=150ms,dynamodb=5ms. Repeatable.
+    #[arg(long, value_name = "SERVICE=TIME", value_delimiter = ',')]
+    pub latency: Vec<Latency>,
+    /// How many AWS calls are let in, e.g. --throttle transfer=5/s,ecs.RegisterTaskDefinition=1/s:20, where 20 is the
+    /// burst. Repeatable.
+    #[arg(long, value_name = "SERVICE[.OPERATION]=RATE/s[:BURST]", value_delimiter = ',')]
+    pub throttle: Vec<Rate>,
     /// How long the region takes for what takes AWS minutes.
     #[arg(skip)]
     pub pace: Pace,
@@ -84,6 +94,8 @@ impl Options {
             settings: Vec::new(),
             auth: Auth::None,
             access_keys: Vec::new(),
+            latency: Vec::new(),
+            throttle: Vec::new(),
             pace: Pace::default(),
             template: None,
         }

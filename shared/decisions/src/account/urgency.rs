@@ -3,8 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Applied;
-use crate::user::{UserPhase, UserStatus};
+use crate::user::{Applied, UserPhase, UserStatus};
 
 /// How long an account is taken to be as it was described. AWS's list shows a change of its role or of the number of
 /// its keys at every look.

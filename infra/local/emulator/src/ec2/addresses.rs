@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Ec2,
     describe::{self, done},
+    ids,
     model::{Address, Association, State, show_tags, specified_tags},
 };
 use crate::{
@@ -132,16 +133,12 @@ impl Address {
 
 impl State {
     fn address(&self, id: &str) -> Result<&Address, AwsError> {
-        self.addresses.iter().find(|address| address.allocation == id).ok_or_else(|| missing(id))
+        self.addresses.iter().find(|address| address.allocation == id).ok_or_else(|| ids::ADDRESS.unknown(id))
     }
 
     fn address_mut(&mut self, id: &str) -> Result<&mut Address, AwsError> {
-        self.addresses.iter_mut().find(|address| address.allocation == id).ok_or_else(|| missing(id))
+        self.addresses.iter_mut().find(|address| address.allocation == id).ok_or_else(|| ids::ADDRESS.unknown(id))
     }
-}
-
-fn missing(id: &str) -> AwsError {
-    AwsError::client("InvalidAllocationID.NotFound", format!("The allocation ID '{id}' does not exist"))
 }
 
 fn show(state: &State, address: &Address) -> Value {

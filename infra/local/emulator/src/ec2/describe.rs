@@ -3,9 +3,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::ids::{self, Kind};
 use crate::{
     error::AwsError,
-    input::{list, page, text, texts, whole},
+    input::{list, text, texts, whole},
+    page::page,
 };
 
 /// One Describe operation.
@@ -14,8 +16,7 @@ pub(super) struct Describe {
     set: &'static str,
     /// The input's list of ids, and the shown member that is the id.
     ids: (&'static str, &'static str),
-    /// The code, and the kind of id that the message names, of an id that does not exist.
-    missing: (&'static str, &'static str),
+    kind: &'static Kind,
     /// The filters, and the paths of the shown members that they compare.
     filters: &'static [(&'static str, &'static str)],
 }
@@ -23,7 +24,7 @@ pub(super) struct Describe {
 pub(super) const VPCS: Describe = Describe {
     set: "vpcSet",
     ids: ("VpcId", "vpcId"),
-    missing: ("InvalidVpcID.NotFound", "vpc ID"),
+    kind: &ids::VPC,
     filters: &[
         ("vpc-id", "vpcId"),
         ("cidr", "cidrBlock"),
@@ -37,7 +38,7 @@ pub(super) const VPCS: Describe = Describe {
 pub(super) const SUBNETS: Describe = Describe {
     set: "subnetSet",
     ids: ("SubnetId", "subnetId"),
-    missing: ("InvalidSubnetID.NotFound", "subnet ID"),
+    kind: &ids::SUBNET,
     filters: &[
         ("subnet-id", "subnetId"),
         ("vpc-id", "vpcId"),
@@ -53,7 +54,7 @@ pub(super) const SUBNETS: Describe = Describe {
 pub(super) const GROUPS: Describe = Describe {
     set: "securityGroupInfo",
     ids: ("GroupId", "groupId"),
-    missing: ("InvalidGroup.NotFound", "security group"),
+    kind: &ids::GROUP,
     filters: &[
         ("group-id", "groupId"),
         ("group-name", "groupName"),
@@ -73,14 +74,14 @@ pub(super) const GROUPS: Describe = Describe {
 pub(super) const RULES: Describe = Describe {
     set: "securityGroupRuleSet",
     ids: ("SecurityGroupRuleId", "securityGroupRuleId"),
-    missing: ("InvalidSecurityGroupRuleId.NotFound", "security group rule ID"),
+    kind: &ids::RULE,
     filters: &[("group-id", "groupId"), ("security-group-rule-id", "securityGroupRuleId")],
 };
 
 pub(super) const ADDRESSES: Describe = Describe {
     set: "addressesSet",
     ids: ("AllocationId", "allocationId"),
-    missing: ("InvalidAllocationID.NotFound", "allocation ID"),
+    kind: &ids::ADDRESS,
     filters: &[
         ("allocation-id", "allocationId"),
         ("association-id", "associationId"),
@@ -95,7 +96,7 @@ pub(super) const ADDRESSES: Describe = Describe {
 pub(super) const ENDPOINTS: Describe = Describe {
     set: "vpcEndpointSet",
     ids: ("VpcEndpointId", "vpcEndpointId"),
-    missing: ("InvalidVpcEndpointId.NotFound", "Vpc Endpoint Id"),
+    kind: &ids::ENDPOINT,
     filters: &[
         ("vpc-endpoint-id", "vpcEndpointId"),
         ("vpc-endpoint-state", "state"),
@@ -108,7 +109,7 @@ pub(super) const ENDPOINTS: Describe = Describe {
 pub(super) const INTERFACES: Describe = Describe {
     set: "networkInterfaceSet",
     ids: ("NetworkInterfaceId", "networkInterfaceId"),
-    missing: ("InvalidNetworkInterfaceID.NotFound", "networkInterface ID"),
+    kind: &ids::INTERFACE,
     filters: &[
         ("network-interface-id", "networkInterfaceId"),
         ("subnet-id", "subnetId"),
@@ -134,8 +135,7 @@ impl Describe {
         let wanted = texts(input, self.ids.0);
         for id in &wanted {
             if !items.iter().any(|item| item[self.ids.1] == id.as_str()) {
-                let message = format!("The {} '{id}' does not exist", self.missing.1);
-                return Err(AwsError::client(self.missing.0, message));
+                return Err(self.kind.unknown(id));
             }
         }
         let mut chosen = Vec::new();
@@ -145,12 +145,13 @@ impl Describe {
                 chosen.push(item);
             }
         }
-        let limit = whole(input, "MaxResults").map(|limit| usize::try_from(limit).unwrap_or(0).clamp(1, 1000));
-        let (chosen, next) = page(chosen, text(input, "NextToken"), limit)
+        let limit = whole(input, "MaxResults").map_or(1000, |limit| usize::try_from(limit).unwrap_or(0).clamp(1, 1000));
+        let keyed = chosen.into_iter().map(|item| (text(&item, self.ids.1).unwrap_or_default().to_owned(), item));
+        let page = page(keyed, text(input, "NextToken"), limit)
             .ok_or_else(|| AwsError::client("InvalidNextToken", "The token is not valid."))?;
         let mut answer = Map::new();
-        answer.insert(self.set.to_owned(), chosen.into());
-        if let Some(next) = next {
+        answer.insert(self.set.to_owned(), page.items.into());
+        if let Some(next) = page.next {
             answer.insert("nextToken".to_owned(), next.into());
         }
         Ok(Value::Object(answer))

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    Ec2, describe,
+    Ec2, describe, ids, limits,
     model::{Group, show_tags, specified_tags},
-    rules::{Peer, Rule, show_permissions},
+    rules::{Peer, Rule, group_of, show_permissions},
 };
 use crate::{
     error::AwsError,
@@ -34,12 +34,17 @@ impl Ec2 {
         let name = text(input, "GroupName").ok_or_else(|| missing("GroupName"))?;
         let description = text(input, "GroupDescription").ok_or_else(|| missing("GroupDescription"))?;
         let vpc = text(input, "VpcId").ok_or_else(|| missing("VpcId"))?;
+        limits::check_text("security group description", description)?;
+        limits::check_text("security group name", name)?;
+        if name.starts_with("sg-") {
+            let message = format!("Invalid group-name '{name}'. Group names may not be in the format sg-*.");
+            return Err(AwsError::client("InvalidParameterValue", message));
+        }
         let tags = specified_tags(input, "security-group");
         {
             let state = self.state();
             if !state.vpcs.iter().any(|known| known.id == vpc) {
-                let message = format!("The vpc ID '{vpc}' does not exist");
-                return Err(AwsError::client("InvalidVpcID.NotFound", message));
+                return Err(ids::VPC.unknown(vpc));
             }
             if state.groups.values().any(|group| group.vpc == vpc && group.name == name) {
                 let message = format!("The security group '{name}' already exists for VPC '{vpc}'");
@@ -53,7 +58,7 @@ impl Ec2 {
     }
 
     pub(super) fn delete_security_group(&self, input: &Value) -> Result<Value, AwsError> {
-        let id = text(input, "GroupId").unwrap_or_default();
+        let id = group_of(input)?;
         let mut state = self.state();
         let group = state.group(id)?;
         if group.name == "default" {

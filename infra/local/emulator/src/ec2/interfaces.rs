@@ -1,6 +1,6 @@
 //! VPC endpoints and network interfaces: what Transfer Family and EFS put into a VPC.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,13 +9,14 @@ use super::{
     Ec2,
     cidr::Cidr,
     describe::{self, done},
+    ids, limits,
     model::State,
     rules::{Peer, Rule},
 };
 use crate::{
     error::AwsError,
     ids::{ACCOUNT, REGION, random_id},
-    input::{text, texts},
+    input::{given, text, texts},
 };
 
 /// A VPC endpoint that was made for a server.
@@ -53,7 +54,33 @@ pub(super) struct VpcEndpoint {
     pub interfaces: Vec<String>,
     /// RFC 3339.
     pub created: String,
+    /// When it is no longer pending, in milliseconds since 1970.
+    #[serde(default)]
+    pub available_ms: i64,
+    #[serde(default)]
+    pub change: Option<GroupChange>,
 }
+
+/// A change of an endpoint's security groups that AWS has accepted and not made yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct GroupChange {
+    /// When it is made, in milliseconds since 1970.
+    pub at_ms: i64,
+    pub groups: Vec<String>,
+}
+
+/// Members of ModifyVpcEndpoint that would do nothing here.
+const UNSUPPORTED: [&str; 9] = [
+    "AddRouteTableId",
+    "AddSubnetId",
+    "DnsOptions",
+    "IpAddressType",
+    "PolicyDocument",
+    "PrivateDnsEnabled",
+    "RemoveRouteTableId",
+    "RemoveSubnetId",
+    "ResetPolicy",
+];
 
 impl Ec2 {
     /// Makes the VPC endpoint of a Transfer Family server, with one network interface in each subnet. Without
@@ -69,8 +96,7 @@ impl Ec2 {
     ) -> Result<Endpoint, AwsError> {
         let mut state = self.state();
         if !state.vpcs.iter().any(|vpc| vpc.id == vpc_id) {
-            let message = format!("The vpc ID '{vpc_id}' does not exist");
-            return Err(AwsError::client("InvalidVpcID.NotFound", message));
+            return Err(ids::VPC.unknown(vpc_id));
         }
         if subnet_ids.is_empty() {
             return Err(AwsError::client("InvalidParameter", "A VPC endpoint needs at least one subnet"));
@@ -91,7 +117,12 @@ impl Ec2 {
         let private_address = interfaces[0].private_address;
         let interfaces = interfaces.into_iter().map(|interface| interface.id).collect();
         let created = self.context.clock.now().to_string();
-        state.endpoints.insert(id.clone(), VpcEndpoint { id: id.clone(), vpc: vpc_id.to_owned(), interfaces, created });
+        // Transfer Family can use it some time after its server is ONLINE.
+        let pending = self.context.pace.server_transition + self.context.pace.endpoint_lag;
+        let available_ms = self.now_ms() + millis(pending);
+        let (vpc, change) = (vpc_id.to_owned(), None);
+        let endpoint = VpcEndpoint { id: id.clone(), vpc, interfaces, created, available_ms, change };
+        state.endpoints.insert(id.clone(), endpoint);
         Ok(Endpoint { id, private_address })
     }
 
@@ -159,31 +190,34 @@ impl Ec2 {
     }
 
     pub(super) fn describe_vpc_endpoints(&self, input: &Value) -> Result<Value, AwsError> {
-        let state = self.state();
-        describe::ENDPOINTS
-            .answer(state.endpoints.values().map(|endpoint| state.show_endpoint(endpoint)).collect(), input)
+        let (state, now_ms) = (self.state(), self.now_ms());
+        let shown = state.endpoints.values().map(|endpoint| state.show_endpoint(endpoint, now_ms));
+        describe::ENDPOINTS.answer(shown.collect(), input)
     }
 
     pub(super) fn modify_vpc_endpoint(&self, input: &Value) -> Result<Value, AwsError> {
+        if let Some(member) = given(input, &UNSUPPORTED) {
+            let message = format!("This region changes security groups of endpoints alone, and not {member}");
+            return Err(AwsError::client("InvalidParameter", message));
+        }
+        let at_ms = self.now_ms() + millis(self.context.pace.endpoint_lag);
         let mut state = self.state();
         let endpoint = state.endpoint(text(input, "VpcEndpointId").unwrap_or_default())?.clone();
         let removed = texts(input, "RemoveSecurityGroupId");
         let added = state.groups_exactly(&endpoint.vpc, &texts(input, "AddSecurityGroupId"))?;
         state.groups_exactly(&endpoint.vpc, &removed)?;
-        let first = endpoint.interfaces.first().and_then(|id| state.interfaces.get(id));
-        let mut groups = first.map(|interface| interface.groups.clone()).unwrap_or_default();
+        let mut groups = state.groups_to_be(&endpoint);
         groups.retain(|group| !removed.contains(group));
         groups.extend(added);
         groups.sort();
         groups.dedup();
+        limits::check_groups(&groups)?;
         if groups.is_empty() {
             let message = "An interface VPC endpoint needs at least one security group";
             return Err(AwsError::client("InvalidParameter", message));
         }
-        for id in &endpoint.interfaces {
-            if let Some(interface) = state.interfaces.get_mut(id) {
-                interface.groups.clone_from(&groups);
-            }
+        if let Some(endpoint) = state.endpoints.get_mut(&endpoint.id) {
+            endpoint.change = Some(GroupChange { at_ms, groups });
         }
         Ok(done())
     }
@@ -195,17 +229,31 @@ impl Ec2 {
 }
 
 impl State {
+    /// Makes the changes that are due.
+    pub(super) fn settle(&mut self, now_ms: i64) {
+        for endpoint in self.endpoints.values_mut() {
+            let Some(change) = endpoint.change.take_if(|change| change.at_ms <= now_ms) else { continue };
+            for id in &endpoint.interfaces {
+                if let Some(interface) = self.interfaces.get_mut(id) {
+                    interface.groups.clone_from(&change.groups);
+                }
+            }
+        }
+    }
+
+    /// The security groups of an endpoint once its change is made.
+    fn groups_to_be(&self, endpoint: &VpcEndpoint) -> Vec<String> {
+        let first = endpoint.interfaces.first().and_then(|id| self.interfaces.get(id));
+        let present = || first.map(|interface| interface.groups.clone()).unwrap_or_default();
+        endpoint.change.as_ref().map_or_else(present, |change| change.groups.clone())
+    }
+
     pub(super) fn endpoint(&self, id: &str) -> Result<&VpcEndpoint, AwsError> {
-        self.endpoints.get(id).ok_or_else(|| {
-            AwsError::client("InvalidVpcEndpointId.NotFound", format!("The Vpc Endpoint Id '{id}' does not exist"))
-        })
+        self.endpoints.get(id).ok_or_else(|| ids::ENDPOINT.unknown(id))
     }
 
     fn interface(&self, id: &str) -> Result<&Interface, AwsError> {
-        self.interfaces.get(id).ok_or_else(|| {
-            let message = format!("The networkInterface ID '{id}' does not exist");
-            AwsError::client("InvalidNetworkInterfaceID.NotFound", message)
-        })
+        self.interfaces.get(id).ok_or_else(|| ids::INTERFACE.unknown(id))
     }
 
     fn subnet_vpc(&self, id: &str) -> Result<String, AwsError> {
@@ -213,7 +261,7 @@ impl State {
             .iter()
             .find(|subnet| subnet.id == id)
             .map(|subnet| subnet.vpc.clone())
-            .ok_or_else(|| AwsError::client("InvalidSubnetID.NotFound", format!("The subnet ID '{id}' does not exist")))
+            .ok_or_else(|| ids::SUBNET.unknown(id))
     }
 
     /// The zone of a subnet; None when it belongs to another VPC.
@@ -228,6 +276,7 @@ impl State {
             let default = self.groups.values().find(|group| group.vpc == vpc && group.name == "default");
             return Ok(default.map(|group| group.id.clone()).into_iter().collect());
         }
+        limits::check_groups(ids)?;
         self.groups_exactly(vpc, ids)
     }
 
@@ -285,12 +334,13 @@ impl State {
         ids.iter().map(|id| json!({"groupId": id, "groupName": name(id)})).collect()
     }
 
-    fn show_endpoint(&self, endpoint: &VpcEndpoint) -> Value {
+    fn show_endpoint(&self, endpoint: &VpcEndpoint, now_ms: i64) -> Value {
+        let status = if now_ms < endpoint.available_ms { "pending" } else { "available" };
         let interfaces: Vec<&Interface> = endpoint.interfaces.iter().filter_map(|id| self.interfaces.get(id)).collect();
         let subnets: Vec<&String> = interfaces.iter().map(|interface| &interface.subnet).collect();
         let name = format!("{}.server.transfer.{REGION}.vpce.amazonaws.com", endpoint.id);
         json!({
-            "vpcEndpointId": endpoint.id, "vpcEndpointType": "Interface", "vpcId": endpoint.vpc, "state": "available",
+            "vpcEndpointId": endpoint.id, "vpcEndpointType": "Interface", "vpcId": endpoint.vpc, "state": status,
             "serviceName": format!("com.amazonaws.{REGION}.transfer.server"), "ownerId": ACCOUNT,
             "subnetIdSet": subnets, "groupSet": self.show_groups(interfaces.first().copied()),
             "networkInterfaceIdSet": endpoint.interfaces, "ipAddressType": "ipv4", "privateDnsEnabled": false,
@@ -319,4 +369,8 @@ impl State {
         }
         shown
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -6,7 +6,9 @@ mod addresses;
 mod cidr;
 mod describe;
 mod groups;
+mod ids;
 mod interfaces;
+mod limits;
 mod model;
 mod rules;
 
@@ -62,8 +64,15 @@ impl Ec2 {
         Some((subnet.vpc.clone(), subnet.zone.clone()))
     }
 
+    /// The state, with the changes that are due by now.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.settle(self.now_ms());
+        state
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.context.clock.now().as_millisecond()
     }
 }
 

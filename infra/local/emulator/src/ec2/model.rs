@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
+    ids,
     interfaces::{Interface, VpcEndpoint},
     rules::Rule,
 };
@@ -82,16 +83,12 @@ impl State {
     }
 
     pub(super) fn group(&self, id: &str) -> Result<&Group, AwsError> {
-        self.groups.get(id).ok_or_else(|| no_group(id))
+        self.groups.get(id).ok_or_else(|| ids::GROUP.unknown(id))
     }
 
     pub(super) fn group_mut(&mut self, id: &str) -> Result<&mut Group, AwsError> {
-        self.groups.get_mut(id).ok_or_else(|| no_group(id))
+        self.groups.get_mut(id).ok_or_else(|| ids::GROUP.unknown(id))
     }
-}
-
-fn no_group(id: &str) -> AwsError {
-    AwsError::client("InvalidGroup.NotFound", format!("The security group '{id}' does not exist"))
 }
 
 impl Vpc {

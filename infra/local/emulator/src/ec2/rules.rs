@@ -3,7 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Ec2, cidr::Cidr, describe, model::State};
+use super::{
+    Ec2,
+    cidr::Cidr,
+    describe, ids, limits,
+    model::{State, Tag, show_tags, specified_tags},
+};
 use crate::{
     error::AwsError,
     ids::{ACCOUNT, REGION, random_id},
@@ -22,6 +27,8 @@ pub(super) struct Rule {
     pub to: i64,
     pub peer: Peer,
     pub description: Option<String>,
+    #[serde(default)]
+    pub tags: Vec<Tag>,
 }
 
 /// Whom a rule admits.
@@ -45,7 +52,7 @@ impl Rule {
             other => other.to_owned(),
         };
         let (from, to) = if protocol == "-1" { (-1, -1) } else { (from, to) };
-        Self { id: random_id("sgr-"), egress, protocol, from, to, peer, description: None }
+        Self { id: random_id("sgr-"), egress, protocol, from, to, peer, description: None, tags: Vec::new() }
     }
 
     /// Whether both admit the same; ids and descriptions don't count.
@@ -67,7 +74,7 @@ impl Rule {
     fn show(&self, group: &str) -> Value {
         let mut shown = json!({
             "securityGroupRuleId": self.id, "groupId": group, "groupOwnerId": ACCOUNT, "isEgress": self.egress,
-            "ipProtocol": self.protocol, "fromPort": self.from, "toPort": self.to, "tagSet": [],
+            "ipProtocol": self.protocol, "fromPort": self.from, "toPort": self.to, "tagSet": show_tags(&self.tags),
             "securityGroupRuleArn": format!("arn:aws:ec2:{REGION}:{ACCOUNT}:security-group-rule/{}", self.id),
         });
         let (member, peer) = match &self.peer {
@@ -91,14 +98,19 @@ impl Ec2 {
     }
 
     pub(super) fn authorize(&self, input: &Value, egress: bool) -> Result<Value, AwsError> {
-        let id = text(input, "GroupId").unwrap_or_default();
+        let id = group_of(input)?;
         let mut state = self.state();
         let present = &state.group(id)?.rules;
-        let added = permissions(&state, input, egress)?;
+        let mut added = permissions(&state, input, egress)?;
         for (index, rule) in added.iter().enumerate() {
             if present.iter().chain(&added[..index]).any(|known| known.equals(rule)) {
                 return Err(duplicate(rule));
             }
+        }
+        limits::check_rules(present.iter().chain(&added))?;
+        let tags = specified_tags(input, "security-group-rule");
+        for rule in &mut added {
+            rule.tags.clone_from(&tags);
         }
         let shown: Value = added.iter().map(|rule| rule.show(id)).collect();
         state.group_mut(id)?.rules.extend(added);
@@ -106,15 +118,14 @@ impl Ec2 {
     }
 
     pub(super) fn revoke(&self, input: &Value, egress: bool) -> Result<Value, AwsError> {
-        let id = text(input, "GroupId").unwrap_or_default();
+        let id = group_of(input)?;
         let mut state = self.state();
         let by_id = texts(input, "SecurityGroupRuleId");
         let present = state.group(id)?.rules.clone();
         let mut doomed: Vec<String> = Vec::new();
         for rule_id in by_id {
             let found = present.iter().find(|rule| rule.id == rule_id && rule.egress == egress);
-            let message = || format!("The specified rule '{rule_id}' does not exist in this security group.");
-            let rule = found.ok_or_else(|| AwsError::client("InvalidSecurityGroupRuleId.NotFound", message()))?;
+            let rule = found.ok_or_else(|| ids::RULE.unknown(&rule_id))?;
             doomed.push(rule.id.clone());
         }
         if doomed.is_empty() {
@@ -131,6 +142,14 @@ impl Ec2 {
         state.group_mut(id)?.rules.retain(|rule| !doomed.contains(&rule.id));
         Ok(json!({"return": true, "unknownIpPermissionSet": [], "revokedSecurityGroupRuleSet": revoked}))
     }
+}
+
+/// The group that an input is about.
+pub(super) fn group_of(input: &Value) -> Result<&str, AwsError> {
+    text(input, "GroupId").ok_or_else(|| {
+        let message = "The request must contain the parameter groupName or groupId";
+        AwsError::client("MissingParameter", message)
+    })
 }
 
 fn duplicate(rule: &Rule) -> AwsError {
@@ -168,6 +187,9 @@ fn permissions(state: &State, input: &Value, egress: bool) -> Result<Vec<Rule>, 
     }
     if let Some(cidr) = text(input, "CidrIp") {
         rules.push(Rule { peer: block(Some(cidr), true)?, ..ports(input, egress)? });
+    }
+    for description in rules.iter().filter_map(|rule| rule.description.as_deref()) {
+        limits::check_text("rule description", description)?;
     }
     if rules.is_empty() {
         let message = "Either 'ipPermissions' or 'securityGroupRuleIds' should be provided.";

@@ -74,8 +74,9 @@ fn an_address_serves_one_endpoint_at_a_time() {
 #[tokio::test]
 async fn a_group_in_use_is_not_deleted() {
     let ec2 = region();
-    let endpoint = ec2.create_endpoint("vpc-1", &subnets(), &["sg-1".to_owned()]).unwrap();
-    let group = json!({"GroupId": "sg-1"});
+    let group = json!({"GroupId": "sg-00000001"});
+    ec2.add_security_group("sg-00000001", "vpc-1", "other", "Another");
+    let endpoint = ec2.create_endpoint("vpc-1", &subnets(), &["sg-00000001".to_owned()]).unwrap();
     assert_eq!(ec2.call("DeleteSecurityGroup", group.clone()).await.unwrap_err().code, "DependencyViolation");
     ec2.delete_endpoint(&endpoint.id);
     ec2.call("DeleteSecurityGroup", group.clone()).await.unwrap();
@@ -90,4 +91,120 @@ fn a_restart_finds_everything_again() {
     let again = Ec2::new(context(), Some(ec2.snapshot())).unwrap();
     assert_eq!(again.snapshot(), ec2.snapshot());
     assert_eq!(again.addresses(&endpoint.id), ec2.addresses(&endpoint.id));
+}
+
+async fn code(ec2: &Ec2, operation: &str, input: Value) -> String {
+    match ec2.call(operation, input).await {
+        Ok(_) => "ok".to_owned(),
+        Err(error) => error.code,
+    }
+}
+
+#[tokio::test]
+async fn an_id_of_another_form_is_malformed() {
+    let ec2 = region();
+    for (operation, member, id, expected) in [
+        ("DescribeVpcs", "VpcId", "subnet-00000001", "InvalidVpcID.Malformed"),
+        ("DescribeVpcs", "VpcId", "vpc-00000002", "InvalidVpcID.NotFound"),
+        ("DescribeSubnets", "SubnetId", "subnet-xyz", "InvalidSubnetID.Malformed"),
+        ("DescribeSubnets", "SubnetId", "subnet-0a1b2c3d4e5f60719", "InvalidSubnetID.NotFound"),
+        ("DescribeSecurityGroups", "GroupId", "default", "InvalidGroupId.Malformed"),
+        ("DescribeSecurityGroups", "GroupId", "sg-00000002", "InvalidGroup.NotFound"),
+        ("DescribeSecurityGroupRules", "SecurityGroupRuleId", "sgr-1", "InvalidSecurityGroupRuleId.Malformed"),
+        ("DescribeVpcEndpoints", "VpcEndpointId", "vpc-00000002", "InvalidVpcEndpointId.Malformed"),
+        ("DescribeNetworkInterfaces", "NetworkInterfaceId", "eni", "InvalidNetworkInterfaceId.Malformed"),
+        ("DescribeAddresses", "AllocationId", "eip-1", "InvalidAllocationID.NotFound"),
+    ] {
+        let mut input = json!({});
+        input[member] = json!([id]);
+        assert_eq!(code(&ec2, operation, input).await, expected, "{id}");
+    }
+    let mut input = permission("203.0.113.0/24");
+    input["GroupId"] = "sftp".into();
+    assert_eq!(code(&ec2, "AuthorizeSecurityGroupIngress", input).await, "InvalidGroupId.Malformed");
+    assert_eq!(code(&ec2, "DeleteSecurityGroup", json!({})).await, "MissingParameter");
+}
+
+#[tokio::test]
+async fn a_group_has_sixty_rules_for_each_direction_and_ip_version() {
+    let ec2 = region();
+    let ranges =
+        |count: usize| -> Value { (0..count).map(|n| json!({ "CidrIp": format!("10.0.{n}.0/24") })).collect() };
+    let six =
+        |count: usize| -> Value { (0..count).map(|n| json!({ "CidrIpv6": format!("2001:db8:{n}::/48") })).collect() };
+    let rules = |ranges: Value, six: Value| {
+        json!({ "GroupId": "sg-1", "IpPermissions": [{ "IpProtocol": "tcp", "FromPort": "22", "ToPort": "22",
+            "IpRanges": ranges, "Ipv6Ranges": six }] })
+    };
+    let ingress = "AuthorizeSecurityGroupIngress";
+    let limit = "RulesPerSecurityGroupLimitExceeded";
+    assert_eq!(code(&ec2, ingress, rules(ranges(61), json!([]))).await, limit);
+    assert_eq!(code(&ec2, ingress, rules(ranges(59), six(60))).await, "ok");
+    let members = json!({ "GroupId": "sg-1", "IpPermissions": [{ "IpProtocol": "tcp", "FromPort": "22",
+        "ToPort": "22", "Groups": [{ "GroupId": "sg-1" }] }] });
+    assert_eq!(code(&ec2, ingress, members).await, limit, "a rule for a group counts in both versions");
+    assert_eq!(code(&ec2, ingress, permission("203.0.113.0/24")).await, "ok");
+    assert_eq!(code(&ec2, ingress, permission("198.51.100.0/24")).await, limit);
+}
+
+#[test]
+fn an_interface_has_five_groups() {
+    let ec2 = region();
+    let groups: Vec<String> = (0..6).map(|number| format!("sg-0000001{number}")).collect();
+    for group in &groups {
+        ec2.add_security_group(group, "vpc-1", group, "One of many");
+    }
+    let error = ec2.create_endpoint("vpc-1", &subnets(), &groups).unwrap_err();
+    assert_eq!(error.code, "SecurityGroupsPerInterfaceLimitExceeded");
+    assert!(ec2.create_endpoint("vpc-1", &subnets(), &groups[..5]).is_ok());
+}
+
+#[tokio::test]
+async fn descriptions_and_names_are_of_few_letters() {
+    let ec2 = region();
+    let long = "x".repeat(256);
+    for bad in ["Bob's office", "Büro", "a<b", long.as_str()] {
+        let mut input = permission("203.0.113.0/24");
+        input["IpPermissions"][0]["IpRanges"][0]["Description"] = bad.into();
+        let refused = ec2.call("AuthorizeSecurityGroupIngress", input).await.unwrap_err();
+        assert_eq!(refused.code, "InvalidParameterValue");
+        assert!(refused.message.starts_with("Invalid rule description. Valid"), "{}", refused.message);
+        let group = json!({ "GroupName": "more", "GroupDescription": bad, "VpcId": "vpc-1" });
+        assert_eq!(code(&ec2, "CreateSecurityGroup", group).await, "InvalidParameterValue");
+    }
+    let named = |name: &str| json!({ "GroupName": name, "GroupDescription": "More", "VpcId": "vpc-1" });
+    assert_eq!(code(&ec2, "CreateSecurityGroup", named("sg-mine")).await, "InvalidParameterValue");
+    assert_eq!(code(&ec2, "CreateSecurityGroup", named("Mine (2)")).await, "ok");
+}
+
+#[tokio::test]
+async fn tags_of_rules_are_kept_and_filtered_by() {
+    let ec2 = region();
+    let mut input = permission("203.0.113.0/24");
+    let tags = json!([{ "Key": "owner", "Value": "main" }]);
+    input["TagSpecification"] = json!([{ "ResourceType": "security-group-rule", "Tag": tags }]);
+    let made = ec2.call("AuthorizeSecurityGroupIngress", input).await.unwrap();
+    assert_eq!(made["securityGroupRuleSet"][0]["tagSet"], json!([{ "key": "owner", "value": "main" }]));
+    let by_tag = json!({ "Filter": [{ "Name": "tag:owner", "Value": ["main"] }] });
+    let found = ec2.call("DescribeSecurityGroupRules", by_tag).await.unwrap();
+    assert_eq!(found["securityGroupRuleSet"], made["securityGroupRuleSet"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_is_pending_at_first_and_its_groups_change_later() {
+    let ec2 = region();
+    ec2.add_security_group("sg-2", "vpc-1", "other", "Another");
+    let endpoint = ec2.create_endpoint("vpc-1", &subnets(), &["sg-1".to_owned()]).unwrap();
+    let shown = async || ec2.call("DescribeVpcEndpoints", json!({})).await.unwrap()["vpcEndpointSet"][0].clone();
+    assert_eq!(shown().await["state"], "pending");
+    let pace = ec2.context.pace.clone();
+    tokio::time::advance(pace.server_transition + pace.endpoint_lag).await;
+    assert_eq!(shown().await["state"], "available");
+    let modify = |added: &str, removed: &str| json!({ "VpcEndpointId": endpoint.id, "AddSecurityGroupId": [added], "RemoveSecurityGroupId": [removed] });
+    ec2.call("ModifyVpcEndpoint", modify("sg-2", "sg-1")).await.unwrap();
+    assert_eq!(shown().await["groupSet"][0]["groupId"], "sg-1");
+    tokio::time::advance(pace.endpoint_lag).await;
+    assert_eq!(shown().await["groupSet"], json!([{ "groupId": "sg-2", "groupName": "other" }]));
+    let subnets = json!({ "VpcEndpointId": endpoint.id, "AddSubnetId": ["subnet-a"] });
+    assert_eq!(code(&ec2, "ModifyVpcEndpoint", subnets).await, "InvalidParameter");
 }

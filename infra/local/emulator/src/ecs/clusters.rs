@@ -5,12 +5,16 @@ use serde_json::{Value, json};
 use super::{
     Ecs, merge_tags,
     model::{ServiceStatus, State, TaskStatus, invalid},
-    paged,
+    paged, refuse_unknown,
 };
 use crate::{
     error::AwsError,
     input::{list, text},
 };
+
+/// What a cluster may be told on AWS, and does not do here.
+const SETTINGS: [&str; 5] =
+    ["capacityProviders", "configuration", "defaultCapacityProviderStrategy", "serviceConnectDefaults", "settings"];
 
 impl Ecs {
     pub(super) fn create_cluster(&self, input: &Value) -> Result<Value, AwsError> {
@@ -18,6 +22,7 @@ impl Ecs {
         if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) || name.len() > 255 {
             return Err(invalid("Cluster name contains invalid characters."));
         }
+        refuse_unknown(input, &SETTINGS)?;
         let mut state = self.state();
         let cluster = state.clusters.entry(name.to_owned()).or_default();
         merge_tags(&mut cluster.tags, input);

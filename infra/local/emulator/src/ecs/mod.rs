@@ -30,7 +30,8 @@ use crate::{
     context::Context,
     efs::{Efs, Mount},
     error::AwsError,
-    input::{list, page, text, texts, whole},
+    input::{given, list, text, texts, whole},
+    page::page,
     service::{Service, Unreadable, restore},
 };
 
@@ -142,13 +143,22 @@ impl Service for Ecs {
 /// One page of a list of ARNs.
 fn paged(member: &str, items: Vec<String>, input: &Value, default: usize) -> Result<Value, AwsError> {
     let limit = whole(input, "maxResults").map_or(default, |limit| usize::try_from(limit).unwrap_or(0).clamp(1, 100));
-    let (items, next) = page(items, text(input, "nextToken"), Some(limit))
+    let keyed = items.into_iter().map(|item| (item.clone(), item));
+    let page = page(keyed, text(input, "nextToken"), limit)
         .ok_or_else(|| model::invalid("Invalid token. It is not one that this operation has given."))?;
-    let mut answer = json!({member: items});
-    if let Some(next) = next {
+    let mut answer = json!({member: page.items});
+    if let Some(next) = page.next {
         answer["nextToken"] = next.into();
     }
     Ok(answer)
+}
+
+/// Refuses members of the input that would do nothing here.
+fn refuse_unknown(input: &Value, members: &[&str]) -> Result<(), AwsError> {
+    match given(input, members) {
+        Some(member) => Err(model::invalid(format!("This region does not support {member}."))),
+        None => Ok(()),
+    }
 }
 
 /// Whether the caller asks for tags, which ECS shows only then.

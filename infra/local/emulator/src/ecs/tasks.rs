@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     Ecs, definitions,
     model::{State, Task, TaskStatus, bare, invalid},
-    paged,
+    paged, refuse_unknown,
 };
 use crate::{
     error::AwsError,
@@ -20,6 +20,7 @@ impl Ecs {
             None => None,
             Some(name) => Some(state.service_mut(&cluster, name)?.key()),
         };
+        refuse_unknown(input, &["containerInstance", "daemonName", "launchType", "startedBy"])?;
         let stopped = text(input, "desiredStatus") == Some("STOPPED");
         let family = text(input, "family");
         let chosen = state.tasks.values().filter(|task| {

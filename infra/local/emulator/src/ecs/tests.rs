@@ -31,6 +31,8 @@ impl Fixture {
         let ec2 = Ec2::new(context.clone(), None).unwrap();
         let efs = Efs::new(context.clone(), None, Arc::clone(&ec2)).unwrap();
         let ecs = Ecs::new(context, None, Arc::clone(&efs)).unwrap();
+        ec2.add_vpc("vpc-1", "10.0.0.0/16", "main");
+        ec2.add_subnet("subnet-a", "vpc-1", "us-east-1a", "10.0.0.0/20");
         plant(&efs, &ecs).await.unwrap();
         let shutdown = CancellationToken::new();
         ecs.start(None, shutdown.clone());
@@ -99,6 +101,7 @@ impl Fixture {
 /// A file system, and a service `web` that mounts nothing yet.
 async fn plant(efs: &Efs, ecs: &Ecs) -> Result<(), AwsError> {
     efs.add_file_system(FILE_SYSTEM, &json!({"CreationToken": "local"})).unwrap();
+    efs.add_mount_target("fsmt-1", FILE_SYSTEM, "subnet-a", &[])?;
     efs.make_directory(FILE_SYSTEM, "/sites/blog").unwrap();
     ecs.call("CreateCluster", json!({"clusterName": "local"})).await?;
     let container = json!({
@@ -331,4 +334,14 @@ async fn a_deleted_service_drains() {
     let missing = json!({"cluster": "local", "services": ["nothing"]});
     let answer = fixture.ecs.call("DescribeServices", missing).await.unwrap();
     assert_eq!(answer["failures"][0]["reason"], "MISSING");
+}
+
+#[tokio::test]
+async fn a_cluster_takes_no_settings_that_do_nothing() {
+    let fixture = Fixture::new().await;
+    let settings = json!([{"name": "containerInsights", "value": "enabled"}]);
+    let create = json!({"clusterName": "watched", "settings": settings});
+    assert_eq!(fixture.ecs.call("CreateCluster", create).await.unwrap_err().code, "InvalidParameterException");
+    let tasks = json!({"cluster": "local", "startedBy": "me"});
+    assert_eq!(fixture.ecs.call("ListTasks", tasks).await.unwrap_err().code, "InvalidParameterException");
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Efs, TOKENS,
-    model::{AccessPoint, bare, name},
+    model::{AccessPoint, bare, lifecycle, name},
     paged,
 };
 use crate::{
@@ -21,7 +21,8 @@ const LEVEL_LIMIT: usize = 4;
 impl Efs {
     pub(super) fn create_access_point(&self, input: &Value) -> Result<Value, AwsError> {
         let mut state = self.state();
-        let file_system = state.file_system(text(input, "FileSystemId").unwrap_or_default())?.id.clone();
+        let file_system = text(input, "FileSystemId").unwrap_or_default();
+        let file_system = state.usable_file_system(file_system, self.now())?.id.clone();
         let token = text(input, "ClientToken").unwrap_or_default();
         if let Some(known) = state.access_points.values().find(|known| known.client_token == token) {
             let message = format!("Access point '{}' already exists with client token '{token}'", known.id);
@@ -48,6 +49,7 @@ impl Efs {
             posix_user: input.get("PosixUser").filter(|user| user.is_object()).cloned(),
             root,
             creation_info: directory.get("CreationInfo").filter(|info| info.is_object()).cloned(),
+            available: self.available_later(),
             tags: list(input, "Tags").to_vec(),
         };
         let shown = self.show_access_point(&point);
@@ -67,7 +69,7 @@ impl Efs {
         let chosen = state.access_points.values().filter(|point| {
             wanted.is_none_or(|id| bare(id) == point.id) && file_system.is_none_or(|id| bare(id) == point.file_system)
         });
-        let shown = chosen.map(|point| self.show_access_point(point)).collect();
+        let shown = chosen.map(|point| (point.id.clone(), self.show_access_point(point)));
         paged("AccessPoints", shown, input, TOKENS)
     }
 
@@ -82,7 +84,7 @@ impl Efs {
         let mut shown = json!({
             "AccessPointId": point.id, "ClientToken": point.client_token, "FileSystemId": point.file_system,
             "AccessPointArn": self.context.arn("elasticfilesystem", &format!("access-point/{}", point.id)),
-            "RootDirectory": {"Path": point.root}, "OwnerId": ACCOUNT, "LifeCycleState": "available",
+            "RootDirectory": {"Path": point.root}, "OwnerId": ACCOUNT, "LifeCycleState": lifecycle(point.available, self.now()),
             "Tags": point.tags,
         });
         if let Some(user) = &point.posix_user {

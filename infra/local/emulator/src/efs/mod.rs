@@ -19,7 +19,8 @@ pub use self::mount::{Mount, MountError};
 use super::{
     ec2::Ec2,
     error::AwsError,
-    input::{list, page, text, texts, whole},
+    input::{given, list, text, texts, whole},
+    page::page,
     service::{Service, Unreadable, restore},
 };
 use crate::context::Context;
@@ -44,6 +45,15 @@ impl Efs {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> f64 {
+        self.context.clock.epoch_seconds()
+    }
+
+    /// When what is made now becomes available, in epoch seconds.
+    fn available_later(&self) -> f64 {
+        self.now() + self.context.pace.storage_transition.as_secs_f64()
     }
 
     fn tag_resource(&self, input: &Value) -> Result<Value, AwsError> {
@@ -97,14 +107,28 @@ impl Service for Efs {
     }
 }
 
-/// One page of a list, with EFS's names for token and limit: markers are of the older operations.
-fn paged(list: &str, items: Vec<Value>, input: &Value, names: (&str, &str, &str)) -> Result<Value, AwsError> {
+/// Refuses members of the input that would do nothing here.
+fn refuse_unknown(input: &Value, members: &[&str]) -> Result<(), AwsError> {
+    match given(input, members) {
+        Some(member) => Err(AwsError::client("BadRequest", format!("This region does not support {member}."))),
+        None => Ok(()),
+    }
+}
+
+/// One page of a list of resources by their ids, with EFS's names for token and limit: markers are of the older
+/// operations.
+fn paged(
+    list: &str,
+    items: impl Iterator<Item = (String, Value)>,
+    input: &Value,
+    names: (&str, &str, &str),
+) -> Result<Value, AwsError> {
     let (token, limit, next_name) = names;
-    let limit = whole(input, limit).map(|limit| usize::try_from(limit).unwrap_or(0).clamp(1, 1000));
-    let (items, next) = page(items, text(input, token), limit)
+    let limit = whole(input, limit).map_or(100, |limit| usize::try_from(limit).unwrap_or(0).clamp(1, 1000));
+    let page = page(items, text(input, token), limit)
         .ok_or_else(|| AwsError::client("BadRequest", format!("{token} is not valid.")))?;
-    let mut answer = json!({list: items});
-    if let Some(next) = next {
+    let mut answer = json!({list: page.items});
+    if let Some(next) = page.next {
         answer[next_name] = next.into();
     }
     Ok(answer)

@@ -23,6 +23,12 @@ pub(super) struct FileSystem {
     pub encrypted: bool,
     pub performance_mode: String,
     pub throughput_mode: String,
+    /// Of the mode `provisioned`, in MiB/s.
+    #[serde(default)]
+    pub provisioned: Option<f64>,
+    /// When it becomes available, in epoch seconds.
+    #[serde(default)]
+    pub available: f64,
     pub lifecycle: Vec<Value>,
     pub backup: bool,
     pub tags: Vec<Value>,
@@ -34,6 +40,9 @@ pub(super) struct MountTarget {
     pub file_system: String,
     /// The network interface that it has in its subnet.
     pub interface: String,
+    /// When it becomes available, in epoch seconds.
+    #[serde(default)]
+    pub available: f64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,12 +54,25 @@ pub(super) struct AccessPoint {
     pub root: String,
     /// With it, the first mount makes the root directory.
     pub creation_info: Option<Value>,
+    /// When it becomes available, in epoch seconds.
+    #[serde(default)]
+    pub available: f64,
     pub tags: Vec<Value>,
 }
 
 impl State {
     pub(super) fn file_system(&self, id: &str) -> Result<&FileSystem, AwsError> {
         self.file_systems.get(bare(id)).ok_or_else(|| no_file_system(id))
+    }
+
+    /// A file system in which something may be made.
+    pub(super) fn usable_file_system(&self, id: &str, now: f64) -> Result<&FileSystem, AwsError> {
+        let file_system = self.file_system(id)?;
+        if file_system.available <= now {
+            return Ok(file_system);
+        }
+        let message = format!("File system '{id}' is in the state creating, and not available.");
+        Err(AwsError::client("IncorrectFileSystemLifeCycleState", message).with_status(409))
     }
 
     pub(super) fn access_point(&self, id: &str) -> Result<&AccessPoint, AwsError> {
@@ -81,6 +103,11 @@ impl State {
         let file_system = self.file_systems.get_mut(bare(id)).map(|one| &mut one.tags);
         access_point.or(file_system).ok_or_else(|| no_file_system(id))
     }
+}
+
+/// The state of what becomes available at some time.
+pub(super) fn lifecycle(available: f64, now: f64) -> &'static str {
+    if available <= now { "available" } else { "creating" }
 }
 
 /// The id in an ARN, or the id itself.

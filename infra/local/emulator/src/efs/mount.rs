@@ -32,7 +32,9 @@ pub enum MountError {
         source: AwsError,
     },
     /// Nothing in the VPC reaches the file system.
-    #[error("Failed to resolve \"{id}.efs.us-east-1.amazonaws.com\": the file system has no mount target")]
+    #[error(
+        "Failed to resolve \"{id}.efs.us-east-1.amazonaws.com\": the file system has no mount target that is available"
+    )]
     NoMountTarget {
         /// The file system.
         id: String,
@@ -67,7 +69,12 @@ impl Efs {
             let message = format!("The access point belongs to {}.", point.file_system);
             return Err(unknown(&point.id, AwsError::client("BadRequest", message)));
         }
-        if state.mount_targets_of(&id).next().is_none() {
+        let now = self.now();
+        if let Some(point) = point.as_ref().filter(|point| point.available > now) {
+            let message = "The access point is being created.";
+            return Err(unknown(&point.id, AwsError::client("IncorrectAccessPointLifeCycleState", message)));
+        }
+        if !state.mount_targets_of(&id).any(|target| target.available <= now) {
             return Err(MountError::NoMountTarget { id });
         }
         drop(state);

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     Efs, MARKERS,
-    model::{MountTarget, bare},
-    paged,
+    model::{MountTarget, bare, lifecycle},
+    paged, refuse_unknown,
 };
 use crate::{
     error::AwsError,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Efs {
-    /// Adds a mount target with an id of one's own.
+    /// Adds a mount target with an id of one's own, that is available at once.
     ///
     /// # Errors
     /// EFS's errors for a file system, subnet or security group that does not exist, for a second mount target in an
@@ -26,7 +26,11 @@ impl Efs {
         subnet: &str,
         groups: &[String],
     ) -> Result<Value, AwsError> {
-        let file_system = self.state().file_system(file_system)?.id.clone();
+        self.make_mount_target(MountTarget { available: 0.0, ..named(id, file_system) }, subnet, groups)
+    }
+
+    fn make_mount_target(&self, target: MountTarget, subnet: &str, groups: &[String]) -> Result<Value, AwsError> {
+        let file_system = self.state().usable_file_system(&target.file_system, self.now())?.id.clone();
         let (vpc, zone) = self
             .ec2
             .subnet(subnet)
@@ -41,18 +45,20 @@ impl Efs {
         if present.iter().any(|interface| interface.zone == zone) {
             return Err(conflict("mount target already exists in this AZ"));
         }
-        let description = format!("EFS mount target for {file_system} ({id})");
+        let description = format!("EFS mount target for {file_system} ({})", target.id);
         let interface = self.ec2.create_interface(subnet, groups, &description).map_err(group_error)?;
-        let target = MountTarget { id: id.to_owned(), file_system, interface: interface.id };
+        let target = MountTarget { file_system, interface: interface.id, ..target };
         let shown = self.show_mount_target(&target);
-        self.state().mount_targets.insert(id.to_owned(), target);
+        self.state().mount_targets.insert(target.id.clone(), target);
         Ok(shown)
     }
 
     pub(super) fn create_mount_target(&self, input: &Value) -> Result<Value, AwsError> {
         let file_system = text(input, "FileSystemId").unwrap_or_default();
         let subnet = text(input, "SubnetId").unwrap_or_default();
-        self.add_mount_target(&random_id("fsmt-"), file_system, subnet, &texts(input, "SecurityGroups"))
+        refuse_unknown(input, &["IpAddress", "IpAddressType", "Ipv6Address"])?;
+        let target = MountTarget { available: self.available_later(), ..named(&random_id("fsmt-"), file_system) };
+        self.make_mount_target(target, subnet, &texts(input, "SecurityGroups"))
     }
 
     pub(super) fn describe_mount_targets(&self, input: &Value) -> Result<Value, AwsError> {
@@ -74,7 +80,7 @@ impl Efs {
         let chosen = state.mount_targets.values().filter(|target| {
             wanted.is_none_or(|id| id == target.id) && file_system.as_ref().is_none_or(|id| *id == target.file_system)
         });
-        let shown = chosen.map(|target| self.show_mount_target(target)).collect();
+        let shown = chosen.map(|target| (target.id.clone(), self.show_mount_target(target)));
         paged("MountTargets", shown, input, MARKERS)
     }
 
@@ -96,7 +102,7 @@ impl Efs {
     fn show_mount_target(&self, target: &MountTarget) -> Value {
         let mut shown = json!({
             "MountTargetId": target.id, "FileSystemId": target.file_system, "OwnerId": ACCOUNT,
-            "LifeCycleState": "available", "NetworkInterfaceId": target.interface,
+            "LifeCycleState": lifecycle(target.available, self.now()), "NetworkInterfaceId": target.interface,
         });
         if let Some(interface) = self.ec2.interface(&target.interface) {
             shown["SubnetId"] = interface.subnet.into();
@@ -108,15 +114,22 @@ impl Efs {
     }
 }
 
+/// A mount target that has no network interface yet.
+fn named(id: &str, file_system: &str) -> MountTarget {
+    let (id, file_system) = (id.to_owned(), file_system.to_owned());
+    MountTarget { id, file_system, interface: String::new(), available: 0.0 }
+}
+
 fn conflict(why: &str) -> AwsError {
     AwsError::client("MountTargetConflict", why).with_status(409)
 }
 
-/// EFS's own code for a security group that EC2 does not know.
+/// EFS's own code for security groups that EC2 refuses.
 fn group_error(error: AwsError) -> AwsError {
-    if error.code.starts_with("InvalidGroup") {
-        AwsError { code: "SecurityGroupNotFound".to_owned(), ..error }
-    } else {
-        error
-    }
+    let code = match error.code.as_str() {
+        "InvalidGroup.NotFound" | "InvalidGroupId.Malformed" => "SecurityGroupNotFound",
+        "SecurityGroupsPerInterfaceLimitExceeded" => "SecurityGroupLimitExceeded",
+        _ => "BadRequest",
+    };
+    AwsError { code: code.to_owned(), ..error }
 }

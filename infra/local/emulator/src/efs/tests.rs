@@ -38,7 +38,7 @@ fn a_zone_has_one_mount_target() {
     assert_eq!(group.code, "SubnetNotFound");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_directory_must_exist_unless_an_access_point_makes_it() {
     let Fixture { efs, directory } = fixture();
     assert!(matches!(efs.mount("fs-1", None, "/"), Err(MountError::NoMountTarget { .. })));
@@ -49,6 +49,8 @@ async fn a_directory_must_exist_unless_an_access_point_makes_it() {
     let input = json!({"FileSystemId": "fs-1", "ClientToken": "t", "RootDirectory": root});
     let point = efs.call("CreateAccessPoint", input).await.unwrap();
     assert!(!directory.path().join("fs-1/made").exists(), "the directory is made on the first mount");
+    assert!(matches!(efs.mount("fs-1", point["AccessPointId"].as_str(), "/"), Err(MountError::Unknown { .. })));
+    tokio::time::advance(efs.context.pace.storage_transition).await;
     efs.mount("fs-1", point["AccessPointId"].as_str(), "/").unwrap();
     assert!(directory.path().join("fs-1/made").is_dir());
     assert!(matches!(efs.mount("fs-2", None, "/"), Err(MountError::Unknown { .. })));
@@ -75,4 +77,58 @@ async fn a_file_system_with_mount_targets_is_not_deleted() {
     efs.call("DeleteMountTarget", json!({"MountTargetId": "fsmt-1"})).await.unwrap();
     efs.call("DeleteFileSystem", input).await.unwrap();
     assert!(!directory.path().join("fs-1").exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_made_is_creating_before_it_is_available() {
+    let Fixture { efs, .. } = fixture();
+    let pace = efs.context.pace.storage_transition;
+    let made = efs.call("CreateFileSystem", json!({"CreationToken": "second"})).await.unwrap();
+    assert_eq!(made["LifeCycleState"], "creating");
+    let target = json!({"FileSystemId": made["FileSystemId"], "SubnetId": "subnet-a"});
+    let point = json!({"FileSystemId": made["FileSystemId"], "ClientToken": "t"});
+    for (operation, input) in [("CreateMountTarget", &target), ("CreateAccessPoint", &point)] {
+        let early = efs.call(operation, input.clone()).await.unwrap_err();
+        assert_eq!((early.status, early.code.as_str()), (409, "IncorrectFileSystemLifeCycleState"));
+    }
+    tokio::time::advance(pace).await;
+    for (operation, input) in [("CreateMountTarget", &target), ("CreateAccessPoint", &point)] {
+        assert_eq!(efs.call(operation, input.clone()).await.unwrap()["LifeCycleState"], "creating", "{operation}");
+    }
+    let id = made["FileSystemId"].as_str().unwrap();
+    assert!(matches!(efs.mount(id, None, "/"), Err(MountError::NoMountTarget { .. })));
+    tokio::time::advance(pace).await;
+    assert!(efs.mount(id, None, "/").is_ok());
+    for (operation, list) in [
+        ("DescribeFileSystems", "FileSystems"),
+        ("DescribeMountTargets", "MountTargets"),
+        ("DescribeAccessPoints", "AccessPoints"),
+    ] {
+        let shown = efs.call(operation, json!({"FileSystemId": id})).await.unwrap();
+        assert_eq!(shown[list][0]["LifeCycleState"], "available", "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn a_throughput_is_kept_or_refused() {
+    let Fixture { efs, .. } = fixture();
+    let create = async |members: Value| {
+        let mut input = json!({"CreationToken": "second"});
+        input.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        efs.call("CreateFileSystem", input).await
+    };
+    for bad in [
+        json!({"ThroughputMode": "fast"}),
+        json!({"ThroughputMode": "provisioned"}),
+        json!({"ThroughputMode": "elastic", "ProvisionedThroughputInMibps": 10.0}),
+        json!({"PerformanceMode": "best"}),
+        json!({"KmsKeyId": "alias/mine"}),
+        json!({"AvailabilityZoneName": "us-east-1a"}),
+    ] {
+        assert_eq!(create(bad.clone()).await.unwrap_err().code, "BadRequest", "{bad}");
+    }
+    let made = create(json!({"ThroughputMode": "provisioned", "ProvisionedThroughputInMibps": 10.0})).await.unwrap();
+    assert_eq!(made["ProvisionedThroughputInMibps"], 10.0);
+    let target = json!({"FileSystemId": "fs-1", "SubnetId": "subnet-a", "IpAddress": "10.0.0.9"});
+    assert_eq!(efs.call("CreateMountTarget", target).await.unwrap_err().code, "BadRequest");
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::error::AwsError;
+use crate::{error::AwsError, throttle::throttled};
 
 /// What happens to a call instead of being answered.
 #[derive(Clone, Debug)]
@@ -36,10 +36,9 @@ impl Faults {
         self.waiting().push_back(injected);
     }
 
-    /// The next `times` calls are throttled, with the code that most services use.
+    /// The next `times` calls are throttled, with the code that the service uses.
     pub fn throttle(&self, service: &str, operation: &str, times: u32) {
-        let error = AwsError::client("ThrottlingException", "Rate exceeded");
-        self.inject(service, operation, times, Fault::Answer(error));
+        self.inject(service, operation, times, Fault::Answer(throttled(service)));
     }
 
     /// Forgets the faults that have not happened yet.

@@ -18,6 +18,7 @@ use crate::{
         calls::Calls,
         faults::{Fault, Faults},
         meter::{Meter, Reading},
+        traffic::Traffic,
         wire::{self, Call, Protocol},
     },
     error::AwsError,
@@ -39,6 +40,7 @@ pub struct Services {
     pub meter: Meter,
     /// What the next calls answer instead of the services.
     pub faults: Faults,
+    traffic: Traffic,
     roles: Roles,
     between: Option<Arc<dyn Between>>,
 }
@@ -69,6 +71,13 @@ impl Services {
         self
     }
 
+    /// The same at a distance, and with rates.
+    #[must_use]
+    pub fn with_traffic(mut self, traffic: Traffic) -> Self {
+        self.traffic = traffic;
+        self
+    }
+
     /// The service with this name, e.g. `transfer`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Service>> {
@@ -91,6 +100,7 @@ impl Services {
             return Err(AwsError::client("MissingAction", message));
         }
         self.calls.record(&call.caller, &call.service, &call.operation);
+        self.traffic.admit(&call.service, &call.operation)?;
         self.authorize(&call)?;
         let reading = Reading::begin(&mut call);
         let mut answer = match self.faults.take(&call.service, &call.operation) {
@@ -140,7 +150,7 @@ pub async fn handle(services: &Services, request: http::Request<Bytes>) -> Respo
     let answer = match wire::decode(protocol, &head, &body) {
         Ok(call) => {
             let (service, operation) = (call.service.clone(), call.operation.clone());
-            let answer = services.answer(call).await;
+            let answer = services.traffic.carry(&service, services.answer(call)).await;
             if let Err(error) = &answer {
                 tracing::debug!(service, operation, %error, "An AWS call is refused");
             }

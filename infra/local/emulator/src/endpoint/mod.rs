@@ -7,4 +7,5 @@ pub mod client;
 pub mod faults;
 pub mod front;
 pub mod meter;
+pub mod traffic;
 pub mod wire;

@@ -278,23 +278,6 @@ impl Service for Sqs {
     }
 }
 
-/// The code that the query protocol has for an error of the JSON protocol, for the header `x-amzn-query-error`.
-#[must_use]
-pub fn query_code(code: &str) -> &str {
-    match code {
-        "QueueDoesNotExist" => "AWS.SimpleQueueService.NonExistentQueue",
-        "QueueNameExists" => "QueueAlreadyExists",
-        "MessageNotInflight" => "AWS.SimpleQueueService.MessageNotInflight",
-        "EmptyBatchRequest" => "AWS.SimpleQueueService.EmptyBatchRequest",
-        "TooManyEntriesInBatchRequest" => "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
-        "BatchEntryIdsNotDistinct" => "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
-        "BatchRequestTooLong" => "AWS.SimpleQueueService.BatchRequestTooLong",
-        "InvalidParameterValueException" => "InvalidParameterValue",
-        "MissingRequiredParameterException" => "MissingParameter",
-        other => other,
-    }
-}
-
 /// The name at the end of an ARN or address.
 fn queue_name(queue: &str) -> &str {
     queue.rsplit(['/', ':']).next().unwrap_or(queue)

@@ -9,7 +9,7 @@ use super::{
     queue::{Message, Queue},
     queue_arn, queue_name,
 };
-use crate::ids::ACCOUNT;
+use crate::{ids::ACCOUNT, input::given, page::page, query_code::query_code};
 
 impl Sqs {
     pub(super) async fn operate(&self, operation: &str, input: &Value) -> Result<Value, AwsError> {
@@ -21,12 +21,17 @@ impl Sqs {
             "ChangeMessageVisibility" => self.change_message_visibility(queue_of(input)?, input),
             "CreateQueue" => self.create_queue(input),
             "GetQueueAttributes" => self.get_queue_attributes(input),
-            "ListQueues" => Ok(self.list_queues(input)),
+            "ListQueues" => self.list_queues(input),
             other => Err(AwsError::unknown_operation("SQS", other)),
         }
     }
 
     fn send_message(&self, queue: &str, input: &Value) -> Result<Value, AwsError> {
+        if let Some(member) = given(input, &["MessageDeduplicationId", "MessageSystemAttributes"]) {
+            return Err(invalid_value(format!(
+                "The request includes a parameter that this queue does not take: {member}."
+            )));
+        }
         let body = input["MessageBody"].as_str().unwrap_or_default();
         let attributes = input["MessageAttributes"].as_object().cloned().unwrap_or_default();
         let delay = number(input, "DelaySeconds", 900)?;
@@ -86,7 +91,7 @@ impl Sqs {
                 }
                 Err(error) => failed.push(json!({
                     "Id": entry["Id"], "SenderFault": true,
-                    "Code": super::query_code(&error.code), "Message": error.message,
+                    "Code": query_code("sqs", &error.code), "Message": error.message,
                 })),
             }
         }
@@ -95,6 +100,9 @@ impl Sqs {
 
     fn create_queue(&self, input: &Value) -> Result<Value, AwsError> {
         let name = text(input, "QueueName")?;
+        if input["tags"].as_object().is_some_and(|tags| !tags.is_empty()) {
+            return Err(AwsError::client("UnsupportedOperation", "This region keeps no tags of queues."));
+        }
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.len() > 80 || !name.chars().all(allowed) {
             let rule = "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length";
@@ -133,20 +141,17 @@ impl Sqs {
         Ok(if all.is_empty() { json!({}) } else { json!({ "Attributes": all }) })
     }
 
-    fn list_queues(&self, input: &Value) -> Value {
+    fn list_queues(&self, input: &Value) -> Result<Value, AwsError> {
         let prefix = input["QueueNamePrefix"].as_str().unwrap_or_default();
-        let after = input["NextToken"].as_str().unwrap_or_default();
-        let most = input["MaxResults"].as_u64().and_then(|most| usize::try_from(most).ok()).unwrap_or(1000);
+        let most = number(input, "MaxResults", 1000)?.and_then(|most| usize::try_from(most).ok()).unwrap_or(1000);
         let queues = self.lock();
-        let mut names: Vec<_> =
-            queues.keys().filter(|name| name.starts_with(prefix) && name.as_str() > after).take(most + 1).collect();
-        let more = names.len() > most;
-        names.truncate(most);
-        let urls: Vec<_> = names.iter().map(|name| self.url(name)).collect();
-        match (more, names.last()) {
-            (true, Some(last)) => json!({ "QueueUrls": urls, "NextToken": last }),
-            _ => json!({ "QueueUrls": urls }),
-        }
+        let named = queues.keys().filter(|name| name.starts_with(prefix)).map(|name| (name.clone(), self.url(name)));
+        let page = page(named, input["NextToken"].as_str(), most)
+            .ok_or_else(|| invalid_value("Invalid or expired next token."))?;
+        Ok(match page.next {
+            Some(next) => json!({ "QueueUrls": page.items, "NextToken": next }),
+            None => json!({ "QueueUrls": page.items }),
+        })
     }
 }
 
@@ -177,11 +182,19 @@ fn names(list: &Value) -> impl Iterator<Item = &str> {
 
 fn check_batch(entries: &[Value]) -> Result<(), AwsError> {
     let ids: BTreeSet<_> = entries.iter().map(|entry| entry["Id"].as_str().unwrap_or_default()).collect();
+    let allowed = |id: &&str| {
+        (1..=80).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
     let bytes: usize = entries.iter().map(|entry| entry["MessageBody"].as_str().map_or(0, str::len)).sum();
     let problem = match entries.len() {
         0 => ("EmptyBatchRequest", "There should be at least one entry in the request."),
         11.. => ("TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10."),
         count if ids.len() < count => ("BatchEntryIdsNotDistinct", "Two or more batch entries have the same Id."),
+        _ if !ids.iter().all(allowed) => (
+            "InvalidBatchEntryId",
+            "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 \
+             letters long.",
+        ),
         _ if bytes > 1_048_576 => ("BatchRequestTooLong", "Batch requests cannot be longer than 1048576 bytes."),
         _ => return Ok(()),
     };
@@ -269,7 +282,10 @@ fn set_attributes(queue: &mut Queue, attributes: &Value) -> Result<(), AwsError>
             }
             "RedrivePolicy" if text.is_empty() => queue.redrive = None,
             "RedrivePolicy" => queue.redrive = Some(serde_json::from_str(text).map_err(|_| bad())?),
-            "SqsManagedSseEnabled" | "Policy" => {}
+            "SqsManagedSseEnabled" if text == "true" => {}
+            "Policy" if text.is_empty() => {}
+            // A policy would admit or deny somebody, and a queue without encryption would differ: neither does here.
+            "SqsManagedSseEnabled" | "Policy" => return Err(bad()),
             other => return Err(AwsError::client("InvalidAttributeName", format!("Unknown Attribute {other}."))),
         }
     }

@@ -80,7 +80,7 @@ pub struct Take {
 pub enum Handled {
     /// It was done.
     Done,
-    /// The message is gone, visible again, or was received anew since.
+    /// The message is gone, or was received anew since.
     Stale,
     /// That is no receipt handle.
     Invalid,
@@ -124,8 +124,6 @@ impl Queue {
     pub fn push_dead_letter(&mut self, mut message: Message, source_arn: &str, now_ms: i64) {
         message.dead_letter_of = Some(source_arn.to_owned());
         message.receipt_handle = None;
-        message.receive_count = 0;
-        message.first_received_ms = None;
         message.visible_ms = now_ms;
         self.insert(message);
     }
@@ -176,10 +174,10 @@ impl Queue {
         }
     }
 
-    /// Hides the message of that receive for `seconds` from now.
+    /// Hides the message of that receive for `seconds` from now, also when it is visible again already.
     pub fn change_visibility(&mut self, handle: &str, seconds: u64, now_ms: i64) -> Handled {
         match self.find(handle) {
-            Ok(number) => match self.messages.get_mut(&number).filter(|message| message.visible_ms > now_ms) {
+            Ok(number) => match self.messages.get_mut(&number) {
                 Some(message) => {
                     message.visible_ms = now_ms + milliseconds(seconds);
                     Handled::Done

@@ -148,3 +148,59 @@ async fn messages_survive_a_restart() {
     again.delete("work", received["ReceiptHandle"].as_str().unwrap()).unwrap();
     assert_eq!(again.counts("work").unwrap().in_flight, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_remembers_how_often_it_was_received() {
+    let policy = json!({ "deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:dead", "maxReceiveCount": "2" });
+    let sqs = with_queue(json!({ "VisibilityTimeout": "1", "RedrivePolicy": policy.to_string() })).await;
+    sqs.call("CreateQueue", json!({ "QueueName": "dead" })).await.unwrap();
+    send(&sqs, "poison", 0).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(receive(&sqs, 20).await.len(), 1);
+    }
+    assert!(receive(&sqs, 5).await.is_empty());
+    let ask = json!({ "QueueUrl": URL.replace("work", "dead"), "AttributeNames": ["All"] });
+    let letter = sqs.call("ReceiveMessage", ask).await.unwrap()["Messages"][0].clone();
+    assert_eq!(letter["Attributes"]["ApproximateReceiveCount"], "3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn visibility_is_changed_after_it_ended_unless_someone_else_received_the_message() {
+    let sqs = with_queue(json!({ "VisibilityTimeout": "30" })).await;
+    send(&sqs, "x", 0).await.unwrap();
+    let first = receive(&sqs, 0).await.remove(0);
+    let hide = json!({ "QueueUrl": URL, "ReceiptHandle": first["ReceiptHandle"], "VisibilityTimeout": 10 });
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    sqs.call("ChangeMessageVisibility", hide.clone()).await.unwrap();
+    assert!(receive(&sqs, 9).await.is_empty());
+    assert_eq!(receive(&sqs, 20).await.len(), 1);
+    assert_eq!(code(sqs.call("ChangeMessageVisibility", hide).await), "MessageNotInflight");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ids_of_a_batch_are_checked() {
+    let sqs = with_queue(json!({})).await;
+    let long = "x".repeat(81);
+    for id in ["", "a b", "ä", long.as_str()] {
+        let entries = json!([{ "Id": id, "MessageBody": "x" }]);
+        let refused = sqs.call("SendMessageBatch", json!({ "QueueUrl": URL, "Entries": entries })).await;
+        assert_eq!(code(refused), "InvalidBatchEntryId", "{id}");
+    }
+    assert_eq!(sqs.counts("work").unwrap(), Counts::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn attributes_that_would_do_nothing_here_are_refused() {
+    let sqs = with_queue(json!({})).await;
+    for attributes in [json!({ "Policy": "{}" }), json!({ "SqsManagedSseEnabled": "false" })] {
+        let refused = sqs.call("CreateQueue", json!({ "QueueName": "other", "Attributes": attributes })).await;
+        assert_eq!(code(refused), "InvalidAttributeValue", "{attributes}");
+    }
+    let tagged = json!({ "QueueName": "tagged", "tags": { "a": "b" } });
+    assert_eq!(code(sqs.call("CreateQueue", tagged).await), "UnsupportedOperation");
+    for member in ["MessageDeduplicationId", "MessageSystemAttributes"] {
+        let mut message = json!({ "QueueUrl": URL, "MessageBody": "x" });
+        message[member] = json!("x");
+        assert_eq!(code(sqs.call("SendMessage", message).await), "InvalidParameterValueException", "{member}");
+    }
+}

@@ -1,7 +1,6 @@
 //! AWS Transfer Family: servers, users, keys and tags by AWS's rules, and a real SFTP server for each one that is
 //! ONLINE. Operations check their input against AWS's model first; what takes AWS minutes takes the region's pace.
 
-mod faults;
 mod keys;
 mod lifecycle;
 pub mod network;
@@ -12,6 +11,7 @@ mod shape;
 mod shapes;
 mod state;
 mod tags;
+mod throttle;
 mod users;
 mod visit;
 
@@ -24,12 +24,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 
-pub use self::faults::Faults;
-use self::{
-    faults::{Throttle, lost_answer},
-    network::Network,
-    state::State,
-};
+use self::{network::Network, state::State, throttle::Throttle};
 use crate::{
     cloudwatch::Metrics,
     context::Context,
@@ -43,7 +38,6 @@ pub struct Transfer {
     context: Context,
     network: Arc<dyn Network>,
     metrics: Metrics,
-    faults: Faults,
     throttle: Throttle,
     state: Mutex<State>,
     /// The open doors, by server id; dropping one closes it and cuts its sessions.
@@ -71,7 +65,6 @@ impl Transfer {
             context,
             network,
             metrics,
-            faults: Faults::default(),
             throttle: Throttle::new(),
             state: Mutex::new(state),
             listeners: Mutex::default(),
@@ -82,12 +75,6 @@ impl Transfer {
         transfer.resume();
         transfer.emit_metrics();
         Ok(transfer)
-    }
-
-    /// Faults for a test to set.
-    #[must_use]
-    pub fn faults(&self) -> Faults {
-        self.faults.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,10 +116,7 @@ impl Service for Transfer {
     async fn call(&self, operation: &str, input: Value) -> Result<Value, AwsError> {
         let shape = shapes::of(operation).ok_or_else(|| AwsError::unknown_operation("transfer", operation))?;
         self.throttle.admit(operation)?;
-        let answer_is_lost = self.faults.take(operation)?;
-        let input = shape::check(input, shape)?;
-        let answer = self.answer(operation, &input);
-        if answer_is_lost { Err(lost_answer()) } else { answer }
+        self.answer(operation, &shape::check(input, shape)?)
     }
 
     fn resource(&self, id: &str) -> Option<Value> {

@@ -1,10 +1,8 @@
-//! Pages of a sorted list: `MaxResults` and a `NextToken` that names the last key seen, so that a page stays right
-//! when the list changes between two calls.
+//! Pages as Transfer Family takes and gives them.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
-use crate::error::AwsError;
+use crate::{error::AwsError, page};
 
 /// The page of `items` (sorted by key) that `input` asks for, as members of an answer with the list under `name`.
 pub(super) fn page<'a>(
@@ -14,28 +12,16 @@ pub(super) fn page<'a>(
 ) -> Result<Map<String, Value>, AwsError> {
     let limit =
         input.get("MaxResults").and_then(Value::as_u64).map_or(1000, |limit| usize::try_from(limit).unwrap_or(1000));
-    let after = input.get("NextToken").and_then(Value::as_str).map(read_token).transpose()?;
-    let mut rest = items.filter(|(key, _)| after.as_deref().is_none_or(|after| *key > after)).peekable();
-    let mut list = Vec::new();
-    let mut last = "";
-    while list.len() < limit
-        && let Some((key, item)) = rest.next()
-    {
-        last = key;
-        list.push(item);
-    }
+    let keyed = items.map(|(key, item)| (key.to_owned(), item));
+    let page = page::page(keyed, input.get("NextToken").and_then(Value::as_str), limit).ok_or_else(|| {
+        AwsError::client("InvalidNextTokenException", "The NextToken parameter that was passed is invalid.")
+    })?;
     let mut answer = Map::new();
-    if rest.peek().is_some() {
-        answer.insert("NextToken".to_owned(), URL_SAFE_NO_PAD.encode(last).into());
+    if let Some(next) = page.next {
+        answer.insert("NextToken".to_owned(), next.into());
     }
-    answer.insert(name.to_owned(), list.into());
+    answer.insert(name.to_owned(), page.items.into());
     Ok(answer)
-}
-
-fn read_token(token: &str) -> Result<String, AwsError> {
-    let invalid =
-        || AwsError::client("InvalidNextTokenException", "The NextToken parameter that was passed is invalid.");
-    String::from_utf8(URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?).map_err(|_| invalid())
 }
 
 #[cfg(test)]

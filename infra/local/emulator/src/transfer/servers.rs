@@ -87,7 +87,8 @@ impl Transfer {
         if vpc_id.is_empty() || subnet_ids.is_empty() {
             return Err(invalid("EndpointType VPC must have VpcId and SubnetIds in EndpointDetails"));
         }
-        let made = self.network.create_endpoint(vpc_id, &subnet_ids, &ids(details, "SecurityGroupIds"))?;
+        let groups = ids(details, "SecurityGroupIds");
+        let made = self.network.create_endpoint(vpc_id, &subnet_ids, &groups).map_err(of_transfer)?;
         let vpc_id = vpc_id.to_owned();
         Ok(Some(VpcEndpoint { id: made.id, vpc_id, subnet_ids, address_allocation_ids: Vec::new() }))
     }
@@ -183,7 +184,7 @@ impl Transfer {
         if !addresses.is_empty() && addresses.len() != endpoint.subnet_ids.len() {
             return Err(invalid("The number of AddressAllocationIds must be that of SubnetIds"));
         }
-        self.network.attach_addresses(&endpoint.id, &addresses)?;
+        self.network.attach_addresses(&endpoint.id, &addresses).map_err(of_transfer)?;
         endpoint.address_allocation_ids = addresses;
         Ok(())
     }
@@ -218,13 +219,11 @@ impl Transfer {
     pub(super) fn delete_server(&self, input: &Map<String, Value>) -> Result<Value, AwsError> {
         let id = text(input, "ServerId");
         let mut state = self.state();
-        if let Some(server) = state.servers.get(id) {
-            let starting = server.phase == Phase::Starting && server.endpoint.is_some();
-            if starting || self.endpoint_is_available(server).is_err() {
-                return Err(invalid("Unable to delete VPC endpoint"));
-            }
+        let server = state.server(id)?;
+        let starting = server.phase == Phase::Starting && server.endpoint.is_some();
+        if starting || self.endpoint_is_available(server).is_err() {
+            return Err(invalid("Unable to delete VPC endpoint"));
         }
-        // A second DeleteServer answers like the first.
         let deleted = state.servers.remove(id);
         drop(state);
         self.close(id);
@@ -245,6 +244,11 @@ impl Transfer {
         }
         Err(AwsError::client("ConflictException", "VPC Endpoint state is not yet available"))
     }
+}
+
+/// What EC2 refuses to Transfer Family, which passes on the sentence but not the code.
+fn of_transfer(error: AwsError) -> AwsError {
+    invalid(error.message)
 }
 
 fn given_settings(input: &Map<String, Value>) -> impl Iterator<Item = (String, Value)> + '_ {

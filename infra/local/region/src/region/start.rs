@@ -14,7 +14,10 @@ use wharfinger_emulator::{
     ec2::Ec2,
     ecs::Ecs,
     efs::Efs,
-    endpoint::front::{self, Services},
+    endpoint::{
+        front::{self, Services},
+        traffic::Traffic,
+    },
     events::bus::EventBus,
     secretsmanager::SecretsManager,
     service::Service,
@@ -54,7 +57,8 @@ pub(super) async fn region(options: Options, program: PathBuf) -> anyhow::Result
     let clock = Clock::system();
     let (bus, events) = EventBus::new(clock.clone());
     let context = context(&options, &plan, addresses, (clock, bus), &data_dir)?;
-    let built = build(&context, &plan, &data_dir, &endpoint)?;
+    let traffic = Traffic::new(&options.latency, &options.throttle);
+    let built = build(&context, &plan, &data_dir, &endpoint, traffic)?;
     let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
 
     let found_again = !data_dir.is_new();
@@ -164,7 +168,13 @@ pub(super) struct Built {
     pub(super) transfer: Arc<Transfer>,
 }
 
-pub(super) fn build(context: &Context, plan: &Plan, data_dir: &DataDir, endpoint: &str) -> anyhow::Result<Built> {
+pub(super) fn build(
+    context: &Context,
+    plan: &Plan,
+    data_dir: &DataDir,
+    endpoint: &str,
+    traffic: Traffic,
+) -> anyhow::Result<Built> {
     let ec2 = Ec2::new(context.clone(), data_dir.saved("ec2")?)?;
     let efs = Efs::new(context.clone(), data_dir.saved("elasticfilesystem")?, Arc::clone(&ec2))?;
     let ecs = Ecs::new(context.clone(), data_dir.saved("ecs")?, Arc::clone(&efs))?;
@@ -178,7 +188,7 @@ pub(super) fn build(context: &Context, plan: &Plan, data_dir: &DataDir, endpoint
     let transfer = Transfer::new(context.clone(), data_dir.saved("transfer")?, Arc::clone(&ec2) as _, metrics)?;
     let all: [Arc<dyn Service>; 8] =
         [ec2.clone(), efs.clone(), ecs.clone(), sqs.clone(), dynamodb, cloudwatch, secrets, transfer.clone()];
-    let services = Services::new(all).with_roles(roles::of(&plan.functions));
+    let services = Services::new(all).with_roles(roles::of(&plan.functions)).with_traffic(traffic);
     Ok(Built { services, ec2, efs, ecs, sqs, transfer })
 }
 

@@ -19,7 +19,7 @@ use wharfinger_emulator::{
     clock::Clock,
     context::{Context, Pace},
     ec2::Ec2,
-    endpoint::{between::Between, client::InProcess, front::Services},
+    endpoint::{between::Between, client::InProcess, front::Services, traffic::Traffic},
     error::AwsError,
     events::bus::EventBus,
     sqs::Sqs,
@@ -91,7 +91,7 @@ impl World {
         let clock = Clock::starting_at(origin);
         let (bus, events) = EventBus::new(clock.clone());
         let context = context(&plan, &data_dir, pace, (clock.clone(), bus.clone()))?;
-        let mut built = start::build(&context, &plan, &data_dir, ENDPOINT)?;
+        let mut built = start::build(&context, &plan, &data_dir, ENDPOINT, Traffic::default())?;
         if let Some(between) = between {
             built.services = built.services.with_between(between);
         }

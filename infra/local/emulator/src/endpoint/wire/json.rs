@@ -5,7 +5,7 @@ use http::Response;
 use serde_json::{Map, Value};
 
 use super::{malformed, response};
-use crate::error::AwsError;
+use crate::{error::AwsError, query_code::query_code};
 
 /// The prefixes of `X-Amz-Target`, with the services that they mean, and those services' awsJson version.
 const TARGETS: [(&str, &str, &str); 6] = [
@@ -57,20 +57,32 @@ pub(super) fn error_body(error: &AwsError) -> Value {
 
 /// What `x-amzn-query-error` says: the code that the service had in its Query days, and whose fault it is.
 pub(super) fn query_error(service: &str, error: &AwsError) -> String {
-    let code = match (service, error.code.as_str()) {
-        ("sqs", "QueueDoesNotExist") => "AWS.SimpleQueueService.NonExistentQueue",
-        ("sqs", "QueueNameExists") => "QueueAlreadyExists",
-        ("sqs", "QueueDeletedRecently") => "AWS.SimpleQueueService.QueueDeletedRecently",
-        ("sqs", "EmptyBatchRequest") => "AWS.SimpleQueueService.EmptyBatchRequest",
-        ("sqs", "TooManyEntriesInBatchRequest") => "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
-        ("sqs", "BatchEntryIdsNotDistinct") => "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
-        ("sqs", "BatchRequestTooLong") => "AWS.SimpleQueueService.BatchRequestTooLong",
-        ("sqs", "InvalidBatchEntryId") => "AWS.SimpleQueueService.InvalidBatchEntryId",
-        ("monitoring", "InvalidParameterValueException") => "InvalidParameterValue",
-        ("monitoring", "InvalidParameterCombinationException") => "InvalidParameterCombination",
-        ("monitoring", "MissingRequiredParameterException") => "MissingParameter",
-        (_, code) => code,
-    };
+    let code = query_code(service, &error.code);
     let fault = if error.status < 500 { "Sender" } else { "Receiver" };
     format!("{code};{fault}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(service: &str, code: &str) -> String {
+        let answer = encode(service, Err(AwsError::client(code, "no")));
+        answer.headers()["x-amzn-query-error"].to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn an_error_of_a_service_that_once_spoke_query_names_the_code_it_had_then() {
+        for (code, query) in [
+            ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue;Sender"),
+            ("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight;Sender"),
+            ("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation;Sender"),
+            ("InvalidParameterValueException", "InvalidParameterValue;Sender"),
+            ("MissingRequiredParameterException", "MissingParameter;Sender"),
+            ("ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid;Sender"),
+        ] {
+            assert_eq!(header("sqs", code), query);
+        }
+        assert_eq!(header("monitoring", "ValidationException"), "ValidationError;Sender");
+    }
 }

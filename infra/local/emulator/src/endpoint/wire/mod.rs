@@ -84,7 +84,7 @@ pub fn encode(
     match protocol {
         Protocol::Json => json::encode(service, answer),
         Protocol::Cbor => cbor::encode(answer),
-        Protocol::Query | Protocol::Ec2 => query::encode(protocol, operation, request_id, answer),
+        Protocol::Query | Protocol::Ec2 => query::encode(protocol, service, operation, request_id, answer),
         Protocol::Rest => rest::encode(operation, answer),
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{Protocol, cbor, malformed, response};
-use crate::error::AwsError;
+use crate::{error::AwsError, query_code::query_code};
 
 /// How deep a form's names may nest: `IpPermissions.1.IpRanges.1.CidrIp` has five parts.
 const DEPTH: usize = 12;
@@ -110,6 +110,7 @@ impl Node {
 
 pub(super) fn encode(
     protocol: Protocol,
+    service: &str,
     operation: &str,
     request_id: &str,
     answer: Result<Value, AwsError>,
@@ -133,18 +134,18 @@ pub(super) fn encode(
             200
         }
         Err(error) => {
-            write_error(&mut xml, ec2, error, request_id);
+            write_error(&mut xml, ec2, query_code(service, &error.code), error, request_id);
             error.status
         }
     };
     response(status, "text/xml;charset=UTF-8", &[], xml)
 }
 
-fn write_error(xml: &mut String, ec2: bool, error: &AwsError, request_id: &str) {
+fn write_error(xml: &mut String, ec2: bool, code: &str, error: &AwsError, request_id: &str) {
     let (code, message) = if error.code == "UnknownOperationException" {
         ("InvalidAction", format!("The action is not valid for this web service: {}.", error.message))
     } else {
-        (error.code.as_str(), error.message.clone())
+        (code, error.message.clone())
     };
     let kind = if error.status < 500 { "Sender" } else { "Receiver" };
     let (open, close, id) = if ec2 {
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn text_is_escaped_in_xml() {
-        let answer = encode(Protocol::Ec2, "X", "id", Ok(json!({"a": "<&>", "set": ["1"]})));
+        let answer = encode(Protocol::Ec2, "ec2", "X", "id", Ok(json!({"a": "<&>", "set": ["1"]})));
         let xml = String::from_utf8(answer.into_body().to_vec()).unwrap();
         assert!(xml.contains("<a>&lt;&amp;&gt;</a><set><item>1</item></set>"), "{xml}");
     }

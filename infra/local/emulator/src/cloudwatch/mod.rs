@@ -3,156 +3,38 @@
 //! Timestamps are epoch seconds in members named `StartTime`, `EndTime`, `Timestamp` and `Timestamps`; the front gives
 //! them their form on the wire.
 
+mod metrics;
+#[cfg(test)]
+mod tests;
+
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use self::metrics::Metrics;
+use self::metrics::{Point, Query, Series, Statistics};
 use super::{
     error::AwsError,
     service::{Service, Unreadable, restore},
 };
-use crate::context::Context;
-
-/// How long data are kept: 15 days, what AWS keeps of one-minute data.
-const RETENTION_SECONDS: f64 = 15.0 * 86_400.0;
+use crate::{context::Context, page::page};
 
 /// Data points that one page of `GetMetricData` holds (AWS's own limit).
 const PAGE: u64 = 100_800;
 
-/// The metrics of a region. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Metrics {
-    series: Arc<Mutex<Vec<Series>>>,
-}
+/// Queries that one `GetMetricData` may make (AWS's own limit).
+const QUERIES: usize = 500;
 
-#[derive(Clone, Serialize, Deserialize)]
-struct Series {
-    namespace: String,
-    name: String,
-    dimensions: BTreeMap<String, String>,
-    points: Vec<Point>,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-struct Point {
-    /// Epoch seconds.
-    at: f64,
-    unit: String,
-    set: Statistics,
-}
-
-/// A statistic set: what any number of samples come down to.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Statistics {
-    count: f64,
-    sum: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Statistics {
-    fn of(value: f64) -> Self {
-        Self { count: 1.0, sum: value, min: value, max: value }
-    }
-
-    fn join(self, other: Self) -> Self {
-        Self {
-            count: self.count + other.count,
-            sum: self.sum + other.sum,
-            min: self.min.min(other.min),
-            max: self.max.max(other.max),
-        }
-    }
-
-    fn get(self, statistic: &str) -> Option<f64> {
-        Some(match statistic {
-            "SampleCount" => self.count,
-            "Sum" => self.sum,
-            "Average" => self.sum / self.count,
-            "Minimum" => self.min,
-            "Maximum" => self.max,
-            _ => return None,
-        })
-    }
-}
-
-impl Metrics {
-    /// Puts one value of a metric.
-    pub fn put(&self, namespace: &str, name: &str, dimensions: &[(&str, &str)], at: Timestamp, value: f64, unit: &str) {
-        let dimensions = dimensions.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into 53 bits")]
-        let at = at.as_millisecond() as f64 / 1000.0;
-        self.put_set(namespace, name, dimensions, Point { at, unit: unit.to_owned(), set: Statistics::of(value) });
-    }
-
-    fn put_set(&self, namespace: &str, name: &str, dimensions: BTreeMap<String, String>, point: Point) {
-        let mut all = self.lock();
-        let found = all.iter_mut().find(|series| series.is(namespace, name, &dimensions));
-        let series = match found {
-            Some(series) => series,
-            None => {
-                let (namespace, name) = (namespace.to_owned(), name.to_owned());
-                all.push(Series { namespace, name, dimensions, points: Vec::new() });
-                all.last_mut().expect("one was pushed just now")
-            }
-        };
-        let newest = point.at;
-        series.points.push(point);
-        series.points.retain(|point| point.at > newest - RETENTION_SECONDS);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Series>> {
-        self.series.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The data of a metric from `start` up to but not including `end`, gathered by period; ascending.
-    fn read(&self, metric: &Query) -> Vec<(f64, Statistics, String)> {
-        let all = self.lock();
-        let Some(series) = all.iter().find(|series| series.is(&metric.namespace, &metric.name, &metric.dimensions))
-        else {
-            return Vec::new();
-        };
-        let mut slots: BTreeMap<i64, (Statistics, String)> = BTreeMap::new();
-        let wanted = |point: &&Point| metric.unit.as_ref().is_none_or(|unit| *unit == point.unit);
-        for point in series.points.iter().filter(wanted) {
-            #[expect(clippy::cast_possible_truncation, reason = "the number of a period fits into 63 bits")]
-            let slot = (point.at / metric.period).floor() as i64;
-            let gathered = slots.get(&slot).map_or(point.set, |(set, _)| set.join(point.set));
-            slots.insert(slot, (gathered, point.unit.clone()));
-        }
-        let first = (metric.start / metric.period).floor() * metric.period;
-        #[expect(clippy::cast_precision_loss, reason = "the number of a period fits into 53 bits")]
-        let data = slots.into_iter().map(|(slot, (set, unit))| (slot as f64 * metric.period, set, unit));
-        data.filter(|(at, ..)| *at >= first && *at < metric.end).collect()
-    }
-}
-
-impl Series {
-    fn is(&self, namespace: &str, name: &str, dimensions: &BTreeMap<String, String>) -> bool {
-        self.namespace == namespace && self.name == name && self.dimensions == *dimensions
-    }
-}
+/// Data points that one `GetMetricStatistics` may ask for (AWS's own limit).
+const STATISTICS_POINTS: f64 = 1440.0;
 
 /// Epoch seconds and a value, many times.
 type Samples = Vec<(f64, f64)>;
-
-/// A metric, and which part of it.
-struct Query {
-    namespace: String,
-    name: String,
-    dimensions: BTreeMap<String, String>,
-    unit: Option<String>,
-    start: f64,
-    end: f64,
-    period: f64,
-}
 
 /// The service.
 pub struct CloudWatch {
@@ -176,10 +58,11 @@ impl CloudWatch {
     fn get_metric_data(&self, input: &Value) -> Result<Value, AwsError> {
         let (start, end) = (required_time(input, "StartTime")?, required_time(input, "EndTime")?);
         if start >= end {
-            return Err(invalid("The parameter StartTime must be less than the parameter EndTime."));
+            return Err(refused("The parameter StartTime must be less than the parameter EndTime."));
         }
         let queries = input["MetricDataQueries"].as_array().filter(|queries| !queries.is_empty());
         let queries = queries.ok_or_else(|| missing("MetricDataQueries"))?;
+        check_queries(queries)?;
         let limit = input["MaxDatapoints"].as_u64().unwrap_or(PAGE).clamp(1, PAGE);
         let mut skip = read_token(input)?;
         let (mut room, mut more, mut taken) = (usize::try_from(limit).unwrap_or(usize::MAX), false, skip);
@@ -232,7 +115,7 @@ impl CloudWatch {
         if Statistics::of(0.0).get(&statistic).is_none() {
             return Err(invalid(&format!("The value {statistic} for parameter Stat is not supported.")));
         }
-        let data = self.metrics.read(&metric);
+        let data = self.read(&metric);
         let data = data.into_iter().filter_map(|(at, set, _)| Some((at, set.get(&statistic)?))).collect();
         Ok((id.to_owned(), label, data))
     }
@@ -255,7 +138,15 @@ impl CloudWatch {
         if statistics.is_empty() {
             return Err(missing("Statistics"));
         }
-        let points = self.metrics.read(&metric).into_iter().map(|(at, set, unit)| {
+        let points_asked = (metric.end - metric.start) / metric.period;
+        if points_asked > STATISTICS_POINTS {
+            let message = format!(
+                "You have requested up to {points_asked} datapoints, which exceeds the limit of {STATISTICS_POINTS}. You \
+                 may reduce the datapoints requested by increasing Period, or decreasing the time range."
+            );
+            return Err(AwsError::client("InvalidParameterCombinationException", message));
+        }
+        let points = self.read(&metric).into_iter().map(|(at, set, unit)| {
             let mut point = json!({ "Timestamp": at, "Unit": unit });
             for statistic in &statistics {
                 if let Some(value) = set.get(statistic) {
@@ -267,9 +158,15 @@ impl CloudWatch {
         Ok(json!({ "Label": metric.name, "Datapoints": points.collect::<Vec<_>>() }))
     }
 
+    /// The data of a metric; none where its period is finer than what CloudWatch keeps of that time.
+    fn read(&self, metric: &Query) -> Vec<(f64, Statistics, String)> {
+        let age = self.context.clock.epoch_seconds() - metric.start;
+        let kept = finest_period(age);
+        if metric.period % kept == 0.0 { self.metrics.read(metric) } else { Vec::new() }
+    }
+
     fn list_metrics(&self, input: &Value) -> Result<Value, AwsError> {
         const PAGE: usize = 500;
-        let skip = read_token(input)?;
         let wanted = |member: &str, value: &str| input[member].as_str().is_none_or(|wanted| wanted == value);
         let filters = input["Dimensions"].as_array().map(Vec::as_slice).unwrap_or_default();
         let fits = |series: &&Series| {
@@ -280,15 +177,16 @@ impl CloudWatch {
             dimensions && wanted("Namespace", &series.namespace) && wanted("MetricName", &series.name)
         };
         let all = self.metrics.lock();
-        let found: Vec<&Series> = all.iter().filter(fits).collect();
-        let page = found.iter().skip(skip).take(PAGE).map(|series| {
+        let shown = all.iter().filter(fits).map(|series| {
             let dimensions: Vec<Value> =
                 series.dimensions.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
-            json!({ "Namespace": series.namespace, "MetricName": series.name, "Dimensions": dimensions })
+            let shown = json!({ "Namespace": series.namespace, "MetricName": series.name, "Dimensions": dimensions });
+            (shown.to_string(), shown)
         });
-        let mut answer = json!({ "Metrics": page.collect::<Vec<_>>() });
-        if found.len() > skip + PAGE {
-            answer["NextToken"] = URL_SAFE_NO_PAD.encode((skip + PAGE).to_string()).into();
+        let page = page(shown, input["NextToken"].as_str(), PAGE).ok_or_else(bad_token)?;
+        let mut answer = json!({ "Metrics": page.items });
+        if let Some(next) = page.next {
+            answer["NextToken"] = next.into();
         }
         Ok(answer)
     }
@@ -339,19 +237,59 @@ fn read_dimensions(value: &Value) -> BTreeMap<String, String> {
     dimensions.into_iter().collect()
 }
 
-/// A period is 1, 5, 10 or 30 seconds, or a multiple of 60.
+/// Refuses queries of `GetMetricData` that can't be told apart or are too many.
+fn check_queries(queries: &[Value]) -> Result<(), AwsError> {
+    if queries.len() > QUERIES {
+        return Err(refused(&format!("The collection MetricDataQueries must not have a size greater than {QUERIES}.")));
+    }
+    let mut ids = HashSet::new();
+    for query in queries {
+        let id = query["Id"].as_str().unwrap_or_default();
+        let valid = id.starts_with(|first: char| first.is_ascii_lowercase())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !valid {
+            return Err(refused(&format!("The value {id} for parameter MetricDataQueries.member.Id is invalid.")));
+        }
+        if !ids.insert(id) {
+            return Err(refused("The values for parameter id in MetricDataQueries are not unique."));
+        }
+    }
+    Ok(())
+}
+
+/// The shortest period, in seconds, that CloudWatch keeps of data so many seconds old. From the API reference,
+/// `MetricStat`.
+fn finest_period(age: f64) -> f64 {
+    const HOUR: f64 = 3600.0;
+    const DAY: f64 = 24.0 * HOUR;
+    if age <= 3.0 * HOUR {
+        1.0
+    } else if age <= 15.0 * DAY {
+        60.0
+    } else if age <= 63.0 * DAY {
+        300.0
+    } else {
+        HOUR
+    }
+}
+
+/// A period is 1, 5, 10, 20 or 30 seconds, or a multiple of 60.
 fn read_period(value: &Value) -> Result<f64, AwsError> {
     let period = value["Period"].as_u64().ok_or_else(|| missing("Period"))?;
-    let allowed = matches!(period, 1 | 5 | 10 | 30) || (period > 0 && period.is_multiple_of(60));
+    let allowed = matches!(period, 1 | 5 | 10 | 20 | 30) || (period > 0 && period.is_multiple_of(60));
     let seconds = u32::try_from(period).ok().filter(|_| allowed);
     seconds.map(f64::from).ok_or_else(|| invalid(&format!("The value {period} for parameter Period is invalid.")))
 }
 
+/// How many data points the pages before have shown.
 fn read_token(input: &Value) -> Result<usize, AwsError> {
     let Some(token) = input["NextToken"].as_str() else { return Ok(0) };
-    let invalid = || AwsError::client("InvalidNextToken", "The next token specified is invalid.");
-    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
-    String::from_utf8(bytes).ok().and_then(|text| text.parse().ok()).ok_or_else(invalid)
+    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| bad_token())?;
+    String::from_utf8(bytes).ok().and_then(|text| text.parse().ok()).ok_or_else(bad_token)
+}
+
+fn bad_token() -> AwsError {
+    AwsError::client("InvalidNextToken", "The next token specified is invalid.")
 }
 
 fn required_text(value: &Value, name: &str) -> Result<String, AwsError> {
@@ -363,11 +301,16 @@ fn required_time(value: &Value, name: &str) -> Result<f64, AwsError> {
 }
 
 fn invalid(message: &str) -> AwsError {
-    AwsError::client("InvalidParameterValue", message)
+    AwsError::client("InvalidParameterValueException", message)
+}
+
+/// What `GetMetricData` answers to queries that make no sense.
+fn refused(message: &str) -> AwsError {
+    AwsError::client("ValidationException", message)
 }
 
 fn missing(name: &str) -> AwsError {
-    AwsError::client("MissingParameter", format!("The parameter {name} is required."))
+    AwsError::client("MissingRequiredParameterException", format!("The parameter {name} is required."))
 }
 
 #[async_trait]
@@ -388,91 +331,5 @@ impl Service for CloudWatch {
 
     fn snapshot(&self) -> Value {
         serde_json::to_value(&*self.metrics.lock()).expect("series are made of strings, numbers, lists and maps")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{clock::Clock, testing};
-
-    fn service() -> (Arc<CloudWatch>, Metrics) {
-        let clock = Clock::starting_at(Timestamp::from_second(1_000_000_200).unwrap());
-        let context = testing::context_at(clock);
-        let metrics = Metrics::default();
-        (CloudWatch::new(context, None, metrics.clone()).unwrap(), metrics)
-    }
-
-    fn put(metrics: &Metrics, second: i64, value: f64) {
-        let at = Timestamp::from_second(second).unwrap();
-        metrics.put("AWS/Transfer", "BytesIn", &[("ServerId", "s-1")], at, value, "Bytes");
-    }
-
-    fn query(stat: &str) -> Value {
-        json!({
-            "StartTime": 1_000_000_200, "EndTime": 1_000_001_100, "ScanBy": "TimestampAscending",
-            "MetricDataQueries": [{ "Id": "q", "MetricStat": { "Period": 300, "Stat": stat, "Metric": {
-                "Namespace": "AWS/Transfer", "MetricName": "BytesIn",
-                "Dimensions": [{ "Name": "ServerId", "Value": "s-1" }] } } }],
-        })
-    }
-
-    #[tokio::test]
-    async fn data_are_gathered_by_period_and_the_end_is_left_out() {
-        let (service, metrics) = service();
-        for (second, value) in [(1_000_000_200, 1.0), (1_000_000_260, 3.0), (1_000_000_500, 0.0), (1_000_001_100, 9.0)]
-        {
-            put(&metrics, second, value);
-        }
-        for (stat, values) in
-            [("Sum", json!([4.0, 0.0])), ("SampleCount", json!([2.0, 1.0])), ("Average", json!([2.0, 0.0]))]
-        {
-            let answer = service.call("GetMetricData", query(stat)).await.unwrap();
-            assert_eq!(answer["MetricDataResults"][0]["Values"], values, "{stat}");
-            assert_eq!(answer["MetricDataResults"][0]["Timestamps"], json!([1_000_000_200.0, 1_000_000_500.0]));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_metric_without_data_answers_empty_and_complete() {
-        let (service, _) = service();
-        let result = service.call("GetMetricData", query("Sum")).await.unwrap()["MetricDataResults"][0].clone();
-        assert_eq!((&result["Values"], &result["StatusCode"]), (&json!([]), &json!("Complete")));
-    }
-
-    #[tokio::test]
-    async fn pages_follow_each_other() {
-        let (service, metrics) = service();
-        put(&metrics, 1_000_000_200, 1.0);
-        put(&metrics, 1_000_000_500, 2.0);
-        let mut input = query("Sum");
-        input["MaxDatapoints"] = 1.into();
-        let first = service.call("GetMetricData", input.clone()).await.unwrap();
-        assert_eq!(first["MetricDataResults"][0]["StatusCode"], "PartialData");
-        input["NextToken"] = first["NextToken"].clone();
-        let second = service.call("GetMetricData", input).await.unwrap();
-        assert_eq!(second["MetricDataResults"][0]["Values"], json!([2.0]));
-        assert!(second.get("NextToken").is_none());
-    }
-
-    #[tokio::test]
-    async fn a_period_that_aws_does_not_have_is_refused() {
-        let (service, _) = service();
-        let mut input = query("Sum");
-        input["MetricDataQueries"][0]["MetricStat"]["Period"] = 45.into();
-        assert_eq!(service.call("GetMetricData", input).await.unwrap_err().code, "InvalidParameterValue");
-    }
-
-    #[tokio::test]
-    async fn data_put_by_a_caller_are_listed_and_read() {
-        let (service, _) = service();
-        let datum = json!({ "MetricName": "Latency", "Value": 5, "Timestamp": 1_000_000_200 });
-        service.call("PutMetricData", json!({ "Namespace": "Own", "MetricData": [datum] })).await.unwrap();
-        let listed = service.call("ListMetrics", json!({ "Namespace": "Own" })).await.unwrap();
-        assert_eq!(listed["Metrics"][0]["MetricName"], "Latency");
-        let input = json!({ "Namespace": "Own", "MetricName": "Latency", "Period": 60, "Statistics": ["Maximum"],
-            "StartTime": 1_000_000_000, "EndTime": 1_000_001_000 });
-        let answer = service.call("GetMetricStatistics", input).await.unwrap();
-        assert_eq!(answer["Datapoints"][0]["Maximum"], 5.0);
     }
 }

@@ -1,59 +1,38 @@
 //! Secrets Manager: secrets by name or ARN, their versions, and a deletion that can be taken back.
 
+mod secret;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use self::secret::{Deletion, Secret};
 use super::{
     error::AwsError,
     service::{Service, Unreadable, restore},
 };
-use crate::context::Context;
+use crate::{
+    context::Context,
+    input::{given, text},
+};
 
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 const DAY: f64 = 86_400.0;
 
+/// The key with which AWS encrypts secrets that name none.
+const OWN_KEY: &str = "alias/aws/secretsmanager";
+
 /// The service.
 pub struct SecretsManager {
     context: Context,
     secrets: Mutex<BTreeMap<String, Secret>>,
-}
-
-/// One secret. It has no `Debug`: a secret never prints.
-#[derive(Serialize, Deserialize)]
-struct Secret {
-    arn: String,
-    name: String,
-    description: Option<String>,
-    created: f64,
-    changed: f64,
-    /// When it is deleted for good, once that is asked for.
-    deletion: Option<Deletion>,
-    tags: BTreeMap<String, String>,
-    /// Oldest first.
-    versions: Vec<Version>,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-struct Deletion {
-    asked: f64,
-    due: f64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Version {
-    id: String,
-    created: f64,
-    stages: Vec<String>,
-    /// `SecretString` or `SecretBinary`, and its value.
-    member: String,
-    value: String,
 }
 
 impl SecretsManager {
@@ -84,6 +63,10 @@ impl SecretsManager {
                 "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
             ));
         }
+        refuse_unknown(input, &["AddReplicaRegions", "CrossAccountPrimaryARN", "ForceOverwriteReplicaSecret", "Type"])?;
+        if text(input, "KmsKeyId").is_some_and(|key| key != OWN_KEY) {
+            refuse_unknown(input, &["KmsKeyId"])?;
+        }
         let mut secrets = self.secrets();
         if let Some(known) = secrets.get(name) {
             return answer_for_existing(known, input);
@@ -109,6 +92,10 @@ impl SecretsManager {
     }
 
     fn put(&self, input: &Value) -> Result<Value, AwsError> {
+        refuse_unknown(input, &["RotationToken"])?;
+        if given(input, &["VersionStages"]).is_some() && input["VersionStages"] != json!([CURRENT]) {
+            refuse_unknown(input, &["VersionStages"])?;
+        }
         let now = self.context.clock.epoch_seconds();
         let mut secrets = self.secrets();
         let secret = usable(&mut secrets, input)?;
@@ -123,13 +110,18 @@ impl SecretsManager {
     fn get_value(&self, input: &Value) -> Result<Value, AwsError> {
         let mut secrets = self.secrets();
         let secret = usable(&mut secrets, input)?;
-        let stage = input["VersionStage"].as_str().unwrap_or(CURRENT);
-        let version = secret.versions.iter().find(|version| match input["VersionId"].as_str() {
-            Some(id) => version.id == id,
-            None => version.stages.iter().any(|known| known == stage),
+        let (id, stage) = (text(input, "VersionId"), text(input, "VersionStage"));
+        let stage = stage.or_else(|| id.is_none().then_some(CURRENT));
+        let version = secret.versions.iter().find(|version| {
+            id.is_none_or(|id| version.id == id)
+                && stage.is_none_or(|stage| version.stages.iter().any(|known| known == stage))
         });
         let version = version.ok_or_else(|| {
-            let message = format!("Secrets Manager can't find the specified secret value for staging label: {stage}");
+            let wanted = match (stage, id) {
+                (Some(stage), _) => format!("staging label: {stage}"),
+                (None, id) => format!("VersionId: {}", id.unwrap_or_default()),
+            };
+            let message = format!("Secrets Manager can't find the specified secret value for {wanted}");
             refused("ResourceNotFoundException", &message)
         })?;
         let mut answer = json!({
@@ -198,58 +190,6 @@ impl SecretsManager {
     }
 }
 
-impl Secret {
-    /// Stores a value as the current version, and returns the version's id; the same token and value again change
-    /// nothing.
-    fn put(&mut self, input: &Value, member: &str, value: String, now: f64) -> Result<String, AwsError> {
-        let token = input["ClientRequestToken"].as_str();
-        let id = token.map_or_else(|| crate::ids::random_uuid().to_string(), str::to_owned);
-        if let Some(known) = self.versions.iter().find(|version| version.id == id) {
-            if known.member == member && known.value == value {
-                return Ok(id);
-            }
-            let message = "You can't use ClientRequestToken to create a version whose value differs from the one that it stands for.";
-            return Err(refused("ResourceExistsException", message));
-        }
-        for version in &mut self.versions {
-            let was_current = version.stages.iter().any(|stage| stage == CURRENT);
-            version.stages = if was_current { vec![PREVIOUS.to_owned()] } else { Vec::new() };
-        }
-        self.versions.retain(|version| !version.stages.is_empty());
-        let (stages, member) = (vec![CURRENT.to_owned()], member.to_owned());
-        self.versions.push(Version { id: id.clone(), created: now, stages, member, value });
-        self.changed = now;
-        Ok(id)
-    }
-
-    fn show(&self, versions_name: &str) -> Value {
-        let versions: Map<String, Value> =
-            self.versions.iter().map(|version| (version.id.clone(), json!(version.stages))).collect();
-        let tags: Vec<Value> = self.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
-        let mut shown = json!({
-            "ARN": self.arn,
-            "Name": self.name,
-            "CreatedDate": self.created,
-            "LastChangedDate": self.changed,
-            "Tags": tags,
-        });
-        shown[versions_name] = versions.into();
-        if let Some(description) = &self.description {
-            shown["Description"] = description.clone().into();
-        }
-        if let Some(deletion) = self.deletion {
-            shown["DeletedDate"] = deletion.asked.into();
-        }
-        shown
-    }
-
-    /// By name, by ARN, or by an ARN without its random suffix.
-    fn is(&self, id: &str) -> bool {
-        let partial = self.arn.rsplit_once('-').map_or("", |(partial, _)| partial);
-        self.name == id || self.arn == id || partial == id
-    }
-}
-
 fn find<'a>(secrets: &'a mut BTreeMap<String, Secret>, input: &Value) -> Result<&'a mut Secret, AwsError> {
     let id = required(input, "SecretId")?;
     let found = secrets.values_mut().find(|secret| secret.is(id));
@@ -273,6 +213,14 @@ fn answer_for_existing(known: &Secret, input: &Value) -> Result<Value, AwsError>
     let taken = format!("The operation failed because the secret {} already exists.", known.name);
     let version = same.ok_or_else(|| refused("ResourceExistsException", &taken))?;
     Ok(json!({ "ARN": known.arn, "Name": known.name, "VersionId": version.id }))
+}
+
+/// Refuses members that would do nothing here.
+fn refuse_unknown(input: &Value, members: &[&str]) -> Result<(), AwsError> {
+    match given(input, members) {
+        Some(member) => Err(refused("InvalidParameterException", &format!("This region does not support {member}."))),
+        None => Ok(()),
+    }
 }
 
 fn read_value(input: &Value) -> Result<Option<(&'static str, String)>, AwsError> {
@@ -332,75 +280,5 @@ impl Service for SecretsManager {
 
     fn snapshot(&self) -> Value {
         serde_json::to_value(&*self.secrets()).expect("secrets are made of strings, numbers, lists and maps")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{clock::Clock, testing};
-
-    fn service(saved: Option<Value>) -> Arc<SecretsManager> {
-        let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
-        SecretsManager::new(testing::context_at(clock), saved).unwrap()
-    }
-
-    async fn code(service: &SecretsManager, operation: &str, input: Value) -> String {
-        match service.call(operation, input).await {
-            Ok(_) => "ok".to_owned(),
-            Err(error) => error.code,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_secret_is_found_by_name_arn_and_partial_arn() {
-        let service = service(None);
-        let made =
-            service.call("CreateSecret", json!({ "Name": "wharfinger/main", "SecretString": "s" })).await.unwrap();
-        let arn = made["ARN"].as_str().unwrap();
-        assert!(arn.starts_with("arn:aws:secretsmanager:us-east-1:000000000000:secret:wharfinger/main-"));
-        for id in ["wharfinger/main", arn, &arn[..arn.len() - 7]] {
-            let value = service.call("GetSecretValue", json!({ "SecretId": id })).await.unwrap();
-            assert_eq!(value["SecretString"], "s", "{id}");
-        }
-        assert_eq!(code(&service, "GetSecretValue", json!({ "SecretId": "main" })).await, "ResourceNotFoundException");
-    }
-
-    #[tokio::test]
-    async fn the_same_token_and_value_again_is_the_same_secret() {
-        let service = service(None);
-        let input = json!({ "Name": "a", "SecretString": "s", "ClientRequestToken": "t".repeat(32) });
-        let first = service.call("CreateSecret", input.clone()).await.unwrap();
-        assert_eq!(service.call("CreateSecret", input).await.unwrap(), first);
-        let other = json!({ "Name": "a", "SecretString": "x", "ClientRequestToken": "t".repeat(32) });
-        assert_eq!(code(&service, "CreateSecret", other).await, "ResourceExistsException");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_deleted_secret_keeps_its_name_until_the_window_is_over() {
-        let service = service(None);
-        let create = json!({ "Name": "a", "SecretString": "s" });
-        service.call("CreateSecret", create.clone()).await.unwrap();
-        service.call("DeleteSecret", json!({ "SecretId": "a", "RecoveryWindowInDays": 7 })).await.unwrap();
-        assert_eq!(code(&service, "GetSecretValue", json!({ "SecretId": "a" })).await, "InvalidRequestException");
-        assert_eq!(code(&service, "CreateSecret", create.clone()).await, "InvalidRequestException");
-        assert_eq!(code(&service, "RestoreSecret", json!({ "SecretId": "a" })).await, "ok");
-        service.call("DeleteSecret", json!({ "SecretId": "a", "RecoveryWindowInDays": 7 })).await.unwrap();
-        tokio::time::advance(Duration::from_secs(8 * 86_400)).await;
-        assert_eq!(code(&service, "CreateSecret", create).await, "ok");
-    }
-
-    #[tokio::test]
-    async fn a_new_value_makes_the_old_one_previous_and_survives_a_restart() {
-        let first = service(None);
-        first.call("CreateSecret", json!({ "Name": "a", "SecretString": "1" })).await.unwrap();
-        first.call("PutSecretValue", json!({ "SecretId": "a", "SecretString": "2" })).await.unwrap();
-        let again = service(Some(first.snapshot()));
-        for (stage, value) in [(CURRENT, "2"), (PREVIOUS, "1")] {
-            let found = again.call("GetSecretValue", json!({ "SecretId": "a", "VersionStage": stage })).await.unwrap();
-            assert_eq!(found["SecretString"], value);
-        }
     }
 }

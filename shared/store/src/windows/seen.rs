@@ -10,10 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use wharfinger_decisions::{names::SiteName, seen_events::SeenEvents};
 
-use crate::{
-    table::{Key, StoreError, Table, table_error},
-    windows::{self, WindowRecord},
-};
+use super::WindowRecord;
+use crate::table::{Key, StoreError, Table, table_error};
 
 /// How many events lie in the window's own item: 352 bytes.
 pub(crate) const MOST_INLINE: usize = 16;
@@ -64,7 +62,7 @@ pub(crate) fn item(events: &SeenEvents, now: Timestamp) -> SeenItem {
 
 /// Where the events lie that moved, for the reason `kind`, with the window's `version`.
 pub(crate) fn key(site: &SiteName, version: u64, kind: &str) -> Key {
-    Key::new(windows::key(site).pk, format!("seen#{version:020}#{kind}"))
+    Key::new(super::key(site).pk, format!("seen#{version:020}#{kind}"))
 }
 
 impl Table {
@@ -90,7 +88,7 @@ impl Table {
                 .query()
                 .table_name(self.name())
                 .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
-                .expression_attribute_values(":pk", text(windows::key(site).pk))
+                .expression_attribute_values(":pk", text(super::key(site).pk))
                 .expression_attribute_values(":from", text(key(site, from, "").sk))
                 .expression_attribute_values(":to", text("seen#~".to_owned()))
                 .consistent_read(true)

@@ -1,5 +1,7 @@
 //! DynamoDB: `dynoxide`, embedded, behind the region's endpoint. It keeps its own file, so there is nothing to save.
 
+mod request;
+
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
@@ -8,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{error::AwsError, service::Service};
+use crate::ids::{ACCOUNT, REGION};
 
 /// A table could not be made, or the database's file can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -90,43 +93,67 @@ impl Service for Dynamodb {
 }
 
 fn answer(database: &Database, operation: &str, input: Value) -> Result<Value, AwsError> {
+    let call = Call { operation, input };
     match operation {
-        "CreateTable" => run(input, |request| database.create_table(request)),
-        "DeleteTable" => run(input, |request| database.delete_table(request)),
-        "DescribeTable" => run(input, |request| database.describe_table(request)),
-        "UpdateTable" => run(input, |request| database.update_table(request)),
-        "ListTables" => run(input, |request| database.list_tables(request)),
-        "UpdateTimeToLive" => run(input, |request| database.update_time_to_live(request)),
-        "DescribeTimeToLive" => run(input, |request| database.describe_time_to_live(request)),
-        "PutItem" => run(input, |request| database.put_item(request)),
-        "GetItem" => run(input, |request| database.get_item(request)),
-        "DeleteItem" => run(input, |request| database.delete_item(request)),
-        "UpdateItem" => run(input, |request| database.update_item(request)),
-        "Query" => run(input, |request| database.query(request)),
-        "Scan" => run(input, |request| database.scan(request)),
-        "BatchGetItem" => run(input, |request| database.batch_get_item(request)),
-        "BatchWriteItem" => run(input, |request| database.batch_write_item(request)),
-        "TransactWriteItems" => run(input, |request| database.transact_write_items(request)),
-        "TagResource" => run(input, |request| database.tag_resource(request)),
-        "UntagResource" => run(input, |request| database.untag_resource(request)),
+        "CreateTable" => call.run(|request| database.create_table(request)),
+        "DeleteTable" => call.run(|request| database.delete_table(request)),
+        "DescribeTable" => call.run(|request| database.describe_table(request)),
+        "UpdateTable" => call.run(|request| database.update_table(request)),
+        "ListTables" => call.run(|request| database.list_tables(request)),
+        "UpdateTimeToLive" => call.run(|request| database.update_time_to_live(request)),
+        "DescribeTimeToLive" => call.run(|request| database.describe_time_to_live(request)),
+        "PutItem" => call.run(|request| database.put_item(request)),
+        "GetItem" => call.run(|request| database.get_item(request)),
+        "DeleteItem" => call.run(|request| database.delete_item(request)),
+        "UpdateItem" => call.run(|request| database.update_item(request)),
+        "Query" => call.run(|request| database.query(request)),
+        "Scan" => call.run(|request| database.scan(request)),
+        "BatchGetItem" => call.run(|request| database.batch_get_item(request)),
+        "BatchWriteItem" => call.run(|request| database.batch_write_item(request)),
+        "TransactWriteItems" => call.run(|request| database.transact_write_items(request)),
+        "TagResource" => call.run(|request| database.tag_resource(request)),
+        "UntagResource" => call.run(|request| database.untag_resource(request)),
         _ => Err(AwsError::unknown_operation("dynamodb", operation)),
     }
 }
 
-fn run<Request: DeserializeOwned, Output: Serialize>(
+/// One operation with its input.
+struct Call<'a> {
+    operation: &'a str,
     input: Value,
-    act: impl FnOnce(Request) -> dynoxide::Result<Output>,
-) -> Result<Value, AwsError> {
-    let request = serde_json::from_value(input)
-        .map_err(|why| AwsError::client("SerializationException", format!("The request can't be read: {why}")))?;
-    let output = act(request).map_err(|error| aws_error(&error))?;
-    serde_json::to_value(output)
-        .map_err(|why| AwsError::client("InternalServerError", why.to_string()).with_status(500))
+}
+
+impl Call<'_> {
+    fn run<Request: DeserializeOwned, Output: Serialize>(
+        self,
+        act: impl FnOnce(Request) -> dynoxide::Result<Output>,
+    ) -> Result<Value, AwsError> {
+        let request = request::read(self.operation, self.input)?;
+        let output = act(request).map_err(|error| aws_error(self.operation, &error))?;
+        let output = serde_json::to_value(output)
+            .map_err(|why| AwsError::client("InternalServerError", why.to_string()).with_status(500))?;
+        Ok(if self.operation.ends_with("Table") { in_this_region(output) } else { output })
+    }
+}
+
+/// A table's description with the ARNs of this region, where `dynoxide` writes its own name.
+fn in_this_region(description: Value) -> Value {
+    match description {
+        Value::String(text) => match text.strip_prefix("arn:aws:dynamodb:dynoxide:000000000000:") {
+            Some(resource) => format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:{resource}").into(),
+            None => Value::String(text),
+        },
+        Value::Array(items) => items.into_iter().map(in_this_region).collect(),
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(name, member)| (name, in_this_region(member))).collect())
+        }
+        other => other,
+    }
 }
 
 /// `dynoxide` writes its errors as DynamoDB does; the members beside code and message (the item of a failed
 /// condition, the reasons of a cancelled transaction) go along.
-fn aws_error(error: &DynoxideError) -> AwsError {
+fn aws_error(operation: &str, error: &DynoxideError) -> AwsError {
     let mut members = match serde_json::from_str(&error.to_json()) {
         Ok(Value::Object(members)) => members,
         _ => serde_json::Map::new(),
@@ -134,5 +161,9 @@ fn aws_error(error: &DynoxideError) -> AwsError {
     let code = members.remove("__type").and_then(|code| code.as_str()?.rsplit('#').next().map(str::to_owned));
     let message = members.remove("message").and_then(|message| message.as_str().map(str::to_owned));
     let message = message.unwrap_or_else(|| error.to_string());
+    let message = match error {
+        DynoxideError::EnvelopedValidation(_) => request::enveloped(operation, &message),
+        _ => message,
+    };
     AwsError { status: error.status_code(), code: code.unwrap_or_default(), message, members }
 }

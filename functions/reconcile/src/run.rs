@@ -1,0 +1,199 @@
+//! How a visit to a server goes: observe, close what is to be closed, take steps, open, and write down what is known.
+//!
+//! What closes (users, keys and address blocks that go) comes first and waits for nothing. Steps that only shut the
+//! door need the server alone; what opens it or cuts sessions waits until everything is known.
+
+use std::time::Duration;
+
+use wharfinger_decisions::{
+    condition::Severity,
+    power::{self, History, Plan, Step},
+    server::ServerStatus,
+};
+use wharfinger_runtime::metrics::{self, Trouble};
+use wharfinger_store::{servers, table::StoreError};
+
+use crate::{
+    backoff::Outcome,
+    error::Error,
+    observe::Observation,
+    reached::{End, Reached},
+    status::Findings,
+    steps::Done,
+    users::Tally,
+    visit::Visit,
+};
+
+/// More than the longest run of steps between two waits.
+const MOST_STEPS: usize = 8;
+
+/// Of the 30 seconds that the function may run: accounts that close something are begun until then.
+const TIME_TO_CLOSE: Duration = Duration::from_secs(10);
+
+/// Accounts of any kind are begun until then; those that are left over come with the next visit.
+const TIME_FOR_USERS: Duration = Duration::from_secs(15);
+
+impl Visit<'_> {
+    /// Looks after the server once.
+    pub(crate) async fn run(&self) -> Result<Outcome, Error> {
+        let known = self.record.status.server_id.as_deref();
+        let first = Box::pin(self.observe(known, self.search_is_due())).await;
+        // Nothing that is refused or unknown holds up what closes.
+        if let Err(error) = self.revoke_rules(&first).await {
+            tracing::error!(server = %self.server, %error, "a rule that is no longer wanted is still there");
+        }
+        let mut users = self.users(self.server_id(&first)).await?;
+        users.close(TIME_TO_CLOSE).await?;
+        if matches!(&first.server, Ok(None)) {
+            self.forget_deleted_users().await?;
+        }
+        let reached = Box::pin(self.proceed(first)).await?;
+        if matches!(&reached.end, End::Plan(Plan { step: Step::Forget, .. })) {
+            if let Err(error) = &reached.rules {
+                tracing::error!(server = %self.server, %error, "rules of a deleted server may be left in its security groups");
+            }
+            self.forget_server().await?;
+            return Ok(Outcome::Done);
+        }
+        if users.server_id.as_deref() != self.server_id(&reached.observation) {
+            users = self.users(self.server_id(&reached.observation)).await?;
+        }
+        users.settle(TIME_FOR_USERS).await?;
+        self.conclude(reached, &users.tally).await
+    }
+
+    /// AWS's id of the server: as it is seen, or as it was while it can't be seen.
+    fn server_id<'b>(&'b self, observation: &'b Observation) -> Option<&'b str> {
+        match &observation.server {
+            Ok(server) => server.as_ref().map(|server| server.id.as_str()),
+            Err(_) => self.record.status.server_id.as_deref(),
+        }
+    }
+
+    /// Takes steps until AWS or a person has to be waited for.
+    async fn proceed(&self, first: Observation) -> Result<Reached, StoreError> {
+        let mut rules = self.authorize_rules(&first).await;
+        let mut observation = first;
+        let mut history = self.record.status.history.clone();
+        for _ in 0..MOST_STEPS {
+            let situation = match self.situation(&observation, &history) {
+                Ok(situation) => situation,
+                Err(error) => {
+                    let end = End::Unseen(Error::unknown(error));
+                    return Ok(Reached { observation, rules, history, end });
+                }
+            };
+            history = situation.history.clone();
+            let plan = power::next(&self.wanted, &situation);
+            let known = match self.step(&observation, &plan, &rules).await? {
+                Next::End(end) => return Ok(Reached { observation, rules, history, end }),
+                Next::Made(id) => Some(id),
+                Next::Asked => self.server_id(&observation).map(str::to_owned),
+                Next::Refused(answer) => {
+                    let current = situation.server.map(|server| server.placement).unwrap_or_default();
+                    history = history.after_refusal(&self.wanted.placement, &current, answer);
+                    self.note_refusal(&history).await?;
+                    self.server_id(&observation).map(str::to_owned)
+                }
+            };
+            let others = observation.others;
+            observation = Box::pin(self.observe(known.as_deref(), false)).await;
+            observation.others = observation.others.or(others);
+            rules = self.revoke_rules(&observation).await.and(self.authorize_rules(&observation).await);
+        }
+        let phase = self.record.status.power;
+        let end = End::Plan(Plan { step: Step::Wait, phase, reason: "AWS is still at it".into() });
+        Ok(Reached { observation, rules, history, end })
+    }
+
+    /// Does what `plan` says.
+    async fn step(
+        &self,
+        observation: &Observation,
+        plan: &Plan,
+        rules: &Result<(), Error>,
+    ) -> Result<Next, StoreError> {
+        if matches!(plan.step, Step::Wait | Step::Blocked | Step::Settled | Step::Forget) {
+            return Ok(Next::End(End::Plan(plan.clone())));
+        }
+        if let (true, Err(error)) = (plan.needs_rules(), rules) {
+            let (sentence, temporary) = (error.sentence(), error.is_temporary());
+            return Ok(Next::End(End::Failed(Error::Unknown { sentence, temporary })));
+        }
+        tracing::info!(server = %self.server, step = ?plan.step, reason = plan.reason, "taking a step");
+        match self.act(observation.server(), &plan.step).await {
+            Ok(Done::Asked) => Ok(Next::Asked),
+            Ok(Done::Made(id)) => {
+                self.note_made(&id, plan).await?;
+                Ok(Next::Made(id))
+            }
+            Ok(Done::Kept(reason)) => Ok(Next::End(End::Kept(reason))),
+            Err(Error::Store(error)) => Err(error),
+            Err(error) if matches!(plan.step, Step::Readdress { .. }) && !error.is_temporary() => {
+                tracing::warn!(server = %self.server, %error, "AWS refuses the new network");
+                Ok(Next::Refused(error.sentence()))
+            }
+            Err(error) => Ok(Next::End(End::Failed(error))),
+        }
+    }
+
+    /// Writes the id of a new server down at once. Where that is lost, its tags still tell it.
+    async fn note_made(&self, id: &str, plan: &Plan) -> Result<(), StoreError> {
+        tracing::info!(server = %self.server, id, "a server was made");
+        let status = ServerStatus {
+            server_id: Some(id.to_owned()),
+            power: plan.phase,
+            reason: plan.reason.clone(),
+            ..self.record.status.clone()
+        };
+        self.write(&status).await
+    }
+
+    /// Writes a refusal down before the server is opened again: a crash must not cut its sessions a second time.
+    async fn note_refusal(&self, history: &History) -> Result<(), StoreError> {
+        self.write(&ServerStatus { history: history.clone(), ..self.record.status.clone() }).await
+    }
+
+    async fn conclude(&self, reached: Reached, users: &Tally) -> Result<Outcome, Error> {
+        let endpoint = self.endpoint_for_clients(&reached.observation).await.unwrap_or_else(|error| {
+            tracing::warn!(server = %self.server, %error, "the addresses could not be read");
+            self.record.status.endpoint.clone()
+        });
+        let obstacles = reached.observation.obstacles(self.network(), &self.wanted.placement);
+        let findings = Findings {
+            record: self.record,
+            wanted: &self.wanted,
+            reached: &reached,
+            obstacles: if self.record.deleting { Vec::new() } else { obstacles },
+            users,
+            now: self.moment.present(),
+        };
+        findings.log(self.server);
+        let status = ServerStatus { endpoint, ..findings.status() };
+        if status.conditions.iter().any(|condition| condition.severity == Severity::Error) {
+            metrics::trouble(Trouble::FailedServer, &format!("server {}", self.server), self.moment.present());
+        }
+        self.write(&status).await?;
+        Ok(findings.outcome())
+    }
+
+    async fn write(&self, status: &ServerStatus) -> Result<(), StoreError> {
+        match self.app.table.write_status(&servers::key(self.server), status).await {
+            // It was forgotten meanwhile.
+            Err(StoreError::Conflict) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// What follows a step.
+enum Next {
+    /// It was asked of AWS: observe, and plan anew.
+    Asked,
+    /// AWS made the server, with this id.
+    Made(String),
+    /// AWS refused the new placement, with this answer.
+    Refused(String),
+    /// No more steps.
+    End(End),
+}

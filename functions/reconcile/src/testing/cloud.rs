@@ -1,0 +1,197 @@
+//! AWS in this process: an embedded DynamoDB, a queue that keeps what is sent, and of all other services the answers
+//! that a test gives. What it gives no answer to is refused.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+        orchestrator::{HttpRequest, HttpResponse},
+        runtime_components::RuntimeComponents,
+    },
+    http::StatusCode,
+};
+use aws_smithy_types::body::SdkBody;
+use dynoxide::Database;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use wharfinger_runtime::{Environment, Moment};
+
+use crate::App;
+
+/// AWS in this process.
+#[derive(Clone)]
+pub(crate) struct Cloud {
+    database: Arc<Database>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    answers: BTreeMap<&'static str, String>,
+    calls: Vec<String>,
+    messages: usize,
+}
+
+impl std::fmt::Debug for Cloud {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Cloud")
+    }
+}
+
+impl HttpClient for Cloud {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Cloud {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body = String::from_utf8(request.body().bytes().expect("a body in memory").to_vec()).expect("text");
+        let target = request.headers().get("x-amz-target").map(str::to_owned);
+        let cloud = self.clone();
+        HttpConnectorFuture::new(async move {
+            // As on a network, another call may come between.
+            tokio::task::yield_now().await;
+            let (status, answer) = match target {
+                Some(target) => cloud.json(&target, &body),
+                None => cloud.query(&body),
+            };
+            Ok(HttpResponse::new(StatusCode::try_from(status).expect("a status"), SdkBody::from(answer)))
+        })
+    }
+}
+
+impl Cloud {
+    /// A cloud with an empty table, and the function over it.
+    pub(crate) fn with_app() -> (Self, App) {
+        let database = Database::memory().unwrap();
+        let table = json!({
+            "TableName": "wharfinger",
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            "AttributeDefinitions": [
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            "BillingMode": "PAY_PER_REQUEST",
+        });
+        database.create_table(serde_json::from_value(table).unwrap()).unwrap();
+        let cloud = Self { database: Arc::new(database), state: Arc::default() };
+        let sdk = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+            .retry_config(RetryConfig::disabled())
+            .http_client(cloud.clone())
+            .build();
+        let environment = Environment::from_iter([
+            ("TABLE_NAME", "wharfinger"),
+            ("SERVERS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/servers"),
+            ("TRANSFER_USER_ROLE_ARN", "arn:aws:iam::000000000000:role/sftp-users"),
+            ("METRIC_PERIOD_SECONDS", "300"),
+            ("SFTP_PORT", "22"),
+            ("SECRET_PREFIX", "harbour/"),
+        ]);
+        let app = App::new(&sdk, &environment).unwrap();
+        (cloud, app)
+    }
+
+    /// From now on `operation` is answered with `answer`.
+    pub(crate) fn answer(&self, operation: &'static str, answer: impl ToString) {
+        self.state.lock().unwrap().answers.insert(operation, answer.to_string());
+    }
+
+    /// How often `operation` was called.
+    pub(crate) fn calls(&self, operation: &str) -> usize {
+        self.state.lock().unwrap().calls.iter().filter(|call| *call == operation).count()
+    }
+
+    /// How many messages were sent.
+    pub(crate) fn messages(&self) -> usize {
+        self.state.lock().unwrap().messages
+    }
+
+    /// Keeps `item` at its key.
+    pub(crate) fn put(&self, partition: &str, name: &str, item: &impl Serialize) {
+        let mut plain = serde_json::to_value(item).unwrap();
+        plain["pk"] = partition.into();
+        plain["sk"] = name.into();
+        let item = json!({ "TableName": "wharfinger", "Item": attribute(&plain)["M"] });
+        self.database.put_item(serde_json::from_value(item).unwrap()).unwrap();
+    }
+
+    fn json(&self, target: &str, body: &str) -> (u16, String) {
+        let operation = target.rsplit('.').next().expect("a target has an operation");
+        if target.starts_with("DynamoDB") {
+            let input = serde_json::from_str(body).expect("JSON");
+            return self.dynamodb(operation, input);
+        }
+        if operation == "SendMessage" {
+            self.state.lock().unwrap().messages += 1;
+            return (200, json!({ "MessageId": "m" }).to_string());
+        }
+        let refusal = json!({ "__type": "AccessDeniedException", "message": "the test gives no answer" });
+        self.given(operation).map_or((400, refusal.to_string()), |answer| (200, answer))
+    }
+
+    fn query(&self, body: &str) -> (u16, String) {
+        let operation = body.split('&').find_map(|pair| pair.strip_prefix("Action=")).expect("an action");
+        let refusal = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>the test gives no \
+                       answer</Message></Error></Errors><RequestID>1</RequestID></Response>";
+        self.given(operation).map_or((403, refusal.to_owned()), |answer| (200, answer))
+    }
+
+    fn given(&self, operation: &str) -> Option<String> {
+        let mut state = self.state.lock().unwrap();
+        state.calls.push(operation.to_owned());
+        state.answers.get(operation).cloned()
+    }
+
+    fn dynamodb(&self, operation: &str, input: Value) -> (u16, String) {
+        let database = &self.database;
+        match operation {
+            "GetItem" => run(input, |input| database.get_item(input)),
+            "UpdateItem" => run(input, |input| database.update_item(input)),
+            "DeleteItem" => run(input, |input| database.delete_item(input)),
+            "Query" => run(input, |input| database.query(input)),
+            other => panic!("reconcile does not call {other}"),
+        }
+    }
+}
+
+fn run<I: DeserializeOwned, O: Serialize>(
+    input: Value,
+    call: impl FnOnce(I) -> Result<O, dynoxide::DynoxideError>,
+) -> (u16, String) {
+    match call(serde_json::from_value(input).expect("the SDK's request has DynamoDB's form")) {
+        Ok(output) => (200, serde_json::to_string(&output).expect("DynamoDB's answers are JSON")),
+        Err(error) => (400, error.to_json()),
+    }
+}
+
+/// A JSON value in DynamoDB's form.
+fn attribute(value: &Value) -> Value {
+    match value {
+        Value::Null => json!({ "NULL": true }),
+        Value::Bool(value) => json!({ "BOOL": value }),
+        Value::Number(value) => json!({ "N": value.to_string() }),
+        Value::String(value) => json!({ "S": value }),
+        Value::Array(items) => json!({ "L": items.iter().map(attribute).collect::<Vec<_>>() }),
+        Value::Object(members) => {
+            let members: serde_json::Map<_, _> =
+                members.iter().map(|(name, value)| (name.clone(), attribute(value))).collect();
+            json!({ "M": members })
+        }
+    }
+}
+
+/// An invocation that begins at `now`.
+pub(crate) fn invocation(now: Timestamp) -> Moment {
+    Moment::new(now, now + SignedDuration::from_secs(30))
+}

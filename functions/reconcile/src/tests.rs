@@ -1,0 +1,212 @@
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use wharfinger_decisions::{names::ServerName, server::Power};
+use wharfinger_runtime::Moment;
+use wharfinger_store::{
+    lease::{Armed, Claim, Release},
+    servers::{self, ServerRecord},
+};
+
+use crate::{
+    App, LEASE, handle,
+    testing::{
+        self,
+        cloud::{Cloud, invocation},
+    },
+};
+
+fn now() -> Timestamp {
+    "2026-01-02T00:00:00Z".parse().unwrap()
+}
+
+fn main() -> ServerName {
+    ServerName::parse("main").unwrap()
+}
+
+/// A cloud in which the server of `record` is online; of EC2 nothing is known but what a test answers.
+fn cloud_with(record: &ServerRecord) -> (Cloud, App) {
+    let (cloud, app) = Cloud::with_app();
+    cloud.put(servers::PARTITION, "main", record);
+    let described = json!({ "Server": {
+        "Arn": "arn:aws:transfer:us-east-1:000000000000:server/s-1", "ServerId": "s-1", "State": "ONLINE",
+        "EndpointDetails": {
+            "VpcId": "vpc-0a1b2c3d", "VpcEndpointId": "vpce-1", "SubnetIds": ["subnet-00000001"],
+            "AddressAllocationIds": ["eipalloc-00000001"],
+        },
+    } });
+    cloud.answer("DescribeServer", described);
+    cloud.answer("ListServers", json!({ "Servers": [] }));
+    cloud.answer("ListUsers", json!({ "ServerId": "s-1", "Users": [] }));
+    (cloud, app)
+}
+
+/// Delivers one message about the server.
+async fn deliver(app: &App, request: &str, moment: Moment) {
+    let mut message = SqsMessage::default();
+    message.message_id = Some("m".into());
+    message.body = Some(json!({ "server": "main" }).to_string());
+    let mut event = SqsEvent::default();
+    event.records = vec![message];
+    let response = Box::pin(handle(app, event, request, moment)).await;
+    assert!(response.batch_item_failures.is_empty());
+}
+
+async fn status(app: &App) -> Value {
+    let record: ServerRecord = app.table.record(&servers::key(&main())).await.unwrap().unwrap();
+    serde_json::to_value(record.status).unwrap()
+}
+
+/// The record of a user that is to be deleted.
+fn deleted_user() -> Value {
+    json!({
+        "intent": { "public_keys": [], "directory": "/sites/blog" },
+        "status": { "state": "ready", "reason": "can log in", "settled_version": 1 },
+        "version": 2, "deleting": true, "created_at": now(), "updated_at": now(),
+    })
+}
+
+#[tokio::test]
+async fn a_deleted_user_goes_and_a_stop_is_done_while_ec2_refuses_every_question() {
+    let mut record = testing::record();
+    record.intent.power.power = Power::Stopped;
+    let (cloud, app) = cloud_with(&record);
+    cloud.put("USERS#main", "alice", &deleted_user());
+    cloud.answer("DeleteUser", json!({}));
+    cloud.answer("StopServer", json!({}));
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert!(cloud.calls("DescribeAddresses") > 0 && cloud.calls("DescribeVpcEndpoints") > 0);
+    assert_eq!(cloud.calls("DeleteUser"), 1);
+    assert!(cloud.calls("StopServer") > 0);
+}
+
+#[tokio::test]
+async fn a_withdrawn_address_block_goes_while_the_elastic_ips_and_the_server_cannot_be_seen() {
+    let (cloud, app) = cloud_with(&testing::record());
+    cloud.answer("DescribeServer", "{}");
+    let rule = "<DescribeSecurityGroupRulesResponse><securityGroupRuleSet><item>\
+                <securityGroupRuleId>sgr-1</securityGroupRuleId><groupId>sg-00000001</groupId>\
+                <isEgress>false</isEgress><ipProtocol>tcp</ipProtocol><fromPort>22</fromPort><toPort>22</toPort>\
+                <cidrIpv4>10.9.0.0/16</cidrIpv4><description>wharfinger:harbour/main</description>\
+                </item></securityGroupRuleSet></DescribeSecurityGroupRulesResponse>";
+    cloud.answer("DescribeSecurityGroupRules", rule);
+    cloud.answer(
+        "RevokeSecurityGroupIngress",
+        "<RevokeSecurityGroupIngressResponse><return>true</return></RevokeSecurityGroupIngressResponse>",
+    );
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert!(cloud.calls("RevokeSecurityGroupIngress") > 0);
+}
+
+#[tokio::test]
+async fn an_online_server_stays_online_and_says_what_could_not_be_seen() {
+    let (cloud, app) = cloud_with(&testing::record());
+
+    deliver(&app, "one", invocation(now())).await;
+
+    let status = status(&app).await;
+    assert_eq!(status["power"], "online", "{status}");
+    let codes: Vec<_> = status["conditions"].as_array().unwrap().iter().map(|it| it["code"].clone()).collect();
+    assert!(codes.contains(&json!("network_unknown")) && codes.contains(&json!("rules_refused")), "{status}");
+    assert_eq!(status["settled_version"], 2, "it is not as wanted for all that is known");
+    assert_eq!(cloud.calls("StopServer"), 0);
+}
+
+/// AWS has `count` accounts of ours, and the table knows none of them.
+fn accounts_without_record(cloud: &Cloud, count: usize) {
+    let user = |number| json!({ "UserName": format!("user-{number}"), "Arn": "arn", "SshPublicKeyCount": 1 });
+    cloud.answer("ListUsers", json!({ "ServerId": "s-1", "Users": (0..count).map(user).collect::<Vec<_>>() }));
+    let tags = json!([{ "Key": "wharfinger:server", "Value": "main" }]);
+    cloud.answer("DescribeUser", json!({ "ServerId": "s-1", "User": { "Arn": "arn", "Tags": tags } }));
+    cloud.answer("DeleteUser", json!({}));
+}
+
+#[tokio::test]
+async fn a_table_that_lost_its_users_deletes_no_account_and_says_how_many_there_are() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 4);
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.calls("DeleteUser"), 0);
+    let status = status(&app).await;
+    let told = status["conditions"].as_array().unwrap().iter().find(|it| it["code"] == "mass_deletion");
+    assert!(told.is_some_and(|told| told["message"].to_string().contains("4 users")), "{status}");
+}
+
+#[tokio::test]
+async fn a_record_that_can_not_be_read_keeps_its_account_and_holds_up_nobody() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 1);
+    cloud.put("USERS#main", "user-0", &json!({ "intent": "of another version", "version": 1 }));
+    cloud.put("SITES", "odd", &json!({ "intent": 5 }));
+
+    deliver(&app, "one", invocation(now())).await;
+    assert_eq!(cloud.calls("DeleteUser"), 0, "the account is no stranger's");
+
+    cloud.put("USERS#main", "alice", &deleted_user());
+    deliver(&app, "two", invocation(now())).await;
+    assert_eq!(cloud.calls("DeleteUser"), 1, "the deleted user goes");
+}
+
+#[tokio::test]
+async fn a_server_that_can_not_be_read_is_left_alone() {
+    let (cloud, app) = cloud_with(&testing::record());
+    cloud.put(servers::PARTITION, "main", &json!({ "intent": "of another version", "version": 1 }));
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!((cloud.calls("DescribeServer"), cloud.messages()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_few_accounts_without_a_record_are_deleted() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 3);
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.calls("DeleteUser"), 3);
+}
+
+#[tokio::test]
+async fn many_deliveries_at_once_make_few_visits_and_leave_one_wake_up() {
+    let (cloud, app) = cloud_with(&testing::record());
+    let requests: Vec<String> = (0..100).map(|number| format!("request-{number}")).collect();
+
+    let deliveries = requests.iter().map(|request| deliver(&app, request, invocation(now())));
+    futures::future::join_all(deliveries).await;
+
+    assert!(cloud.calls("ListUsers") <= 4, "{} visits", cloud.calls("ListUsers"));
+    assert_eq!(cloud.messages(), 1, "no message circulates");
+}
+
+#[tokio::test]
+async fn who_finds_the_lease_taken_is_seen_by_whoever_gives_it_back() {
+    let (_, app) = cloud_with(&testing::record());
+    let key = servers::key(&main());
+    let Claim::Taken(lease) = app.table.lease(&key, "one", now(), LEASE).await.unwrap() else { panic!("it is free") };
+    assert!(matches!(app.table.lease(&key, "two", now(), LEASE).await.unwrap(), Claim::Noted));
+
+    let armed = Armed::default();
+    assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Wanted);
+    assert!(matches!(app.table.lease(&key, "three", now(), LEASE).await.unwrap(), Claim::Noted), "it is still held");
+    assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Wanted);
+    assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Free);
+    assert!(matches!(app.table.lease(&key, "four", now(), LEASE).await.unwrap(), Claim::Taken(_)));
+}
+
+#[tokio::test]
+async fn a_crash_leaves_the_lease_to_the_next_one_after_a_while() {
+    let (_, app) = cloud_with(&testing::record());
+    let key = servers::key(&main());
+    assert!(matches!(app.table.lease(&key, "crashed", now(), LEASE).await.unwrap(), Claim::Taken(_)));
+    let later = now() + LEASE + SignedDuration::from_secs(1);
+    assert!(matches!(app.table.lease(&key, "next", later, LEASE).await.unwrap(), Claim::Taken(_)));
+    let gone = servers::key(&ServerName::parse("gone").unwrap());
+    assert!(matches!(app.table.lease(&gone, "any", now(), LEASE).await.unwrap(), Claim::Gone));
+}

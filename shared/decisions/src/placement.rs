@@ -1,0 +1,48 @@
+//! Where a server is on the network, and what became of the places it was to have.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AllocationId, SubnetId};
+
+/// Where a server is on the network: what AWS changes only while the server is offline.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The subnets of its endpoint.
+    pub subnets: BTreeSet<SubnetId>,
+    /// Its Elastic IPs.
+    pub addresses: BTreeSet<AllocationId>,
+}
+
+/// What became of a server's placements.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// The one with which clients could last reach it: what is restored when another is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_service: Option<Placement>,
+    /// The one that AWS refused last. No session is cut for it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
+}
+
+/// A placement that AWS refused after all checks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The placement.
+    pub placement: Placement,
+    /// AWS's answer.
+    pub message: String,
+}
+
+impl History {
+    /// The history after AWS refused, with `message`, a step towards `wanted` from `current`. Where it was a step back
+    /// to the placement in service, that one is given up, and the server is opened with what it has.
+    #[must_use]
+    pub fn after_refusal(&self, wanted: &Placement, current: &Placement, message: String) -> Self {
+        if self.refused.as_ref().is_some_and(|refused| refused.placement == *wanted) {
+            return Self { in_service: self.in_service.as_ref().map(|_| current.clone()), ..self.clone() };
+        }
+        Self { refused: Some(Refused { placement: wanted.clone(), message }), ..self.clone() }
+    }
+}

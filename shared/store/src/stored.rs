@@ -1,0 +1,111 @@
+//! What the table holds, apart from what the API takes: whatever any version wrote is read, as far as it can be.
+//!
+//! Rules of today are not run on what was accepted yesterday; what is missing has a default; fields that this version
+//! does not know are left out of account and named; what it must know to act and does not makes the item unreadable.
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+mod server;
+mod site;
+mod user;
+
+/// The form of the items that this version writes. It is raised when an older version would misread a newer item, and
+/// an item of a greater format is not read.
+pub const FORMAT: u64 = 1;
+
+/// What is wanted of a thing.
+pub trait Intent: Serialize + Sized {
+    /// Reads what any version wrote.
+    ///
+    /// # Errors
+    /// What this version can't do without and does not understand.
+    fn from_stored(value: &Value) -> Result<Self, String>;
+
+    /// What of it can be read, for a thing on its way out: that is enough to take it away.
+    fn remains(value: &Value) -> Self;
+}
+
+/// Reads `value` as `T`, or says in a sentence why not.
+pub(crate) fn read<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
+    T::deserialize(value).map_err(|error| error.to_string())
+}
+
+/// Reads the part of `value` at the JSON pointer `pointer`; the default where it is missing or strange.
+pub(crate) fn part<T: DeserializeOwned + Default>(value: &Value, pointer: &str) -> T {
+    value.pointer(pointer).and_then(|part| T::deserialize(part).ok()).unwrap_or_default()
+}
+
+/// Reads `value` as `T`, each field that can't be read as in the default.
+pub(crate) fn leniently<T: DeserializeOwned + Serialize + Default>(value: Option<&Value>) -> T {
+    let Some(value) = value else { return T::default() };
+    if let Ok(whole) = T::deserialize(value) {
+        return whole;
+    }
+    let mut fields = match serde_json::to_value(T::default()) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    for (name, field) in value.as_object().into_iter().flatten() {
+        let before = fields.insert(name.clone(), field.clone());
+        if T::deserialize(Value::Object(fields.clone())).is_err() {
+            match before {
+                Some(before) => fields.insert(name.clone(), before),
+                None => fields.remove(name),
+            };
+        }
+    }
+    T::deserialize(Value::Object(fields)).unwrap_or_default()
+}
+
+/// The JSON pointers of what stands in `stored` and did not become part of `understood`.
+pub(crate) fn unknown_parts(stored: &Value, understood: &impl Serialize) -> Vec<String> {
+    let mut unknown = Vec::new();
+    let mut open = vec![(String::new(), stored.clone(), serde_json::to_value(understood).unwrap_or_default())];
+    while let Some((pointer, stored, understood)) = open.pop() {
+        match (stored, understood) {
+            (Value::Object(stored), Value::Object(mut understood)) => {
+                for (name, value) in stored.into_iter().filter(|(_, value)| !value.is_null()) {
+                    let pointer = format!("{pointer}/{name}");
+                    match understood.remove(&name) {
+                        Some(same) => open.push((pointer, value, same)),
+                        None => unknown.push(pointer),
+                    }
+                }
+            }
+            (Value::Array(stored), Value::Array(understood)) => {
+                let pairs = stored.into_iter().zip(understood).enumerate();
+                open.extend(
+                    pairs.map(|(index, (stored, understood))| (format!("{pointer}/{index}"), stored, understood)),
+                );
+            }
+            _ => {}
+        }
+    }
+    unknown.sort();
+    unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use wharfinger_decisions::server::{ServerPhase, ServerStatus};
+
+    use super::*;
+
+    #[test]
+    fn a_strange_field_of_a_status_costs_that_field_alone() {
+        let stored = json!({"power": "hibernating", "reason": 5, "server_id": "s-1", "settled_version": 3, "new": {}});
+        let status: ServerStatus = leniently(Some(&stored));
+        assert_eq!((status.power, status.reason.as_str()), (ServerPhase::default(), ""));
+        assert_eq!((status.server_id.as_deref(), status.settled_version), (Some("s-1"), 3));
+        assert_eq!(leniently::<ServerStatus>(Some(&json!([1]))), ServerStatus::default());
+    }
+
+    #[test]
+    fn what_is_left_out_of_account_is_named() {
+        let stored = json!({"a": {"b": 1, "new": 2}, "list": [{"x": 1}, {"x": 1, "y": 2}], "none": null});
+        let understood = json!({"a": {"b": 1}, "list": [{"x": 1}, {"x": 1}]});
+        assert_eq!(unknown_parts(&stored, &understood), ["/a/new", "/list/1/y"]);
+    }
+}

@@ -1,0 +1,108 @@
+//! What only one thing may have: an Elastic IP, a security group's rules, a directory, a place in a container.
+//!
+//! Who checks by reading all others and then writes can be overtaken between the two. So each claim is an item of its
+//! own, partition `UNIQUE`, written in one transaction with the intent that makes it. Records of versions without such
+//! items are protected by the reading alone, until they are written next.
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use futures::future::try_join_all;
+use serde::{Deserialize, Serialize};
+
+use crate::table::{Guard, Key, StoreError, Table};
+
+/// The partition of all claims.
+pub const PARTITION: &str = "UNIQUE";
+
+/// The longest sort key that DynamoDB takes, in bytes.
+const LONGEST_KEY: usize = 1024;
+
+/// Something that one thing alone may have: `address#eipalloc-…`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim(String);
+
+impl Claim {
+    /// The claim to `what`, of the kind `kind`. `None`: it is too long for a key, so reading alone protects it.
+    #[must_use]
+    pub fn new(kind: &str, what: &[&str]) -> Option<Self> {
+        let key = format!("{kind}#{}", what.join("#"));
+        (key.len() <= LONGEST_KEY).then_some(Self(key))
+    }
+
+    fn key(&self) -> Key {
+        Key::new(PARTITION, self.0.as_str())
+    }
+}
+
+/// Who has what is claimed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Holding {
+    held_by: String,
+    written_by: String,
+}
+
+/// A claim as it was read, by somebody who is about to make it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    claim: Claim,
+    holding: Option<Holding>,
+}
+
+impl Seen {
+    /// The sort key of the thing that has it, unless that is `own` itself.
+    #[must_use]
+    pub fn other_holder(&self, own: &Key) -> Option<&str> {
+        let holder = self.holding.as_ref().map(|holding| holding.held_by.as_str()).filter(|by| *by != holder(own))?;
+        Some(holder.split_once('/').map_or(holder, |(_, name)| name))
+    }
+}
+
+fn holder(key: &Key) -> String {
+    format!("{}/{}", key.pk, key.sk)
+}
+
+impl Table {
+    /// Reads `claims`. Read them before the things that could have them: a claim that is held by a thing which, read
+    /// afterwards, does not make it, was left behind and may be taken over.
+    ///
+    /// # Errors
+    /// When DynamoDB fails.
+    pub async fn claims(&self, claims: Vec<Claim>) -> Result<Vec<Seen>, StoreError> {
+        let seen = claims.into_iter().map(|claim| async move {
+            let holding = self.read::<Holding>(&claim.key()).await?.and_then(Result::ok);
+            Ok(Seen { claim, holding })
+        });
+        try_join_all(seen).await
+    }
+
+    /// The writes that give `own` what it now claims, `seen`, and free what it claimed `before` and no longer does.
+    ///
+    /// # Errors
+    /// When a value has no form in DynamoDB.
+    pub fn claiming(&self, own: &Key, seen: &[Seen], before: &[Claim]) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let mut writes =
+            self.freeing(own, before.iter().filter(|claim| !seen.iter().any(|seen| seen.claim == **claim)))?;
+        for Seen { claim, holding } in seen {
+            let free = match holding {
+                Some(holding) if holding.held_by == holder(own) => continue,
+                Some(left) => Guard::that("held_by = :own OR written_by = :left").value(":left", &left.written_by)?,
+                None => Guard::that("attribute_not_exists(pk) OR held_by = :own"),
+            };
+            let holding = Holding { held_by: holder(own), written_by: self.chance().id() };
+            writes.push(self.put_in_transaction(&claim.key(), &holding, free.value(":own", holder(own))?)?);
+        }
+        Ok(writes)
+    }
+
+    /// The writes that free what `own` has of `claims`.
+    pub(crate) fn freeing<'a>(
+        &self,
+        own: &Key,
+        claims: impl IntoIterator<Item = &'a Claim>,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let free = |claim: &Claim| {
+            let own = Guard::that("attribute_not_exists(pk) OR held_by = :own").value(":own", holder(own))?;
+            Ok(self.delete_in_transaction(&claim.key(), own))
+        };
+        claims.into_iter().map(free).collect()
+    }
+}

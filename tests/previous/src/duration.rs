@@ -1,0 +1,75 @@
+//! Durations as people write them: `90s`, `30m`, `1h 30m`, `2d`.
+
+use std::fmt;
+
+use jiff::{SignedDuration, SpanRelativeTo, fmt::friendly::SpanPrinter};
+
+use crate::text::{Invalid, quoted};
+
+/// A length of time of at least a second, written in days, hours, minutes and seconds. A day has 24 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HumanDuration(SignedDuration);
+
+impl HumanDuration {
+    /// A duration of whole seconds.
+    #[must_use]
+    pub const fn from_secs(seconds: u32) -> Self {
+        Self(SignedDuration::from_secs(seconds as i64))
+    }
+
+    /// The duration, to calculate with.
+    #[must_use]
+    pub const fn get(self) -> SignedDuration {
+        self.0
+    }
+
+    /// Reads `30m`, `1h 30m`, `2d`; from one second to 366 days.
+    ///
+    /// # Errors
+    /// A sentence that says what is allowed.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let refused = || {
+            Invalid(format!(
+                "{} is not a duration that can be used here: write days, hours, minutes and seconds, such as 90s, 30m, 1h 30m or 2d, from 1s to 366d",
+                quoted(text)
+            ))
+        };
+        let span: jiff::Span = text.parse().map_err(|_| refused())?;
+        let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| refused())?;
+        let whole = duration.subsec_nanos() == 0;
+        let allowed = SignedDuration::from_secs(1)..=SignedDuration::from_hours(366 * 24);
+        if whole && allowed.contains(&duration) { Ok(Self(duration)) } else { Err(refused()) }
+    }
+}
+
+impl TryFrom<String> for HumanDuration {
+    type Error = Invalid;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<HumanDuration> for String {
+    fn from(duration: HumanDuration) -> Self {
+        duration.to_string()
+    }
+}
+
+impl fmt::Display for HumanDuration {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&describe(self.0))
+    }
+}
+
+/// A duration for people, to the second: `1d 2h`, `30m`, `45s`, `0s`.
+#[must_use]
+pub fn describe(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs();
+    let span = jiff::Span::new()
+        .days(seconds / 86_400)
+        .hours(seconds % 86_400 / 3_600)
+        .minutes(seconds % 3_600 / 60)
+        .seconds(seconds % 60);
+    SpanPrinter::new().span_to_string(&span)
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use wharfinger_decisions::revision::{READ_ONLY, ROLLOUT_VARIABLE, SITE_TAG};
+use wharfinger_decisions::revision::{READ_ONLY, ROLLOUT_TAG, ROLLOUT_VARIABLE, SITE_TAG};
 use wharfinger_emulator::endpoint::wire::Call;
 
 use crate::weather::{Ground, Weather};
@@ -134,10 +134,10 @@ fn foreign(definition: &Value, own: &str) -> Value {
     definition
 }
 
+/// The rollout that a revision was made for. One that others made of ours has our variable, but not our tag.
 fn rollout_of(described: &Value) -> Option<String> {
-    let containers = described["taskDefinition"]["containerDefinitions"].as_array().into_iter().flatten();
-    let mut variables = containers.flat_map(|container| container["environment"].as_array().into_iter().flatten());
-    variables.find(|variable| variable["name"] == ROLLOUT_VARIABLE).map(|variable| text(&variable["value"]))
+    let mut tags = described["tags"].as_array().into_iter().flatten();
+    tags.find(|tag| tag["key"] == ROLLOUT_TAG).map(|tag| text(&tag["value"]))
 }
 
 /// A rollout has one revision: its maker finds it again wherever it died.

@@ -64,17 +64,17 @@ impl Services {
         self
     }
 
-    /// The same at a distance, and with rates.
-    #[must_use]
-    pub fn with_traffic(mut self, traffic: Traffic) -> Self {
-        self.traffic = traffic;
-        self
-    }
-
     /// The same with `between` in front of the services.
     #[must_use]
     pub fn with_between(mut self, between: Arc<dyn Between>) -> Self {
         self.between = Some(between);
+        self
+    }
+
+    /// The same at a distance, and with rates.
+    #[must_use]
+    pub fn with_traffic(mut self, traffic: Traffic) -> Self {
+        self.traffic = traffic;
         self
     }
 

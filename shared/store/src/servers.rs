@@ -85,7 +85,7 @@ impl Table {
     pub async fn forget_server(&self, server: &ServerName, record: &ServerRecord) -> Result<(), StoreError> {
         let key = key(server);
         let gone = self.delete_in_transaction(&key, Guard::that("version = :seen").value(":seen", record.version)?);
-        let mut writes = self.freeing(&key, &claims(&record.intent.spec))?;
+        let mut writes = self.freeing(&key, &claims(&record.intent.spec)).await?;
         writes.push(gone);
         self.transact("forget a server", writes).await
     }

@@ -103,7 +103,7 @@ impl Table {
             Seen::Unreadable(unreadable) => unreadable.unchanged(),
         };
         let key = key(site);
-        let mut writes = self.freeing(&key, had)?;
+        let mut writes = self.freeing(&key, had).await?;
         writes.push(self.delete_in_transaction(&key, links.unchanged(&as_seen)?));
         writes.extend(self.forget_window(site, window)?);
         self.transact("forget a site", writes).await

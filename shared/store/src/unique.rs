@@ -77,13 +77,18 @@ impl Table {
     /// The writes that give `own` what it now claims, `seen`, and free what it claimed `before` and no longer does.
     ///
     /// # Errors
-    /// When a value has no form in DynamoDB.
-    pub fn claiming(&self, own: &Key, seen: &[Seen], before: &[Claim]) -> Result<Vec<TransactWriteItem>, StoreError> {
-        let mut writes =
-            self.freeing(own, before.iter().filter(|claim| !seen.iter().any(|seen| seen.claim == **claim)))?;
+    /// When DynamoDB fails, or a value has no form in it.
+    pub async fn claiming(
+        &self,
+        own: &Key,
+        seen: &[Seen],
+        before: &[Claim],
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let given_up = before.iter().filter(|claim| !seen.iter().any(|seen| seen.claim == **claim));
+        let mut writes = self.freeing(own, given_up).await?;
         for Seen { claim, holding } in seen {
             let free = match holding {
-                Some(holding) if holding.held_by == holder(own) => continue,
+                Some(holding) if holding.held_by == holder(own) => Guard::that("held_by = :own"),
                 Some(left) => Guard::that("held_by = :own OR written_by = :left").value(":left", &left.written_by)?,
                 None => Guard::that("attribute_not_exists(pk) OR held_by = :own"),
             };
@@ -93,16 +98,57 @@ impl Table {
         Ok(writes)
     }
 
-    /// The writes that free what `own` has of `claims`.
-    pub(crate) fn freeing<'a>(
+    /// The writes that free what `own` has of `claims`. What another holds is left to it: a version without markers may
+    /// have given it away.
+    pub(crate) async fn freeing<'a>(
         &self,
         own: &Key,
         claims: impl IntoIterator<Item = &'a Claim>,
     ) -> Result<Vec<TransactWriteItem>, StoreError> {
-        let free = |claim: &Claim| {
-            let own = Guard::that("attribute_not_exists(pk) OR held_by = :own").value(":own", holder(own))?;
-            Ok(self.delete_in_transaction(&claim.key(), own))
+        let seen = self.claims(claims.into_iter().cloned().collect()).await?;
+        let held = seen.iter().filter(|seen| seen.holding.as_ref().is_some_and(|held| held.held_by == holder(own)));
+        let free = |seen: &Seen| {
+            let guard = Guard::that("attribute_not_exists(pk) OR held_by = :own").value(":own", holder(own))?;
+            Ok(self.delete_in_transaction(&seen.claim.key(), guard))
         };
-        claims.into_iter().map(free).collect()
+        held.map(free).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharfinger_test_cloud::{Cloud, TABLE};
+
+    use super::*;
+
+    async fn claim(table: &Table, own: &Key, claim: &Claim, before: &[Claim]) -> Result<(), StoreError> {
+        let seen = table.claims(vec![claim.clone()]).await?;
+        let writes = table.claiming(own, &seen, before).await?;
+        table.transact("claim", writes).await
+    }
+
+    #[tokio::test]
+    async fn what_another_holds_does_not_hold_up_who_gives_it_up() {
+        let table = Table::new(aws_sdk_dynamodb::Client::new(&Cloud::new().sdk()), TABLE);
+        let (main, other) = (Key::new("SERVERS", "main"), Key::new("SERVERS", "other"));
+        let address = |id: &str| Claim::new("address", &[id]).unwrap();
+        claim(&table, &main, &address("eipalloc-1"), &[]).await.unwrap();
+
+        // A version without markers gave the address of `main` to `other`, which gives it up now.
+        claim(&table, &other, &address("eipalloc-2"), &[address("eipalloc-1")]).await.unwrap();
+
+        let seen = table.claims(vec![address("eipalloc-1"), address("eipalloc-2")]).await.unwrap();
+        let holders: Vec<_> = seen.into_iter().map(|seen| seen.holding.map(|held| held.held_by)).collect();
+        assert_eq!(holders, [Some("SERVERS/main".to_owned()), Some("SERVERS/other".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn what_is_given_up_is_free() {
+        let table = Table::new(aws_sdk_dynamodb::Client::new(&Cloud::new().sdk()), TABLE);
+        let (main, address) = (Key::new("SERVERS", "main"), |id: &str| Claim::new("address", &[id]).unwrap());
+        claim(&table, &main, &address("eipalloc-1"), &[]).await.unwrap();
+        claim(&table, &main, &address("eipalloc-2"), &[address("eipalloc-1")]).await.unwrap();
+        let seen = table.claims(vec![address("eipalloc-1")]).await.unwrap();
+        assert!(seen[0].holding.is_none());
     }
 }

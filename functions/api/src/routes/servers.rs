@@ -82,7 +82,7 @@ async fn replace(api: &App, call: &Call, name: &ServerName, wanted: &Wanted<Serv
 
     if change != Change::Keep {
         let before = record.map(|record| servers::claims(&record.intent.spec)).unwrap_or_default();
-        let beside = api.table.claiming(&key, &claims, &before)?;
+        let beside = api.table.claiming(&key, &claims, &before).await?;
         let seen = current.as_ref().map_or(Seen::Nothing, Found::seen);
         api.table.write_intent(&key, &next.thing.record, seen, beside).await?;
     }

@@ -93,7 +93,7 @@ async fn replace(api: &App, call: &Call, name: &SiteName, wanted: &Wanted<SiteSp
 
     if change != Change::Keep {
         let before = record.map(|record| sites::claims(&record.intent)).unwrap_or_default();
-        let beside = api.table.claiming(&key, &claims, &before)?;
+        let beside = api.table.claiming(&key, &claims, &before).await?;
         let seen = current.as_ref().map_or(Seen::Nothing, Found::seen);
         api.table.write_intent(&key, &next.thing, seen, beside).await?;
     }

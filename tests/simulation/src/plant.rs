@@ -22,15 +22,8 @@ pub enum Plant {
 }
 
 impl Plant {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::ForgetTheSearch,
-        Self::TakeItAsCompleted,
-        Self::RepairNothing,
-        Self::KeepUsers,
-        Self::KeepKeys,
-        Self::DropMounts,
-    ];
+    /// Those that some story of the first few shows.
+    pub const SOON_FOUND: [Self; 4] = [Self::RepairNothing, Self::KeepUsers, Self::KeepKeys, Self::DropMounts];
 }
 
 /// What a plant makes of a call.

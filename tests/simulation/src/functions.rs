@@ -27,7 +27,6 @@ use wharfinger_runtime::{Entropy, Environment, Moment};
 
 use crate::{
     invocation::{INVOCATION, Invocation},
-    plant::Plant,
     weather::Weather,
 };
 
@@ -113,7 +112,7 @@ impl Handler for Functions {
         let moment = Moment::new(now, now + function.timeout);
         let invocation = Arc::new(Invocation::default());
         let run = AssertUnwindSafe(program.run(&event, &request_id, moment)).catch_unwind();
-        let answer = tokio::select! {
+        tokio::select! {
             biased;
             answer = INVOCATION.scope(Arc::clone(&invocation), run) => answer.unwrap_or_else(|panic| {
                 let why = panic.downcast_ref::<String>().map(String::as_str);
@@ -125,11 +124,7 @@ impl Handler for Functions {
                 self.weather.diary.note(format_args!("{} is killed", function.binary));
                 Err(FunctionError::Exited("signal: 9 (SIGKILL)".to_owned()))
             }
-        };
-        if self.weather.plant() == Some(Plant::AcknowledgeEarly) && function.binary == "wharfinger-rollout" {
-            return Ok(Bytes::from_static(b"null"));
         }
-        answer
     }
 }
 

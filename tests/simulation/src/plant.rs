@@ -9,46 +9,21 @@ use wharfinger_emulator::endpoint::wire::Call;
 pub enum Plant {
     /// Nobody searches for a server before making one.
     ForgetTheSearch,
-    /// The lease on a server is taken whether or not another has it.
-    TakeAnyLease,
-    /// A window is claimed whether or not it was claimed meanwhile.
-    ClaimBlindly,
-    /// Messages are acknowledged although they were not dealt with.
-    AcknowledgeEarly,
     /// A deployment that is under way counts as completed.
     TakeItAsCompleted,
-    /// No metric counts when a server seems idle.
-    IgnoreMetrics,
     /// The sweep repairs no lost wake-up.
     RepairNothing,
     /// Users stay on the server.
     KeepUsers,
     /// Keys stay with their users.
     KeepKeys,
-    /// Rules of withdrawn addresses stay.
-    KeepRules,
     /// A revision leaves out what others have mounted.
     DropMounts,
-    /// Nobody searches for the revision that an earlier invocation made.
-    ForgetTheRevision,
 }
 
 impl Plant {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::ForgetTheSearch,
-        Self::TakeAnyLease,
-        Self::ClaimBlindly,
-        Self::AcknowledgeEarly,
-        Self::TakeItAsCompleted,
-        Self::IgnoreMetrics,
-        Self::RepairNothing,
-        Self::KeepUsers,
-        Self::KeepKeys,
-        Self::KeepRules,
-        Self::DropMounts,
-        Self::ForgetTheRevision,
-    ];
+    /// Those that some story of the first few shows.
+    pub const SOON_FOUND: [Self; 4] = [Self::RepairNothing, Self::KeepUsers, Self::KeepKeys, Self::DropMounts];
 }
 
 /// What a plant makes of a call.
@@ -64,19 +39,11 @@ impl Plant {
     pub(crate) fn alter(self, caller: &str, call: &mut Call) -> Altered {
         let answered = |answer: Value| Altered::Answered(answer);
         match (self, caller, call.operation.as_str()) {
-            (Self::KeepUsers, _, "DeleteUser")
-            | (Self::KeepKeys, _, "DeleteSshPublicKey")
-            | (Self::KeepRules, _, "RevokeSecurityGroupIngress") => return answered(json!({ "Return": true })),
+            (Self::KeepUsers, _, "DeleteUser") | (Self::KeepKeys, _, "DeleteSshPublicKey") => {
+                return answered(json!({}));
+            }
             (Self::RepairNothing, "autostop", "SendMessage") => {
                 return answered(json!({ "MessageId": "0", "MD5OfMessageBody": "0" }));
-            }
-            (Self::TakeAnyLease, "reconcile", "UpdateItem") if takes_lease(&call.input) => {
-                drop_condition(&mut call.input)
-            }
-            (Self::ClaimBlindly, "rollout", "TransactWriteItems") => {
-                for item in call.input["TransactItems"].as_array_mut().into_iter().flatten() {
-                    item.as_object_mut().into_iter().flat_map(|item| item.values_mut()).for_each(drop_condition);
-                }
             }
             (Self::DropMounts, "rollout", "RegisterTaskDefinition") => keep_last_mount(&mut call.input),
             _ => {}
@@ -88,13 +55,6 @@ impl Plant {
     pub(crate) fn alter_answer(self, caller: &str, operation: &str, answer: &mut Value) {
         match (self, caller, operation) {
             (Self::ForgetTheSearch, "reconcile", "ListServers") => answer["Servers"] = json!([]),
-            (Self::ForgetTheRevision, "rollout", "ListTaskDefinitions") => answer["taskDefinitionArns"] = json!([]),
-            (Self::IgnoreMetrics, _, "GetMetricData") => {
-                for result in answer["MetricDataResults"].as_array_mut().into_iter().flatten() {
-                    result["Timestamps"] = json!([]);
-                    result["Values"] = json!([]);
-                }
-            }
             (Self::TakeItAsCompleted, "rollout", "DescribeServices") => {
                 let services = answer["services"].as_array_mut().into_iter().flatten();
                 for deployment in services.flat_map(|one| one["deployments"].as_array_mut().into_iter().flatten()) {
@@ -104,27 +64,6 @@ impl Plant {
             _ => {}
         }
     }
-}
-
-/// Drops a condition, and the names and values that nothing else in the call uses, which DynamoDB would refuse.
-fn drop_condition(write: &mut Value) {
-    let Some(members) = write.as_object_mut() else { return };
-    if members.remove("ConditionExpression").is_none() {
-        return;
-    }
-    let used = members.get("UpdateExpression").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let words: Vec<&str> = used.split(|c: char| !(c.is_alphanumeric() || "_:#".contains(c))).collect();
-    for member in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
-        let Some(names) = members.get_mut(member).and_then(Value::as_object_mut) else { continue };
-        names.retain(|name, _| words.contains(&name.as_str()));
-        if names.is_empty() {
-            members.remove(member);
-        }
-    }
-}
-
-fn takes_lease(update: &Value) -> bool {
-    update["UpdateExpression"].as_str().is_some_and(|update| update.contains("lease_until = "))
 }
 
 fn keep_last_mount(definition: &mut Value) {

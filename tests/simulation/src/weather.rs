@@ -122,10 +122,6 @@ impl Weather {
         self.ground.get()
     }
 
-    pub(crate) fn plant(&self) -> Option<Plant> {
-        self.plant
-    }
-
     /// `percent` of calls go wrong until `until`.
     pub(crate) fn storm(&self, until: Timestamp, percent: u8) {
         self.state().storm = Some((until, percent));

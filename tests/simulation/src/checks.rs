@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     model::Expected,
     people::{self, SERVICES},
-    stage::{Stage, key_of, line, longest},
+    stage::{Stage, is_over, key_of, line, longest},
     story::{Feature, SERVERS, SITES, USERS},
     watch,
 };
@@ -52,12 +52,6 @@ pub(crate) async fn at_last(stage: &Stage) {
     stage.weather.mute(false);
 }
 
-/// The name that a server of Transfer Family is tagged with.
-pub(crate) fn name_of(server: &Value) -> Option<&str> {
-    let mut tags = server["Tags"].as_array().into_iter().flatten();
-    tags.find(|tag| tag["Key"] == "wharfinger:server")?["Value"].as_str()
-}
-
 /// Nobody who was removed can log in, 5 minutes later.
 async fn removed(stage: &Stage) {
     let (now, ground) = (stage.now(), stage.ground());
@@ -67,7 +61,7 @@ async fn removed(stage: &Stage) {
     }
     let servers = watch::transfer_servers(ground).await;
     for one in stage.model.withdrawn.iter().filter(|one| due(one.at)) {
-        let named = servers.iter().filter(|(_, found)| name_of(found) == Some(SERVERS[one.server]));
+        let named = servers.iter().filter(|(_, found)| watch::name_of(found) == Some(SERVERS[one.server]));
         for (id, _) in named.filter(|(_, found)| found["State"] == "ONLINE") {
             let asked = json!({ "ServerId": id, "UserName": USERS[one.user] });
             let user = watch::ask(ground, "transfer", "DescribeUser", asked).await;
@@ -116,24 +110,6 @@ async fn rollouts(stage: &Stage, site: usize) -> Vec<Value> {
     answer["items"].as_array().cloned().unwrap_or_default()
 }
 
-fn is_over(rollout: &Value) -> bool {
-    ["succeeded", "failed", "superseded"].iter().any(|state| rollout["state"] == *state)
-}
-
-/// Whether a site on `service` waits for a rollout, or is in one.
-pub(crate) async fn rolls_out(stage: &Stage, service: usize) -> bool {
-    stage.weather.mute(true);
-    let mut found = false;
-    for (place, _) in stage.model.sites.iter().filter(|(_, site)| site.service == service) {
-        let (_, site) = people::ask(&stage.world, Method::GET, &format!("/v1/sites/{}", SITES[*place]), None).await;
-        let quiet = site["status"]["window"]["state"] == "empty";
-        let over = site["status"]["rollout"].is_null() || is_over(&site["status"]["rollout"]);
-        found |= !(quiet && over);
-    }
-    stage.weather.mute(false);
-    found
-}
-
 /// A server is what is wanted of it.
 async fn settled(stage: &Stage, server: usize, expected: Expected<()>) {
     let path = format!("/v1/servers/{}", SERVERS[server]);
@@ -141,7 +117,7 @@ async fn settled(stage: &Stage, server: usize, expected: Expected<()>) {
         Expected::Unknown => {}
         Expected::Gone => {
             let found = watch::transfer_servers(stage.ground()).await;
-            if found.values().any(|found| name_of(found) == Some(SERVERS[server])) {
+            if found.values().any(|found| watch::name_of(found) == Some(SERVERS[server])) {
                 stage.weather.diary.violated("what is wanted is brought about", format!("{path} was deleted"));
             }
         }

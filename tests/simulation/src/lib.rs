@@ -3,6 +3,7 @@
 //! [`story`] draws what happens, [`play`] plays it in a world of its own on a paused clock, and the rules are looked at
 //! after every act. The same story is the same to the last call of AWS, so that a failing seed replays.
 
+mod calls;
 mod checks;
 mod diary;
 mod functions;
@@ -12,6 +13,7 @@ mod model;
 mod network;
 mod people;
 pub mod plant;
+mod play;
 mod stage;
 pub mod story;
 mod watch;
@@ -69,7 +71,7 @@ impl Player {
         let runtime = runtime.context("start a paused runtime")?;
         runtime.block_on(async {
             let begin = tokio::time::Instant::now();
-            let weather = stage::play(story, &self.plan, plant).await?;
+            let weather = play::play(story, &self.plan, plant).await?;
             let (lines, violations) = (weather.diary.lines(), weather.diary.violations());
             Ok(Report { lines, violations, simulated: begin.elapsed() })
         })

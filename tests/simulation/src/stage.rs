@@ -8,7 +8,7 @@ use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use russh::keys::{PublicKey, ssh_key::private::Ed25519Keypair};
 use serde_json::{Value, json};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::sync::mpsc;
 use wharfinger_emulator::context::Pace;
 use wharfinger_region::{
     region::world::{Beginning, Postman, World},
@@ -17,12 +17,10 @@ use wharfinger_region::{
 };
 
 use crate::{
-    checks,
     functions::Functions,
     model::{Expected, Model, Site, Visitor},
     network::Network,
     people::{self, SERVICES, Told},
-    plant::Plant,
     story::{Act, Feature, SERVERS, SITES, Story, USERS},
     watch,
     weather::{Ground, Weather},
@@ -30,12 +28,6 @@ use crate::{
 
 /// From where users come.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
-
-/// How often everything is looked at.
-const LOOK: Duration = Duration::from_secs(900);
-
-/// For how long all is quiet before the last look.
-const CALM: Duration = Duration::from_secs(3600);
 
 /// What AWS takes minutes for takes about as long here.
 fn pace() -> Pace {
@@ -55,40 +47,22 @@ pub(crate) struct Stage {
     pub(crate) features: Vec<Feature>,
 }
 
-/// Plays `story` to its end. Must run on a paused clock.
-pub(crate) async fn play(story: &Story, plan: &Plan, plant: Option<Plant>) -> anyhow::Result<Weather> {
-    let weather = Weather::new(story.seed, plant);
-    let mut stage = Stage::open(story, plan, weather.clone()).await?;
-    let begin = Instant::now();
-    let mut next_look = begin + LOOK;
-    for scene in &story.scenes {
-        let at = begin + scene.at;
-        while next_look < at {
-            tokio::time::sleep_until(next_look).await;
-            next_look += LOOK;
-            checks::all(&stage).await;
-        }
-        tokio::time::sleep_until(at).await;
-        stage.drop_cut_visits();
-        stage.perform(&scene.act).await;
-        checks::at_once(&stage).await;
-    }
-    weather.clear_up();
-    weather.diary.note("all is quiet from here on");
-    let end = Instant::now().max(begin + story.length);
-    tokio::time::sleep_until(end).await;
-    stage.everybody_leaves();
-    while Instant::now() < end + CALM {
-        tokio::time::sleep(LOOK).await;
-        checks::all(&stage).await;
-    }
-    checks::at_last(&stage).await;
-    stage.world.stop().await;
-    Ok(weather)
-}
-
 impl Stage {
-    async fn open(story: &Story, plan: &Plan, weather: Weather) -> anyhow::Result<Self> {
+    /// Whether a site on `service` waits for a rollout, or is in one.
+    async fn rolls_out(&self, service: usize) -> bool {
+        self.weather.mute(true);
+        let mut found = false;
+        for (place, _) in self.model.sites.iter().filter(|(_, site)| site.service == service) {
+            let (_, site) = people::ask(&self.world, Method::GET, &format!("/v1/sites/{}", SITES[*place]), None).await;
+            let quiet = site["status"]["window"]["state"] == "empty";
+            let over = site["status"]["rollout"].is_null() || is_over(&site["status"]["rollout"]);
+            found |= !(quiet && over);
+        }
+        self.weather.mute(false);
+        found
+    }
+
+    pub(crate) async fn open(story: &Story, plan: &Plan, weather: Weather) -> anyhow::Result<Self> {
         let origin: Timestamp = "2026-03-02T08:00:00Z".parse().context("read the first day")?;
         let beginning = Beginning {
             plan: plan.clone(),
@@ -163,7 +137,7 @@ impl Stage {
         self.weather.ground().expect("the stage is open")
     }
 
-    async fn perform(&mut self, act: &Act) {
+    pub(crate) async fn perform(&mut self, act: &Act) {
         self.weather.diary.note(act);
         match act.clone() {
             Act::PutServer { server, idle, cidr } => {
@@ -277,7 +251,7 @@ impl Stage {
 
     /// CI deploys what runs, with another image. Unless the story is about that, it waits for our rollouts.
     async fn deploy(&self, service: usize, image: u64) {
-        if !self.features.contains(&Feature::Collision) && checks::rolls_out(self, service).await {
+        if !self.features.contains(&Feature::Collision) && self.rolls_out(service).await {
             return;
         }
         let ground = self.ground();
@@ -378,7 +352,7 @@ impl Stage {
         let key = key_of(user, *key);
         let ground = self.ground();
         for (id, found) in watch::transfer_servers(ground).await {
-            if checks::name_of(&found) != Some(SERVERS[server]) {
+            if watch::name_of(&found) != Some(SERVERS[server]) {
                 continue;
             }
             let Ok(visit) = self.world.log_in(&id, USERS[user], &key, CLIENT.into()) else { continue };
@@ -403,7 +377,7 @@ impl Stage {
         }
     }
 
-    fn drop_cut_visits(&mut self) {
+    pub(crate) fn drop_cut_visits(&mut self) {
         let cut: Vec<_> = self.model.visits.iter().filter(|(_, one)| one.visit.is_cut()).map(|(key, _)| *key).collect();
         for (server, user) in cut {
             self.weather.diary.note(format_args!("{} of {} was cut off", USERS[user], SERVERS[server]));
@@ -411,7 +385,7 @@ impl Stage {
         }
     }
 
-    fn everybody_leaves(&mut self) {
+    pub(crate) fn everybody_leaves(&mut self) {
         for (server, user) in self.model.visits.keys().copied().collect::<Vec<_>>() {
             self.leave(server, user);
         }
@@ -468,4 +442,8 @@ fn postman(weather: Weather, careless: bool) -> Postman {
 pub(crate) fn longest(site: &Site) -> SignedDuration {
     SignedDuration::from_secs(i64::try_from(site.quiet_seconds).unwrap_or_default())
         + SignedDuration::from_mins(5 + 2 + 5 + 10)
+}
+
+pub(crate) fn is_over(rollout: &Value) -> bool {
+    ["succeeded", "failed", "superseded"].iter().any(|state| rollout["state"] == *state)
 }

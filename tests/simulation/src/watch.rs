@@ -182,3 +182,9 @@ pub(crate) async fn ask(ground: &Ground, service: &str, operation: &str, input: 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
+
+/// The name that a server of Transfer Family is tagged with.
+pub(crate) fn name_of(server: &Value) -> Option<&str> {
+    let mut tags = server["Tags"].as_array().into_iter().flatten();
+    tags.find(|tag| tag["Key"] == "wharfinger:server")?["Value"].as_str()
+}

@@ -7,23 +7,15 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use wharfinger_emulator::{
     clock::Clock,
-    endpoint::{between::Between, front::Services, wire::Call},
-    error::AwsError,
-    service::Service,
+    endpoint::{front::Services, wire::Call},
 };
 
-use crate::{
-    diary::Diary,
-    invocation,
-    plant::{Altered, Plant},
-    watch,
-};
+use crate::{diary::Diary, plant::Plant};
 
 /// The weather of one world. Cheap to clone.
 #[derive(Clone)]
@@ -31,7 +23,7 @@ pub(crate) struct Weather {
     state: Arc<Mutex<State>>,
     ground: Arc<OnceLock<Ground>>,
     pub(crate) diary: Diary,
-    plant: Option<Plant>,
+    pub(crate) plant: Option<Plant>,
 }
 
 /// What is there once the world is.
@@ -67,7 +59,7 @@ struct Denial {
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(crate) enum Fate {
     Done,
     Denied,
     Throttled,
@@ -199,7 +191,7 @@ impl Weather {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fate(&self, call: &Call, now: Timestamp) -> (Fate, Duration) {
+    pub(crate) fn fate(&self, call: &Call, now: Timestamp) -> (Fate, Duration) {
         let mut state = self.state();
         if state.muted {
             return (Fate::Done, Duration::ZERO);
@@ -225,107 +217,4 @@ impl Weather {
         let index = state.rng.usize(..FATES.len());
         (FATES[index], latency)
     }
-
-    async fn perform(
-        &self,
-        mut call: Call,
-        (service, fate): (&dyn Service, Fate),
-        caller: &str,
-    ) -> Result<Value, AwsError> {
-        watch::before(self, caller, &call).await;
-        if let Some(plant) = self.plant {
-            match plant.alter(caller, &mut call) {
-                Altered::Passes => {}
-                Altered::Answered(answer) => return Ok(answer),
-            }
-        }
-        let (name, operation, input) = (call.service.clone(), call.operation.clone(), call.input.clone());
-        let mut answer = service.call(&call.operation, call.input).await;
-        if let (Some(plant), Ok(answer)) = (self.plant, &mut answer) {
-            plant.alter_answer(caller, &operation, answer);
-        }
-        // The SDK itself makes a call again whose answer is lost.
-        if answer.is_ok() && !matches!(fate, Fate::AnswerLost | Fate::CutAfter) {
-            watch::after(self, caller, (&name, &operation), &input).await;
-        }
-        answer
-    }
-}
-
-#[async_trait]
-impl Between for Weather {
-    async fn call(&self, call: Call, service: &dyn Service) -> Result<Value, AwsError> {
-        let caller = self.ground().and_then(|ground| Some((ground.callers.get(&call.caller)?, ground.clock.now())));
-        let Some((caller, now)) = caller.map(|(caller, now)| (caller.clone(), now)) else {
-            return service.call(&call.operation, call.input).await;
-        };
-        let (fate, latency) = self.fate(&call, now);
-        if !latency.is_zero() {
-            tokio::time::sleep(latency).await;
-        }
-        let what = format!("{caller} calls {}:{}", call.service, call.operation);
-        if fate != Fate::Done {
-            self.diary.note(format_args!("{what}: {fate:?}"));
-        }
-        match fate {
-            Fate::Done => {
-                let answer = self.perform(call, (service, fate), &caller).await;
-                match &answer {
-                    Ok(_) => self.diary.note(what),
-                    Err(error) => self.diary.note(format_args!("{what}: {}", error.code)),
-                }
-                answer
-            }
-            Fate::Denied => Err(denied(&call)),
-            Fate::Throttled => Err(throttled(&call.service)),
-            Fate::Failed => Err(failed()),
-            Fate::AnswerLost => self.perform(call, (service, fate), &caller).await.and(Err(failed())),
-            Fate::CutBefore => {
-                invocation::cut_connection();
-                Err(failed())
-            }
-            Fate::CutAfter => {
-                let answer = self.perform(call, (service, fate), &caller).await;
-                invocation::cut_connection();
-                answer
-            }
-            Fate::HangsBefore => std::future::pending().await,
-            Fate::HangsAfter => {
-                let _ = self.perform(call, (service, fate), &caller).await;
-                std::future::pending().await
-            }
-            Fate::KilledBefore => {
-                invocation::die().await;
-                Err(failed())
-            }
-            Fate::KilledAfter => {
-                let _ = self.perform(call, (service, fate), &caller).await;
-                invocation::die().await;
-                Err(failed())
-            }
-        }
-    }
-}
-
-fn failed() -> AwsError {
-    AwsError::client("InternalServerError", "The service has failed for a moment.").with_status(500)
-}
-
-/// A refusal by IAM, as each protocol's services word it.
-fn denied(call: &Call) -> AwsError {
-    let code = match call.service.as_str() {
-        "ec2" => "UnauthorizedOperation",
-        "monitoring" => "AccessDenied",
-        _ => "AccessDeniedException",
-    };
-    AwsError::client(code, format!("not authorized to perform {}:{}", call.service, call.operation)).with_status(403)
-}
-
-fn throttled(service: &str) -> AwsError {
-    let (code, status) = match service {
-        "ec2" => ("RequestLimitExceeded", 503),
-        "monitoring" => ("Throttling", 400),
-        _ => ("ThrottlingException", 400),
-    };
-    AwsError::client(code, "Rate exceeded").with_status(status)
 }

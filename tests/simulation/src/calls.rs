@@ -1,0 +1,121 @@
+//! Each call of a function on its way to AWS: what the weather makes of it, and who watches it.
+
+use async_trait::async_trait;
+use serde_json::Value;
+use wharfinger_emulator::{
+    endpoint::{between::Between, wire::Call},
+    error::AwsError,
+    service::Service,
+};
+
+use crate::{
+    invocation,
+    plant::Altered,
+    watch,
+    weather::{Fate, Weather},
+};
+
+impl Weather {
+    async fn perform(
+        &self,
+        mut call: Call,
+        (service, fate): (&dyn Service, Fate),
+        caller: &str,
+    ) -> Result<Value, AwsError> {
+        watch::before(self, caller, &call).await;
+        if let Some(plant) = self.plant {
+            match plant.alter(caller, &mut call) {
+                Altered::Passes => {}
+                Altered::Answered(answer) => return Ok(answer),
+            }
+        }
+        let (name, operation, input) = (call.service.clone(), call.operation.clone(), call.input.clone());
+        let mut answer = service.call(&call.operation, call.input).await;
+        if let (Some(plant), Ok(answer)) = (self.plant, &mut answer) {
+            plant.alter_answer(caller, &operation, answer);
+        }
+        // The SDK itself makes a call again whose answer is lost.
+        if answer.is_ok() && !matches!(fate, Fate::AnswerLost | Fate::CutAfter) {
+            watch::after(self, caller, (&name, &operation), &input).await;
+        }
+        answer
+    }
+}
+
+#[async_trait]
+impl Between for Weather {
+    async fn call(&self, call: Call, service: &dyn Service) -> Result<Value, AwsError> {
+        let caller = self.ground().and_then(|ground| Some((ground.callers.get(&call.caller)?, ground.clock.now())));
+        let Some((caller, now)) = caller.map(|(caller, now)| (caller.clone(), now)) else {
+            return service.call(&call.operation, call.input).await;
+        };
+        let (fate, latency) = self.fate(&call, now);
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        let what = format!("{caller} calls {}:{}", call.service, call.operation);
+        if fate != Fate::Done {
+            self.diary.note(format_args!("{what}: {fate:?}"));
+        }
+        match fate {
+            Fate::Done => {
+                let answer = self.perform(call, (service, fate), &caller).await;
+                match &answer {
+                    Ok(_) => self.diary.note(what),
+                    Err(error) => self.diary.note(format_args!("{what}: {}", error.code)),
+                }
+                answer
+            }
+            Fate::Denied => Err(denied(&call)),
+            Fate::Throttled => Err(throttled(&call.service)),
+            Fate::Failed => Err(failed()),
+            Fate::AnswerLost => self.perform(call, (service, fate), &caller).await.and(Err(failed())),
+            Fate::CutBefore => {
+                invocation::cut_connection();
+                Err(failed())
+            }
+            Fate::CutAfter => {
+                let answer = self.perform(call, (service, fate), &caller).await;
+                invocation::cut_connection();
+                answer
+            }
+            Fate::HangsBefore => std::future::pending().await,
+            Fate::HangsAfter => {
+                let _ = self.perform(call, (service, fate), &caller).await;
+                std::future::pending().await
+            }
+            Fate::KilledBefore => {
+                invocation::die().await;
+                Err(failed())
+            }
+            Fate::KilledAfter => {
+                let _ = self.perform(call, (service, fate), &caller).await;
+                invocation::die().await;
+                Err(failed())
+            }
+        }
+    }
+}
+
+fn failed() -> AwsError {
+    AwsError::client("InternalServerError", "The service has failed for a moment.").with_status(500)
+}
+
+/// A refusal by IAM, as each protocol's services word it.
+fn denied(call: &Call) -> AwsError {
+    let code = match call.service.as_str() {
+        "ec2" => "UnauthorizedOperation",
+        "monitoring" => "AccessDenied",
+        _ => "AccessDeniedException",
+    };
+    AwsError::client(code, format!("not authorized to perform {}:{}", call.service, call.operation)).with_status(403)
+}
+
+fn throttled(service: &str) -> AwsError {
+    let (code, status) = match service {
+        "ec2" => ("RequestLimitExceeded", 503),
+        "monitoring" => ("Throttling", 400),
+        _ => ("ThrottlingException", 400),
+    };
+    AwsError::client(code, "Rate exceeded").with_status(status)
+}

@@ -91,8 +91,8 @@ impl App {
     /// Looks at everything once: what was lost is repaired before anything is decided. The trouble of one thing holds
     /// up no other.
     async fn all(&self, moment: Moment) -> anyhow::Result<()> {
-        let looks = future::join(self.sites(moment.now).boxed(), self.repaired_servers(moment.now).boxed());
-        let ((sites, mut troubles), servers) = looks.await;
+        let sites = Box::pin(self.sites(moment.now));
+        let ((sites, mut troubles), servers) = future::join(sites, Box::pin(self.repaired_servers(moment.now))).await;
         let (servers, of_servers) = servers?;
         troubles.extend(of_servers);
         let looked_at = servers.len();

@@ -91,19 +91,11 @@ impl App {
     /// Looks at everything once: what was lost is repaired before anything is decided. The trouble of one thing holds
     /// up no other.
     async fn all(&self, moment: Moment) -> anyhow::Result<()> {
-        let (sites, servers) = future::join(self.table.sites(), self.table.all::<ServerItem>(servers::PARTITION)).await;
-        let (sites, mut troubles) = match sites {
-            Ok(sites) => sites::sweep(&self.table, &self.ticks, sites, moment.now).await,
-            Err(error) => unlisted(&anyhow::Error::from(error).context("list the sites")),
-        };
-        let servers = readable(servers.context("list the servers")?, |item| {
-            metrics::trouble(metrics::Trouble::UnreadableRecord, &item.to_string(), moment.now);
-            troubles.push(format!("server {}: its record can't be read: {}", item.name(), item.reason));
-        });
-        let servers: Vec<_> = servers.into_iter().map(|(name, item)| (ServerName::from_stored(name), item)).collect();
+        let sites = Box::pin(self.sites(moment.now));
+        let ((sites, mut troubles), servers) = future::join(sites, Box::pin(self.repaired_servers(moment.now))).await;
+        let (servers, of_servers) = servers?;
+        troubles.extend(of_servers);
         let looked_at = servers.len();
-        let repairs = servers.iter().map(|(server, item)| told(server, self.repair(server, item, moment.now)).boxed());
-        troubles.extend(some_at_once(repairs.collect()).await);
         let decisions = servers
             .iter()
             .map(|(server, item)| told(server, self.decide(server, &item.record, &sites, moment.present())).boxed());
@@ -114,6 +106,28 @@ impl App {
             tracing::error!(servers = looked_at, sites = sites.known.len(), ?troubles, "swept, but not over all");
         }
         Ok(())
+    }
+
+    /// The sites, whose lost ticks are sent anew.
+    async fn sites(&self, now: Timestamp) -> (SiteSigns, Troubles) {
+        match self.table.sites().await {
+            Ok(sites) => sites::sweep(&self.table, &self.ticks, sites, now).await,
+            Err(error) => unlisted(&anyhow::Error::from(error).context("list the sites")),
+        }
+    }
+
+    /// The servers that can be read, whose lost wake-ups are sent anew.
+    async fn repaired_servers(&self, now: Timestamp) -> anyhow::Result<(Vec<(ServerName, ServerItem)>, Troubles)> {
+        let mut troubles = Troubles::new();
+        let servers = self.table.all::<ServerItem>(servers::PARTITION).await.context("list the servers")?;
+        let servers = readable(servers, |item| {
+            metrics::trouble(metrics::Trouble::UnreadableRecord, &item.to_string(), now);
+            troubles.push(format!("server {}: its record can't be read: {}", item.name(), item.reason));
+        });
+        let servers: Vec<_> = servers.into_iter().map(|(name, item)| (ServerName::from_stored(name), item)).collect();
+        let repairs = servers.iter().map(|(server, item)| told(server, self.repair(server, item, now)).boxed());
+        troubles.extend(some_at_once(repairs.collect()).await);
+        Ok((servers, troubles))
     }
 
     async fn repair(&self, server: &ServerName, item: &ServerItem, now: Timestamp) -> anyhow::Result<()> {
@@ -190,6 +204,12 @@ async fn some_at_once(work: Vec<BoxFuture<'_, Option<String>>>) -> Troubles {
 /// No site is known: none of the servers is taken as idle.
 fn unlisted(error: &anyhow::Error) -> (SiteSigns, Troubles) {
     let reason = format!("{error:#}");
-    let any = UnknownSite { name: "of any name".into(), file_system: None, reason: reason.clone() };
+    let any = UnknownSite {
+        name: "of any name".into(),
+        file_system: None,
+        remains: None,
+        unreadable: false,
+        reason: reason.clone(),
+    };
     (SiteSigns { unknown: vec![any], ..SiteSigns::default() }, vec![reason])
 }

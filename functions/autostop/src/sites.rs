@@ -12,7 +12,7 @@ use wharfinger_runtime::metrics;
 use wharfinger_store::{
     signs::{ReadSite, SiteSigns, UnknownSite, site_sign},
     sites::SiteRecord,
-    table::Table,
+    table::{StoreError, Table},
     windows::WindowRecord,
 };
 
@@ -36,7 +36,9 @@ pub(crate) async fn sweep(table: &Table, ticks: &Queue, sites: Vec<ReadSite>, no
             Ok(sign) => signs.known.push(sign),
             Err(unknown) => {
                 let trouble = format!("site {}: {}", unknown.name, unknown.reason);
-                metrics::trouble(metrics::Trouble::UnreadableRecord, &trouble, now);
+                if unknown.unreadable {
+                    metrics::trouble(metrics::Trouble::UnreadableRecord, &trouble, now);
+                }
                 troubles.push(trouble);
                 signs.unknown.push(unknown);
             }
@@ -56,9 +58,11 @@ async fn look(
     let window = match table.window(&site).await {
         Ok(window) => window,
         Err(error) => {
+            let unreadable = matches!(error, StoreError::Unreadable(_));
             let reason = format!("{:#}", anyhow::Error::from(error).context("its window can't be read"));
             let file_system = Some(record.intent.file_system_id.to_string());
-            return (Err(UnknownSite { name: site.to_string(), file_system, reason }), None);
+            let (name, remains) = (site.to_string(), Some(Box::new(record.intent)));
+            return (Err(UnknownSite { name, file_system, remains, unreadable, reason }), None);
         }
     };
     let mut unsent = None;

@@ -144,6 +144,33 @@ async fn a_read_that_fails_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn only_what_this_version_does_not_know_is_told_as_unreadable() {
+    let stage = three();
+    stage.put("SITES", "site-a", json!({"intent": {"S": "strange"}}));
+    stage.put("WINDOW#site-b", "current", json!({"window": {"S": "strange"}}));
+    stage.cloud.answer_with(|operation, input| {
+        let failed = operation == "GetItem" && input["Key"]["pk"]["S"] == "WINDOW#site-c";
+        failed.then(|| (500, json!({"__type": "InternalServerError"})))
+    });
+    let (signs, _) = stage.app.sites(NOW.parse().unwrap()).await;
+    let mut unknown: Vec<(&str, bool)> =
+        signs.unknown.iter().map(|site| (site.name.as_str(), site.unreadable)).collect();
+    unknown.sort_unstable();
+    assert_eq!(unknown, [("site-a", true), ("site-b", true), ("site-c", false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_hangs_keeps_no_server_from_being_woken() {
+    let stage = three();
+    stage
+        .cloud
+        .leave_unanswered(|operation, input| operation == "GetItem" && input["Key"]["pk"]["S"] == "WINDOW#site-a");
+    let sweep = tokio::time::timeout(Duration::from_secs(60), stage.sweep()).await;
+    assert!(sweep.is_err(), "it waits for the window");
+    assert_eq!(stage.woken(), ["server-a", "server-b", "server-c", "site-b", "site-c"]);
+}
+
+#[tokio::test]
 async fn sites_that_can_t_be_listed_stop_no_server_from_being_looked_at() {
     let stage = three();
     stage.cloud.answer_with(|operation, input| {

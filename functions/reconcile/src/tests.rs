@@ -53,7 +53,7 @@ async fn deliver(app: &App, request: &str, moment: Moment) {
 }
 
 async fn status(app: &App) -> Value {
-    let record: ServerRecord = app.table.record(&servers::key(&main())).await.unwrap().unwrap();
+    let record: ServerRecord = app.table.get(&servers::key(&main())).await.unwrap().unwrap();
     serde_json::to_value(record.status).unwrap()
 }
 

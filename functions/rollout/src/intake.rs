@@ -45,10 +45,13 @@ pub async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<SiteName,
             return batch.failed.extend(batch.deployments.iter().map(|(id, _)| id.clone()));
         }
     };
-    put_back(batch, &sites, &unknown);
+    put_back(batch, &unknown);
     note_activity(app, batch).await;
-    for (site, share) in shares(batch, &sites) {
-        let spec = &sites.iter().find(|(name, _)| *name == site).expect("shares are made from these sites").1;
+    for (site, share) in shares(batch, &owners(&sites, &unknown)) {
+        let Some((_, spec)) = sites.iter().find(|(name, _)| *name == site) else {
+            batch.failed.extend(share.messages);
+            continue;
+        };
         if let Err(error) = take_in(app, &site, spec, &share.changes, now).await {
             tracing::error!(%site, error = format!("{error:#}"), "the changes can't be taken in; they come again");
             batch.failed.extend(share.messages);
@@ -75,11 +78,20 @@ async fn read_sites(table: &Table) -> anyhow::Result<(Vec<(SiteName, SiteSpec)>,
     Ok((sites, unknown))
 }
 
-/// Marks as failed the uploads that no site of `sites` owns, but one of `unknown` may: they are not to be lost.
-fn put_back(batch: &mut Batch, sites: &[(SiteName, SiteSpec)], unknown: &[UnknownSite]) {
+/// The sites that uploads may belong to: also those that can't be read, where it is known what is theirs. Else the site
+/// around them would take their uploads.
+fn owners(sites: &[(SiteName, SiteSpec)], unknown: &[UnknownSite]) -> Vec<(SiteName, SiteSpec)> {
+    let remains = unknown.iter().filter_map(|site| Some((&site.name, site.remains.as_deref()?)));
+    let remains = remains.map(|(name, spec)| (SiteName::from_stored(name), spec.clone()));
+    sites.iter().cloned().chain(remains).collect()
+}
+
+/// Marks as failed the uploads that may be those of a site whose directory is not known. Where another site owns them,
+/// it takes them in all the same: it can wait for no other.
+fn put_back(batch: &mut Batch, unknown: &[UnknownSite]) {
     for site in unknown {
         tracing::error!(site = site.name, reason = site.reason, "the site can't be read; its uploads come again");
-        let may_own = |event: &SftpEvent| event.is_on(site.file_system.as_deref()) && event.changes(sites).is_empty();
+        let may_own = |event: &SftpEvent| site.remains.is_none() && event.is_on(site.file_system.as_deref());
         batch.failed.extend(batch.uploads.iter().filter(|(_, event)| may_own(event)).map(|(id, _)| id.clone()));
     }
 }

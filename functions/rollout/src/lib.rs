@@ -2,14 +2,14 @@
 //! `ticks` brings sites to look at. A message only wakes; what is done follows from the table and from ECS as they are.
 
 mod app;
-pub mod batch;
-pub mod intake;
-pub mod look;
-pub mod old_revisions;
-pub mod steps;
+mod batch;
+mod intake;
+mod look;
+mod old_revisions;
+mod steps;
 #[cfg(test)]
 mod tests;
-pub mod ticks;
+mod ticks;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, service_fn};

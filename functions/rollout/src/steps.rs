@@ -251,12 +251,13 @@ async fn deploy(
 /// fail, it lies there and harms nothing.
 async fn discard(app: &App, site: &SiteName, arn: &str) {
     match app.ecs.deregister(arn).await {
-        Ok(()) => tracing::info!(%site, revision = arn, "a revision that was made in vain is deregistered"),
-        Err(error) => tracing::warn!(%site, revision = arn, %error, "a revision that was made in vain stays"),
+        Ok(()) => tracing::info!(%site, revision = arn, "an unused revision is deregistered"),
+        Err(error) => tracing::warn!(%site, revision = arn, %error, "an unused revision could not be deregistered"),
     }
 }
 
-/// What to do about a call that failed: try again later if that can help, else give up with a sentence that helps.
+/// What to do about a call that failed: try again later if that can help, else give up with a sentence that helps. What
+/// is not yet deployed is tried for as long as it takes: whoever gave it up would throw the uploads away.
 async fn failed(
     app: &App,
     spec: &SiteSpec,
@@ -268,7 +269,8 @@ async fn failed(
     let (site, id) = (&record.rollout.site, &record.rollout.id);
     let present = app.table.rollout_record(site, id).await.context("read the rollout")?;
     let record = present.unwrap_or(record);
-    let too_long = now.duration_since(record.since()) > LONGEST_DEPLOYMENT;
+    let deploying = record.rollout.state == State::Deploying;
+    let too_long = deploying && now.duration_since(record.since()) > LONGEST_DEPLOYMENT;
     if error.is_temporary() && !too_long {
         tracing::warn!(site = %record.rollout.site, rollout = record.rollout.id, %error, "trying again later");
         return later(app, record, format!("trying again: {error}"), now).await;

@@ -111,11 +111,14 @@ impl Stage {
     }
 
     fn site(&self, name: &str, service: &str, keep_revisions: u32) {
+        self.site_in(&format!("/sites/{name}"), name, service, keep_revisions);
+    }
+
+    fn site_in(&self, directory: &str, name: &str, service: &str, keep_revisions: u32) {
         let mut spec = json!({"keep_revisions": {"N": keep_revisions.to_string()}});
-        let directory = format!("/sites/{name}");
         for (field, value) in [
             ("file_system_id", FS),
-            ("directory", &directory),
+            ("directory", directory),
             ("cluster", "local"),
             ("service", service),
             ("container", "web"),
@@ -243,6 +246,63 @@ async fn an_unreadable_site_holds_up_no_other_and_loses_no_upload() {
     let batch = [upload(1, "/sites/blog/a", at(0)), upload(2, "/sites/shop/a", at(0))];
     assert_eq!(stage.send(&batch, at(1)).await, ["1"]);
     assert_eq!(stage.app.table.window(&blog()).await.unwrap().window.changes(), 1);
+}
+
+#[tokio::test]
+async fn uploads_of_an_unreadable_site_are_not_those_of_the_site_around_it() {
+    let stage = Stage::new();
+    stage.site_in("/sites", "all", "all", 2);
+    let spec = json!({"M": {"file_system_id": {"S": FS}, "directory": {"S": "/sites/shop"}}});
+    stage.cloud.put(&json!({"pk": {"S": "SITES"}, "sk": {"S": "shop"}, "intent": spec}));
+    let paths = ["/sites/shop/a", "/sites/a", "/sites/shopping/a", "/sites/blog/a"];
+    let batch: Vec<Value> = (1..).zip(paths).map(|(event, path)| upload(event, path, at(0))).collect();
+    assert_eq!(stage.send(&batch, at(1)).await, ["0"]);
+    let all = SiteName::parse("all").unwrap();
+    assert_eq!(stage.app.table.window(&all).await.unwrap().window.changes(), 2);
+    assert_eq!(stage.app.table.window(&blog()).await.unwrap().window.changes(), 1);
+}
+
+#[tokio::test]
+async fn an_unreadable_site_of_an_unknown_directory_loses_no_upload_to_another() {
+    let stage = Stage::new();
+    let spec = json!({"M": {"file_system_id": {"S": FS}, "directory": {"N": "5"}}});
+    stage.cloud.put(&json!({"pk": {"S": "SITES"}, "sk": {"S": "shop"}, "intent": spec}));
+    assert_eq!(stage.send(&[upload(1, "/sites/blog/shop/a", at(0))], at(1)).await, ["0"]);
+    assert_eq!(stage.app.table.window(&blog()).await.unwrap().window.changes(), 1, "it may be the blog's");
+}
+
+#[tokio::test]
+async fn an_outage_of_ecs_throws_no_upload_away() {
+    for down in ["DescribeServices", "RegisterTaskDefinition", "UpdateService"] {
+        let stage = Stage::new();
+        stage.answer_with(move |operation, _| {
+            (operation == down).then(|| (500, json!({"__type": "ServerException", "message": "down"})))
+        });
+        assert_eq!(stage.send(&[upload(1, "/sites/blog/a", at(0))], at(0)).await, [""; 0]);
+        for hour in 0..5 {
+            stage.tick(at(60 + hour * 3_600)).await;
+        }
+        let rollout = stage.latest().await;
+        assert!(!rollout.state.is_final(), "{down}: {}", rollout.reason);
+        stage.answer_with(|_, _| None);
+        stage.tick(at(6 * 3_600)).await;
+        stage.complete();
+        stage.tick(at(6 * 3_600 + 30)).await;
+        assert_eq!(stage.latest().await.state, State::Succeeded, "{down}");
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_that_ecs_tells_nothing_of_is_given_up_after_an_hour() {
+    let stage = Stage::new();
+    stage.deploy(1, 0).await;
+    stage.answer_with(|operation, _| {
+        (operation == "DescribeServices").then(|| (500, json!({"__type": "ServerException", "message": "down"})))
+    });
+    stage.tick(at(1_800)).await;
+    assert_eq!(stage.latest().await.state, State::Deploying);
+    stage.tick(at(3_700)).await;
+    assert_eq!(stage.latest().await.state, State::Failed);
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ impl Ec2 {
         Ok(rules)
     }
 
-    /// Lets `cidr` reach the TCP `port` through `group`. A rule that is there already is fine.
+    /// Allows `cidr` to reach TCP `port` through `group`. Succeeds if the rule exists.
     ///
     /// # Errors
     /// When EC2 fails or refuses; not found: there is no such group.
@@ -91,7 +91,7 @@ impl Ec2 {
         }
     }
 
-    /// Takes back the rule `rule` of `group`. One that is gone is fine.
+    /// Revokes the rule `rule` of `group`. Succeeds if it does not exist.
     ///
     /// # Errors
     /// When EC2 fails or refuses.

@@ -85,7 +85,7 @@ impl Secrets {
         answer.map(drop).map_err(|error| AwsError::sort(format!("create secret {name}"), error))
     }
 
-    /// Deletes the secret `name`; it can be brought back for a week. One that is gone is fine.
+    /// Deletes the secret `name`, which can be restored for a week. Succeeds if it does not exist.
     ///
     /// # Errors
     /// When Secrets Manager fails or refuses.

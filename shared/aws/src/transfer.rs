@@ -154,7 +154,7 @@ impl Transfer {
         answer.map(drop).map_err(|error| AwsError::sort(format!("set subnets and Elastic IPs of server {id}"), error))
     }
 
-    /// Opens the door. One that is open is fine.
+    /// Starts a server. Has no effect on one that is online.
     ///
     /// # Errors
     /// When AWS fails or refuses.
@@ -172,7 +172,7 @@ impl Transfer {
         answer.map(drop).map_err(|error| AwsError::sort(format!("stop server {id}"), error))
     }
 
-    /// Deletes a server with its users. One that is gone is fine.
+    /// Deletes a server and its users. Succeeds if it does not exist.
     ///
     /// # Errors
     /// When AWS fails or refuses.

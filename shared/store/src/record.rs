@@ -140,22 +140,6 @@ impl Table {
         self.or_own(key, &id, answer).await
     }
 
-    /// Replaces the intent of a thing that was seen at version `seen` and is not on its way out. Returns the new
-    /// version.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when it has changed since.
-    pub async fn replace_intent<I: Serialize>(
-        &self,
-        key: &Key,
-        intent: &I,
-        seen: u64,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let guard = Guard::that("version = :seen AND deleting = :no").value(":no", false)?.value(":intent", intent)?;
-        self.next_version(key, "intent = :intent", guard, seen, now).await
-    }
-
     /// Marks a thing that was seen at version `seen` as on its way out.
     ///
     /// # Errors
@@ -229,18 +213,6 @@ impl Table {
     /// [`StoreError::Conflict`] when it has changed since.
     pub async fn forget_unreadable(&self, unreadable: &Unreadable) -> Result<(), StoreError> {
         self.delete(&unreadable.key, unreadable.unchanged()).await
-    }
-
-    /// Reads a thing.
-    ///
-    /// # Errors
-    /// [`StoreError::Unreadable`] when this version does not know its form.
-    pub async fn record<I, S>(&self, key: &Key) -> Result<Option<Record<I, S>>, StoreError>
-    where
-        I: Intent,
-        S: DeserializeOwned + Serialize + Default,
-    {
-        self.get(key).await
     }
 }
 

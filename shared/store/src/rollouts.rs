@@ -78,17 +78,6 @@ impl Table {
         Ok(Page { items, next: page.next })
     }
 
-    /// Reads the site's rollout that is not over.
-    ///
-    /// # Errors
-    /// When DynamoDB fails or an item has another form.
-    pub async fn rollout_in_flight(&self, site: &SiteName) -> Result<Option<Rollout>, StoreError> {
-        match self.window(site).await?.rollout {
-            Some(id) => self.rollout(site, &id).await,
-            None => Ok(None),
-        }
-    }
-
     /// Starts a rollout and writes its site's window, which was read at `window.version`: both or none. The window is
     /// given with the rollout's id as its lock.
     ///

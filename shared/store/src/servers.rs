@@ -90,7 +90,7 @@ impl Table {
         self.transact("forget a server", writes).await
     }
 
-    /// Notes the idle sweep's decision about `server`. One that is gone is fine.
+    /// Records the idle sweep's decision. Does nothing if `server` does not exist.
     ///
     /// # Errors
     /// When DynamoDB fails.

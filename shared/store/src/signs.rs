@@ -8,12 +8,13 @@ use wharfinger_decisions::{
     idle::{Answer, Signs, SiteSign, Traffic},
     ids::FileSystemId,
     names::SiteName,
+    site::SiteSpec,
 };
 
 use crate::{
     item::Read,
     servers::ServerRecord,
-    sites::{self, SiteRecord},
+    sites::{self, SiteRecord, SiteStatus},
     table::{StoreError, Table},
     windows::WindowRecord,
 };
@@ -34,6 +35,10 @@ pub struct UnknownSite {
     pub name: String,
     /// Its file system, if that can be told.
     pub file_system: Option<String>,
+    /// What is left of its spec, if file system and directory are.
+    pub remains: Option<Box<SiteSpec>>,
+    /// Its record or its window has a form that this version does not know. Else the table failed, which passes.
+    pub unreadable: bool,
     /// Why.
     pub reason: String,
 }
@@ -70,11 +75,14 @@ fn read_site((name, read): (String, Read<SiteRecord>)) -> ReadSite {
     match read {
         Ok(record) => Ok((SiteName::from_stored(name), record)),
         Err(unreadable) => {
-            let remains: SiteRecord = unreadable.remains();
-            let file_system = remains.intent.file_system_id.to_string();
+            let remains = unreadable.remains::<SiteSpec, SiteStatus>().intent;
+            let file_system = Some(remains.file_system_id.to_string()).filter(|id| !id.is_empty());
+            let lies_somewhere = file_system.is_some() && !remains.directory.as_str().is_empty();
             Err(UnknownSite {
                 name,
-                file_system: Some(file_system).filter(|id| !id.is_empty()),
+                file_system,
+                remains: lies_somewhere.then(|| Box::new(remains)),
+                unreadable: true,
                 reason: format!("its record can't be read: {}", unreadable.reason),
             })
         }

@@ -24,6 +24,9 @@ pub const TABLE: &str = "wharfinger";
 /// What the cloud answers instead of its own answer: status and body. It gets the operation (`PutItem`) and its input.
 type Answers = dyn Fn(&str, &Value) -> Option<(u16, Value)> + Send + Sync;
 
+/// Which calls hang: they get the operation and its input.
+type Unanswered = dyn Fn(&str, &Value) -> bool + Send + Sync;
+
 /// AWS in this process, with an empty table.
 #[derive(Clone)]
 pub struct Cloud {
@@ -36,6 +39,7 @@ struct State {
     calls: Vec<(String, Value)>,
     messages: Vec<Value>,
     answers: Option<Arc<Answers>>,
+    unanswered: Option<Arc<Unanswered>>,
 }
 
 impl std::fmt::Debug for Cloud {
@@ -56,6 +60,10 @@ impl HttpConnector for Cloud {
         let body = request.body().bytes().unwrap_or_default();
         let input = serde_json::from_slice(body).unwrap_or(Value::Null);
         let operation = target.rsplit('.').next().expect("rsplit gives one part at least");
+        let unanswered = self.state().unanswered.clone();
+        if unanswered.is_some_and(|hangs| hangs(operation, &input)) {
+            return HttpConnectorFuture::new(std::future::pending());
+        }
         let (status, answer) = self.answer(operation, input);
         let status = StatusCode::try_from(status).expect("a status");
         HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(answer.to_string()))))
@@ -105,6 +113,11 @@ impl Cloud {
     /// From now on `answers` is asked first.
     pub fn answer_with(&self, answers: impl Fn(&str, &Value) -> Option<(u16, Value)> + Send + Sync + 'static) {
         self.state().answers = Some(Arc::new(answers));
+    }
+
+    /// From now on the calls that `hangs` picks are neither done nor answered.
+    pub fn leave_unanswered(&self, hangs: impl Fn(&str, &Value) -> bool + Send + Sync + 'static) {
+        self.state().unanswered = Some(Arc::new(hangs));
     }
 
     /// The bodies of the messages that were sent to queues since the last look.

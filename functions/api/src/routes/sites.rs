@@ -158,7 +158,7 @@ pub(crate) async fn delete(State(api): State<App>, call: Call) -> Result<Respons
 async fn remove(api: &App, call: &Call, name: &SiteName) -> Result<Response, Refused> {
     let links = api.table.links(name).await?;
     let window = async { Ok(window(api, name).await?) };
-    let (found, users, (window, _)) = tokio::try_join!(existing(api, name), users_of(api, name), window)?;
+    let (found, users, (window, unreadable)) = tokio::try_join!(existing(api, name), users_of(api, name), window)?;
     let shown = view(api, call, name, &found).await?;
 
     call.preconditions()?.check(&what(name), Some(found.thing.version))?;
@@ -169,6 +169,14 @@ async fn remove(api: &App, call: &Call, name: &SiteName) -> Result<Response, Ref
             user_names(&users)
         );
         return Err(Problem::new(Kind::InUse, detail));
+    }
+    if let Some(unreadable) = unreadable {
+        let detail = format!(
+            "the window of {} can't be read by this version ({}): deploy the version that wrote it, then delete the site",
+            what(name),
+            unreadable.reason
+        );
+        return Err(Problem::new(Kind::Unreadable, detail));
     }
     if let Some(rollout) = &window.rollout {
         let detail = format!("the rollout {rollout} of {} is under way: wait until it is over", what(name));

@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Response};
 use jiff::Timestamp;
 use wharfinger_decisions::{
-    names::{ServerName, UserName},
+    names::{ServerName, SiteName, UserName},
     user::{UserSpec, UserStatus},
 };
 use wharfinger_store::{
@@ -74,7 +74,17 @@ async fn replace(
     if server_record.thing.deleting {
         return Err(Problem::deleting(&what_server(server)));
     }
-    check_site(server, &server_record.whole(&what_server(server))?, &wanted.spec, site.as_ref())?;
+    let server_record = server_record.whole(&what_server(server))?;
+    let narrows = |record: &UserRecord| readable && only_takes_keys_away(&record.intent, &wanted.spec);
+    let site = match (site, &wanted.spec.site) {
+        // A key is to be taken away whatever became of the site: nothing else of the user changes.
+        (Some(found), Some(_)) if found.unreadable.is_some() && record.is_some_and(narrows) => None,
+        (site, Some(name)) => {
+            let site = site.map(|found| found.whole(&super::sites::what(name))).transpose()?;
+            Some(check_site(server, &server_record, name, site)?)
+        }
+        (_, None) => None,
+    };
     let next = Found::from(change::next_record(change, record, wanted.spec.clone(), call.now));
     let shown = resource(server, user.as_str(), &next, call.now);
     if wanted.dry_run {
@@ -94,20 +104,24 @@ async fn replace(
 }
 
 /// The site that `spec` names, if it names one that exists.
-async fn site_of(api: &App, spec: &UserSpec) -> Result<Option<SiteRecord>, Refused> {
+async fn site_of(api: &App, spec: &UserSpec) -> Result<Option<Found<SiteRecord>>, Refused> {
     let Some(site) = &spec.site else { return Ok(None) };
-    let found = Found::at(&api.table, &sites::key(site)).await?;
-    found.map(|found| found.whole(&super::sites::what(site))).transpose()
+    Ok(Found::at(&api.table, &sites::key(site)).await?)
 }
 
-/// A user's site exists and lies on the file system that the server shows.
+/// Whether `to` is `from` with fewer keys, or the same.
+fn only_takes_keys_away(from: &UserSpec, to: &UserSpec) -> bool {
+    let with_all = UserSpec { public_keys: from.public_keys.clone(), ..to.clone() };
+    with_all == *from && to.public_keys.iter().all(|key| from.public_keys.contains(key))
+}
+
+/// The user's site `wanted`, which exists and lies on the file system that the server shows.
 fn check_site(
     name: &ServerName,
     server: &ServerRecord,
-    spec: &UserSpec,
-    site: Option<&SiteRecord>,
-) -> Result<(), Refused> {
-    let Some(wanted) = &spec.site else { return Ok(()) };
+    wanted: &SiteName,
+    site: Option<SiteRecord>,
+) -> Result<SiteRecord, Refused> {
     let Some(site) = site.filter(|site| !site.deleting) else {
         let sentence = format!("the site \"{wanted}\" does not exist: make it first with PUT /v1/sites/{wanted}");
         return Err(Problem::field("/site", sentence));
@@ -120,7 +134,7 @@ fn check_site(
         );
         return Err(Problem::field("/site", sentence));
     }
-    Ok(())
+    Ok(site)
 }
 
 /// `DELETE /v1/servers/{server}/users/{user}`

@@ -185,6 +185,38 @@ async fn a_window_that_can_not_be_read_is_told_of_its_site_alone() {
 }
 
 #[tokio::test]
+async fn a_site_whose_window_can_not_be_read_is_not_removed() {
+    let stage = furnished().await;
+    stage.get("DELETE /v1/servers/main/users/alice").await.expect(202);
+    stage.plant("WINDOW#blog", "current", &json!({"window": "broken", "version": 1})).await;
+    for line in ["DELETE /v1/sites/blog", "DELETE /v1/sites/blog?dry_run=true"] {
+        let refused = stage.get(line).await.expect(409);
+        assert_eq!(refused.problem(), "unreadable-record", "{line}");
+        let detail = refused.body["detail"].as_str().unwrap();
+        assert!(detail.starts_with("the window of the site \"blog\" can't be read by this version ("), "{detail}");
+    }
+    stage.get("GET /v1/sites/blog").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_key_is_taken_away_whatever_became_of_the_site() {
+    let stage = furnished().await;
+    let other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJbSfrehlROvn3DQTmEqERm/mVQCIaB4CZNxzMDejUkD alice@desktop";
+    let both = with(user(), "/public_keys", json!([user()["public_keys"][0], other]));
+    stage.ask("PUT /v1/servers/main/users/alice", &both).await.expect(200);
+    stage.messages();
+    stage.plant("SITES", "blog", &json!({"version": "three"})).await;
+    let taken = stage.ask("PUT /v1/servers/main/users/alice", &user()).await.expect(200).body;
+    assert_eq!(taken["spec"]["public_keys"], user()["public_keys"]);
+    assert_eq!(stage.messages(), [json!({"server": "main"})]);
+    let wider = [("alice", both), ("alice", with(user(), "/posix", json!({"uid": 7, "gid": 7}))), ("bob", user())];
+    for (name, spec) in wider {
+        let refused = stage.ask(&format!("PUT /v1/servers/main/users/{name}"), &spec).await.expect(409);
+        assert_eq!(refused.problem(), "unreadable-record", "{spec}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_was_allowed_once_is_shown_and_removed() {
     let stage = furnished().await;
     let intent = json!({"public_keys": user()["public_keys"], "directory": "/home/root"});

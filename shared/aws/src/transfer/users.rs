@@ -105,7 +105,7 @@ impl Transfer {
         call.send().await.map(drop).map_err(|error| AwsError::sort(format!("update user {user}"), error))
     }
 
-    /// Lets a key in. One that is there is fine.
+    /// Imports a public key. Succeeds if the account already has it.
     ///
     /// # Errors
     /// When AWS fails or refuses.
@@ -119,7 +119,7 @@ impl Transfer {
         }
     }
 
-    /// Takes a key back. One that is gone is fine.
+    /// Deletes a key. Succeeds if it does not exist.
     ///
     /// # Errors
     /// When AWS fails or refuses.
@@ -132,7 +132,7 @@ impl Transfer {
         }
     }
 
-    /// Deletes an account. One that is gone is fine.
+    /// Deletes an account. Succeeds if it does not exist.
     ///
     /// # Errors
     /// When AWS fails or refuses.

@@ -66,6 +66,42 @@ fn deleted_user() -> Value {
     })
 }
 
+/// EC2's answer: rules of ours in the wanted group that let `cidrs` in.
+fn rules(cidrs: &[&str]) -> String {
+    let rule = |cidr: &&str| {
+        format!(
+            "<item><securityGroupRuleId>sgr-{cidr}</securityGroupRuleId><groupId>sg-00000001</groupId>\
+             <isEgress>false</isEgress><ipProtocol>tcp</ipProtocol><fromPort>22</fromPort><toPort>22</toPort>\
+             <cidrIpv4>{cidr}</cidrIpv4><description>wharfinger:harbour/main</description></item>"
+        )
+    };
+    let items: String = cidrs.iter().map(rule).collect();
+    format!(
+        "<DescribeSecurityGroupRulesResponse><securityGroupRuleSet>{items}</securityGroupRuleSet>\
+         </DescribeSecurityGroupRulesResponse>"
+    )
+}
+
+/// EC2's answers about a network that is as wanted, but for the endpoint's further `groups`.
+fn network_as_wanted(cloud: &Cloud, groups: &[&str]) {
+    let address = "<DescribeAddressesResponse><addressesSet><item><allocationId>eipalloc-00000001</allocationId>\
+                   <publicIp>203.0.113.7</publicIp><associationId>a</associationId></item></addressesSet>\
+                   </DescribeAddressesResponse>";
+    cloud.answer("DescribeAddresses", address);
+    let group = |id: &&str| format!("<item><groupId>{id}</groupId></item>");
+    let groups: String = ["sg-00000001"].iter().chain(groups).map(group).collect();
+    let endpoint = format!(
+        "<DescribeVpcEndpointsResponse><vpcEndpointSet><item><vpcEndpointId>vpce-1</vpcEndpointId>\
+         <state>available</state><groupSet>{groups}</groupSet></item></vpcEndpointSet></DescribeVpcEndpointsResponse>"
+    );
+    cloud.answer("DescribeVpcEndpoints", endpoint);
+}
+
+/// The status' condition of this code.
+fn condition<'a>(status: &'a Value, code: &str) -> Option<&'a Value> {
+    status["conditions"].as_array()?.iter().find(|condition| condition["code"] == code)
+}
+
 #[tokio::test]
 async fn a_deleted_user_goes_and_a_stop_is_done_while_ec2_refuses_every_question() {
     let mut record = testing::record();
@@ -86,12 +122,7 @@ async fn a_deleted_user_goes_and_a_stop_is_done_while_ec2_refuses_every_question
 async fn a_withdrawn_address_block_goes_while_the_elastic_ips_and_the_server_cannot_be_seen() {
     let (cloud, app) = cloud_with(&testing::record());
     cloud.answer("DescribeServer", "{}");
-    let rule = "<DescribeSecurityGroupRulesResponse><securityGroupRuleSet><item>\
-                <securityGroupRuleId>sgr-1</securityGroupRuleId><groupId>sg-00000001</groupId>\
-                <isEgress>false</isEgress><ipProtocol>tcp</ipProtocol><fromPort>22</fromPort><toPort>22</toPort>\
-                <cidrIpv4>10.9.0.0/16</cidrIpv4><description>wharfinger:harbour/main</description>\
-                </item></securityGroupRuleSet></DescribeSecurityGroupRulesResponse>";
-    cloud.answer("DescribeSecurityGroupRules", rule);
+    cloud.answer("DescribeSecurityGroupRules", rules(&["10.9.0.0/16"]));
     cloud.answer(
         "RevokeSecurityGroupIngress",
         "<RevokeSecurityGroupIngressResponse><return>true</return></RevokeSecurityGroupIngressResponse>",
@@ -100,6 +131,67 @@ async fn a_withdrawn_address_block_goes_while_the_elastic_ips_and_the_server_can
     deliver(&app, "one", invocation(now())).await;
 
     assert!(cloud.calls("RevokeSecurityGroupIngress") > 0);
+}
+
+#[tokio::test]
+async fn a_server_is_not_as_wanted_while_a_withdrawn_address_block_is_still_let_in() {
+    for is_throttled in [true, false] {
+        let (cloud, app) = cloud_with(&testing::record());
+        network_as_wanted(&cloud, &[]);
+        cloud.answer("DescribeSecurityGroupRules", rules(&["10.1.0.0/16", "10.9.0.0/16"]));
+        if is_throttled {
+            cloud.throttle("RevokeSecurityGroupIngress", "");
+        }
+
+        deliver(&app, "one", invocation(now())).await;
+
+        let status = status(&app).await;
+        let told = condition(&status, "rules_refused").expect("it is told");
+        assert_eq!(told["severity"], if is_throttled { "warning" } else { "error" });
+        assert_eq!((&status["power"], &status["settled_version"]), (&json!("online"), &json!(2)), "{status}");
+        assert_eq!(cloud.messages(), 1, "it is tried again");
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_leaves_stays_until_it_is_known_that_no_rule_of_ours_is_left_in_it() {
+    for (throttled, regroups) in
+        [("RevokeSecurityGroupIngress", false), ("DescribeSecurityGroupRules", false), ("none", true)]
+    {
+        let (cloud, app) = cloud_with(&testing::record());
+        network_as_wanted(&cloud, &["sg-00000002"]);
+        cloud.answer("DescribeSecurityGroupRules", rules(&["10.1.0.0/16", "10.9.0.0/16"]));
+        cloud.answer(
+            "ModifyVpcEndpoint",
+            "<ModifyVpcEndpointResponse><return>true</return></ModifyVpcEndpointResponse>",
+        );
+        cloud.throttle(throttled, "");
+
+        deliver(&app, "one", invocation(now())).await;
+
+        assert_eq!(cloud.calls("ModifyVpcEndpoint") > 0, regroups, "{throttled}");
+        assert!(condition(&status(&app).await, "rules_refused").is_some(), "{throttled}");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_server_is_not_forgotten_while_its_rules_can_not_be_taken_back_yet() {
+    for (throttled, is_kept) in
+        [("RevokeSecurityGroupIngress", true), ("DescribeSecurityGroupRules", true), ("none", false)]
+    {
+        let mut record = testing::record();
+        record.deleting = true;
+        record.status.server_id = None;
+        let (cloud, app) = cloud_with(&record);
+        cloud.answer("DescribeSecurityGroupRules", rules(&["10.9.0.0/16"]));
+        cloud.answer("DeleteSecret", json!({}));
+        cloud.throttle(throttled, "");
+
+        deliver(&app, "one", invocation(now())).await;
+
+        let left: Option<ServerRecord> = app.table.record(&servers::key(&main())).await.unwrap();
+        assert_eq!(left.is_some(), is_kept, "{throttled}");
+    }
 }
 
 #[tokio::test]

@@ -88,6 +88,16 @@ impl Plan {
             | Step::Forget => false,
         }
     }
+
+    /// Whether rules of ours that are still in its security groups are out of sight afterwards, and stay for good.
+    #[must_use]
+    pub fn loses_rules(&self) -> bool {
+        match &self.step {
+            Step::Forget => true,
+            Step::Regroup { remove, .. } => !remove.is_empty(),
+            _ => false,
+        }
+    }
 }
 
 /// The next step towards `wanted`.

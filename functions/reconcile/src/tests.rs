@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+mod rules;
+mod users;
+
 fn now() -> Timestamp {
     "2026-01-02T00:00:00Z".parse().unwrap()
 }
@@ -134,67 +137,6 @@ async fn a_withdrawn_address_block_goes_while_the_elastic_ips_and_the_server_can
 }
 
 #[tokio::test]
-async fn a_server_is_not_as_wanted_while_a_withdrawn_address_block_is_still_let_in() {
-    for is_throttled in [true, false] {
-        let (cloud, app) = cloud_with(&testing::record());
-        network_as_wanted(&cloud, &[]);
-        cloud.answer("DescribeSecurityGroupRules", rules(&["10.1.0.0/16", "10.9.0.0/16"]));
-        if is_throttled {
-            cloud.throttle("RevokeSecurityGroupIngress", "");
-        }
-
-        deliver(&app, "one", invocation(now())).await;
-
-        let status = status(&app).await;
-        let told = condition(&status, "rules_refused").expect("it is told");
-        assert_eq!(told["severity"], if is_throttled { "warning" } else { "error" });
-        assert_eq!((&status["power"], &status["settled_version"]), (&json!("online"), &json!(2)), "{status}");
-        assert_eq!(cloud.messages(), 1, "it is tried again");
-    }
-}
-
-#[tokio::test]
-async fn a_group_that_leaves_stays_until_it_is_known_that_no_rule_of_ours_is_left_in_it() {
-    for (throttled, regroups) in
-        [("RevokeSecurityGroupIngress", false), ("DescribeSecurityGroupRules", false), ("none", true)]
-    {
-        let (cloud, app) = cloud_with(&testing::record());
-        network_as_wanted(&cloud, &["sg-00000002"]);
-        cloud.answer("DescribeSecurityGroupRules", rules(&["10.1.0.0/16", "10.9.0.0/16"]));
-        cloud.answer(
-            "ModifyVpcEndpoint",
-            "<ModifyVpcEndpointResponse><return>true</return></ModifyVpcEndpointResponse>",
-        );
-        cloud.throttle(throttled, "");
-
-        deliver(&app, "one", invocation(now())).await;
-
-        assert_eq!(cloud.calls("ModifyVpcEndpoint") > 0, regroups, "{throttled}");
-        assert!(condition(&status(&app).await, "rules_refused").is_some(), "{throttled}");
-    }
-}
-
-#[tokio::test]
-async fn a_deleted_server_is_not_forgotten_while_its_rules_can_not_be_taken_back_yet() {
-    for (throttled, is_kept) in
-        [("RevokeSecurityGroupIngress", true), ("DescribeSecurityGroupRules", true), ("none", false)]
-    {
-        let mut record = testing::record();
-        record.deleting = true;
-        record.status.server_id = None;
-        let (cloud, app) = cloud_with(&record);
-        cloud.answer("DescribeSecurityGroupRules", rules(&["10.9.0.0/16"]));
-        cloud.answer("DeleteSecret", json!({}));
-        cloud.throttle(throttled, "");
-
-        deliver(&app, "one", invocation(now())).await;
-
-        let left: Option<ServerRecord> = app.table.record(&servers::key(&main())).await.unwrap();
-        assert_eq!(left.is_some(), is_kept, "{throttled}");
-    }
-}
-
-#[tokio::test]
 async fn an_online_server_stays_online_and_says_what_could_not_be_seen() {
     let (cloud, app) = cloud_with(&testing::record());
 
@@ -208,43 +150,6 @@ async fn an_online_server_stays_online_and_says_what_could_not_be_seen() {
     assert_eq!(cloud.calls("StopServer"), 0);
 }
 
-/// AWS has `count` accounts of ours, and the table knows none of them.
-fn accounts_without_record(cloud: &Cloud, count: usize) {
-    let user = |number| json!({ "UserName": format!("user-{number}"), "Arn": "arn", "SshPublicKeyCount": 1 });
-    cloud.answer("ListUsers", json!({ "ServerId": "s-1", "Users": (0..count).map(user).collect::<Vec<_>>() }));
-    let tags = json!([{ "Key": "wharfinger:server", "Value": "main" }]);
-    cloud.answer("DescribeUser", json!({ "ServerId": "s-1", "User": { "Arn": "arn", "Tags": tags } }));
-    cloud.answer("DeleteUser", json!({}));
-}
-
-#[tokio::test]
-async fn a_table_that_lost_its_users_deletes_no_account_and_says_how_many_there_are() {
-    let (cloud, app) = cloud_with(&testing::record());
-    accounts_without_record(&cloud, 4);
-
-    deliver(&app, "one", invocation(now())).await;
-
-    assert_eq!(cloud.calls("DeleteUser"), 0);
-    let status = status(&app).await;
-    let told = status["conditions"].as_array().unwrap().iter().find(|it| it["code"] == "mass_deletion");
-    assert!(told.is_some_and(|told| told["message"].to_string().contains("4 users")), "{status}");
-}
-
-#[tokio::test]
-async fn a_record_that_can_not_be_read_keeps_its_account_and_holds_up_nobody() {
-    let (cloud, app) = cloud_with(&testing::record());
-    accounts_without_record(&cloud, 1);
-    cloud.put("USERS#main", "user-0", &json!({ "intent": "of another version", "version": 1 }));
-    cloud.put("SITES", "odd", &json!({ "intent": 5 }));
-
-    deliver(&app, "one", invocation(now())).await;
-    assert_eq!(cloud.calls("DeleteUser"), 0, "the account is no stranger's");
-
-    cloud.put("USERS#main", "alice", &deleted_user());
-    deliver(&app, "two", invocation(now())).await;
-    assert_eq!(cloud.calls("DeleteUser"), 1, "the deleted user goes");
-}
-
 #[tokio::test]
 async fn a_server_that_can_not_be_read_is_left_alone() {
     let (cloud, app) = cloud_with(&testing::record());
@@ -253,16 +158,6 @@ async fn a_server_that_can_not_be_read_is_left_alone() {
     deliver(&app, "one", invocation(now())).await;
 
     assert_eq!((cloud.calls("DescribeServer"), cloud.messages()), (0, 0));
-}
-
-#[tokio::test]
-async fn a_few_accounts_without_a_record_are_deleted() {
-    let (cloud, app) = cloud_with(&testing::record());
-    accounts_without_record(&cloud, 3);
-
-    deliver(&app, "one", invocation(now())).await;
-
-    assert_eq!(cloud.calls("DeleteUser"), 3);
 }
 
 #[tokio::test]

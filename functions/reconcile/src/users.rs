@@ -210,25 +210,31 @@ impl Users<'_> {
     }
 
     /// Accounts without a record: ours are deleted, unless they are so many that the table may be the wrong one; those
-    /// of others are only told of.
+    /// of others are only told of. While one of them is unknown, none is deleted: there may be too many of ours.
     async fn strangers(&mut self, until: Duration) {
         let Some(server_id) = self.server_id.as_deref() else { return };
         let (visit, transfer) = (self.visit, &self.visit.app.transfer);
-        let mut ours = Vec::new();
+        let (mut ours, mut unknown) = (Vec::new(), 0);
         for name in std::mem::take(&mut self.strangers) {
             if visit.moment.elapsed() >= until {
-                // Not all are known: there may be more of ours than may be deleted.
-                self.tally.waiting += 1;
-                return;
+                unknown += 1;
+                break;
             }
-            let account = transfer.account(server_id, &name, SERVER_TAG).await;
-            match account {
+            match transfer.account(server_id, &name, SERVER_TAG).await {
                 Ok(Some(account)) if account.tagged.as_deref() == Some(visit.server.as_str()) => ours.push(name),
-                _ => self.tally.strangers.push(name),
+                Ok(Some(_)) => self.tally.strangers.push(name),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(server = %visit.server, user = name, %error, "whose account it is can't be told");
+                    unknown += 1;
+                }
             }
         }
         if account::is_mass_deletion(ours.len(), self.listed) {
             self.tally.without_record = Some(ours.len());
+        }
+        self.tally.waiting += unknown;
+        if unknown > 0 || self.tally.without_record.is_some() {
             return;
         }
         for name in ours {

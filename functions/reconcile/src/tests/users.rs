@@ -1,0 +1,72 @@
+//! Accounts without a record, and the order in which accounts are worked on.
+
+use serde_json::json;
+
+use super::{cloud_with, condition, deleted_user, deliver, now, status};
+use crate::testing::{
+    self,
+    cloud::{Cloud, invocation},
+};
+
+/// AWS has `count` accounts of ours, and the table knows none of them.
+fn accounts_without_record(cloud: &Cloud, count: usize) {
+    let user = |number| json!({ "UserName": format!("user-{number}"), "Arn": "arn", "SshPublicKeyCount": 1 });
+    cloud.answer("ListUsers", json!({ "ServerId": "s-1", "Users": (0..count).map(user).collect::<Vec<_>>() }));
+    let tags = json!([{ "Key": "wharfinger:server", "Value": "main" }]);
+    cloud.answer("DescribeUser", json!({ "ServerId": "s-1", "User": { "Arn": "arn", "Tags": tags } }));
+    cloud.answer("DeleteUser", json!({}));
+}
+
+#[tokio::test]
+async fn a_table_that_lost_its_users_deletes_no_account_and_says_how_many_there_are() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 4);
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.calls("DeleteUser"), 0);
+    let status = status(&app).await;
+    let told = condition(&status, "mass_deletion");
+    assert!(told.is_some_and(|told| told["message"].to_string().contains("4 users")), "{status}");
+}
+
+#[tokio::test]
+async fn a_record_that_can_not_be_read_keeps_its_account_and_holds_up_nobody() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 1);
+    cloud.put("USERS#main", "user-0", &json!({ "intent": "of another version", "version": 1 }));
+    cloud.put("SITES", "odd", &json!({ "intent": 5 }));
+
+    deliver(&app, "one", invocation(now())).await;
+    assert_eq!(cloud.calls("DeleteUser"), 0, "the account is no stranger's");
+
+    cloud.put("USERS#main", "alice", &deleted_user());
+    deliver(&app, "two", invocation(now())).await;
+    assert_eq!(cloud.calls("DeleteUser"), 1, "the deleted user goes");
+}
+
+#[tokio::test]
+async fn a_few_accounts_without_a_record_are_deleted() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 3);
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.calls("DeleteUser"), 3);
+}
+
+#[tokio::test]
+async fn no_account_is_deleted_while_others_without_a_record_can_not_be_described() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 10);
+    for number in 3..10 {
+        cloud.throttle("DescribeUser", format!("user-{number}"));
+    }
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.calls("DeleteUser"), 0);
+    assert_eq!(cloud.messages(), 1, "they are looked at again");
+    let status = status(&app).await;
+    assert!(condition(&status, "strangers").is_none(), "nobody knows whose they are: {status}");
+}

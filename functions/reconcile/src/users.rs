@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use futures::{
+    StreamExt as _,
+    stream::{self, FuturesUnordered},
+};
 use jiff::Timestamp;
 use wharfinger_decisions::{
     account::{self, Listed, Urgency, User, Wanted},
@@ -24,6 +27,12 @@ use crate::{
     observe::SERVER_TAG,
     visit::Visit,
 };
+
+/// How long accounts without a record may be described in one visit.
+const TIME_FOR_STRANGERS: Duration = Duration::from_secs(3);
+
+/// How many of them are described at once.
+const STRANGERS_AT_ONCE: usize = 4;
 
 /// The users of a server, and what came of them so far.
 pub(crate) struct Users<'a> {
@@ -159,7 +168,6 @@ fn urgency(
     let facts = User {
         version: user.version,
         deleting: user.deleting,
-        updated_at: user.updated_at,
         keys: user.intent.public_keys.len(),
         status: &user.status,
         target: target.as_ref(),
@@ -178,9 +186,11 @@ impl Users<'_> {
         self.work_off(Urgency::Revoke, until).await
     }
 
-    /// Works off all others, as far as they can be begun `until` then.
+    /// Works off all others, as far as they can be begun `until` then. Accounts without a record are looked at after
+    /// those that are not as wanted, and have a little time of their own.
     pub(crate) async fn settle(&mut self, until: Duration) -> Result<(), StoreError> {
-        self.strangers(until).await;
+        self.work_off(Urgency::Settle, until).await?;
+        self.strangers(self.visit.moment.elapsed() + TIME_FOR_STRANGERS).await;
         self.work_off(Urgency::Retry, until).await?;
         self.tally.left_over = self.jobs.len();
         Ok(())
@@ -214,13 +224,17 @@ impl Users<'_> {
     async fn strangers(&mut self, until: Duration) {
         let Some(server_id) = self.server_id.as_deref() else { return };
         let (visit, transfer) = (self.visit, &self.visit.app.transfer);
+        let describe = |name: String| async move { (transfer.account(server_id, &name, SERVER_TAG).await, name) };
+        let described = stream::iter(std::mem::take(&mut self.strangers)).map(describe);
+        let mut described = std::pin::pin!(described.buffer_unordered(STRANGERS_AT_ONCE));
         let (mut ours, mut unknown) = (Vec::new(), 0);
-        for name in std::mem::take(&mut self.strangers) {
+        loop {
             if visit.moment.elapsed() >= until {
                 unknown += 1;
                 break;
             }
-            match transfer.account(server_id, &name, SERVER_TAG).await {
+            let Some((account, name)) = described.next().await else { break };
+            match account {
                 Ok(Some(account)) if account.tagged.as_deref() == Some(visit.server.as_str()) => ours.push(name),
                 Ok(Some(_)) => self.tally.strangers.push(name),
                 Ok(None) => {}
@@ -230,6 +244,7 @@ impl Users<'_> {
                 }
             }
         }
+        self.tally.strangers.sort_unstable();
         if account::is_mass_deletion(ours.len(), self.listed) {
             self.tally.without_record = Some(ours.len());
         }

@@ -70,3 +70,28 @@ async fn no_account_is_deleted_while_others_without_a_record_can_not_be_describe
     let status = status(&app).await;
     assert!(condition(&status, "strangers").is_none(), "nobody knows whose they are: {status}");
 }
+
+#[tokio::test]
+async fn a_user_is_settled_before_accounts_without_a_record_are_described() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 3);
+    cloud.put(
+        "USERS#main",
+        "alice",
+        &json!({
+            "intent": {
+                "public_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti"],
+                "directory": "/sites/blog",
+            },
+            "status": { "state": "pending", "reason": "" },
+            "version": 1, "deleting": false, "created_at": now(), "updated_at": now(),
+        }),
+    );
+
+    deliver(&app, "one", invocation(now())).await;
+
+    let log = cloud.log();
+    let settled = log.iter().position(|call| call == "UpdateUser").expect("alice is settled");
+    let described = log[..settled].iter().filter(|call| *call == "DescribeUser").count();
+    assert_eq!((described, cloud.calls("DescribeUser")), (1, 4), "{log:?}");
+}

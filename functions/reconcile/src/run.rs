@@ -74,8 +74,9 @@ impl Visit<'_> {
         let mut rules = revoked.and(self.authorize_rules(&first).await);
         // Of rules that may be left in groups which are not looked at any more.
         let mut lost = Ok(());
+        let state = first.server().map(|server| server.state);
+        let mut history = self.record.status.history.at_first(self.wanted.power, state);
         let mut observation = first;
-        let mut history = self.record.status.history.clone();
         let end = 'steps: {
             for _ in 0..MOST_STEPS {
                 let situation = match self.situation(&observation, &history) {

@@ -1,7 +1,10 @@
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use wharfinger_decisions::{names::ServerName, server::Power};
+use wharfinger_decisions::{
+    names::ServerName,
+    server::{Power, ServerPhase},
+};
 use wharfinger_runtime::Moment;
 use wharfinger_store::{
     lease::{Armed, Claim, Release},
@@ -134,6 +137,40 @@ async fn a_withdrawn_address_block_goes_while_the_elastic_ips_and_the_server_can
     deliver(&app, "one", invocation(now())).await;
 
     assert!(cloud.calls("RevokeSecurityGroupIngress") > 0);
+}
+
+#[tokio::test]
+async fn a_refused_network_is_asked_for_once_a_visit_where_there_is_none_to_go_back_to() {
+    let mut record = testing::record();
+    record.intent.spec.network.address_allocation_ids.clear();
+    record.status.power = ServerPhase::Failed;
+    let (cloud, app) = cloud_with(&record);
+    let described = json!({
+        "Arn": "arn:aws:transfer:us-east-1:000000000000:server/s-1", "ServerId": "s-1", "State": "OFFLINE",
+        "EndpointDetails": { "VpcId": "vpc-0a1b2c3d", "SubnetIds": ["subnet-00000002"] },
+    });
+    cloud.answer("DescribeServer", json!({ "Server": described }));
+    let subnet = "<DescribeSubnetsResponse><subnetSet><item><subnetId>subnet-00000001</subnetId>\
+                  <vpcId>vpc-0a1b2c3d</vpcId><availabilityZone>us-east-1a</availabilityZone></item></subnetSet>\
+                  </DescribeSubnetsResponse>";
+    cloud.answer("DescribeSubnets", subnet);
+    let group = "<DescribeSecurityGroupsResponse><securityGroupInfo><item><groupId>sg-00000001</groupId>\
+                 <vpcId>vpc-0a1b2c3d</vpcId></item></securityGroupInfo></DescribeSecurityGroupsResponse>";
+    cloud.answer("DescribeSecurityGroups", group);
+
+    for visit in 1..=2 {
+        deliver(&app, &format!("request-{visit}"), invocation(now())).await;
+
+        assert_eq!(cloud.calls("UpdateServer"), visit);
+        let status = status(&app).await;
+        assert!(condition(&status, "network_refused").is_some(), "{status}");
+        assert!(status["reason"].to_string().contains("the test gives no answer"), "AWS's sentence: {status}");
+        assert_eq!(status["power"], "failed");
+    }
+    let Claim::Taken(lease) = app.table.lease(&servers::key(&main()), "three", now(), LEASE).await.unwrap() else {
+        panic!("it is free")
+    };
+    assert!(lease.armed.at >= Some(now() + SignedDuration::from_secs(60)), "slowly: {:?}", lease.armed);
 }
 
 #[tokio::test]

@@ -225,6 +225,21 @@ async fn who_finds_the_lease_taken_is_seen_by_whoever_gives_it_back() {
 }
 
 #[tokio::test]
+async fn a_lost_answer_loses_nobody_who_found_the_lease_taken() {
+    let (cloud, app) = cloud_with(&testing::record());
+    let key = servers::key(&main());
+    let Claim::Taken(lease) = app.table.lease(&key, "one", now(), LEASE).await.unwrap() else { panic!("it is free") };
+    assert!(matches!(app.table.lease(&key, "two", now(), LEASE).await.unwrap(), Claim::Noted));
+
+    let armed = Armed::default();
+    cloud.repeat("SET armed = :armed REMOVE lease_wanted");
+    assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Wanted);
+    cloud.repeat("SET armed = :armed REMOVE lease_owner, lease_until");
+    assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Free);
+    assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Free);
+}
+
+#[tokio::test]
 async fn a_crash_leaves_the_lease_to_the_next_one_after_a_while() {
     let (_, app) = cloud_with(&testing::record());
     let key = servers::key(&main());

@@ -121,16 +121,16 @@ async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment:
 }
 
 async fn visit(app: &App, server: &ServerName, moment: Moment) -> anyhow::Result<Outcome> {
-    let record: ServerRecord = match app.table.read(&servers::key(server)).await? {
+    let outcome = match app.table.read::<ServerRecord>(&servers::key(server)).await? {
         None => return Ok(Outcome::Done),
-        Some(Ok(record)) => record,
+        Some(Ok(record)) => Box::pin(Visit::new(app, server, &record, moment).run()).await,
         Some(Err(unreadable)) => {
             error::leave_alone(&unreadable, moment.present());
-            return Ok(Outcome::Done);
+            let record = unreadable.remains();
+            Box::pin(Visit::new(app, server, &record, moment).remove_users()).await
         }
     };
-    let visit = Visit::new(app, server, &record, moment);
-    Box::pin(visit.run()).await.with_context(|| format!("look after server {server}"))
+    outcome.with_context(|| format!("look after server {server}"))
 }
 
 /// There is no time for another visit: a message asks for it.

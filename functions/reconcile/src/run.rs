@@ -61,6 +61,13 @@ impl Visit<'_> {
         self.conclude(reached, &users.tally).await
     }
 
+    /// Deletes the users that are to be deleted, and does nothing else: the server's record can't be read.
+    pub(crate) async fn remove_users(&self) -> Result<Outcome, Error> {
+        let mut users = self.users(self.record.status.server_id.as_deref()).await?;
+        users.remove(TIME_FOR_USERS).await?;
+        Ok(users.tally.outcome())
+    }
+
     /// AWS's id of the server: as it is seen, or as it was while it can't be seen.
     fn server_id<'b>(&'b self, observation: &'b Observation) -> Option<&'b str> {
         match &observation.server {

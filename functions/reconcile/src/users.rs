@@ -22,6 +22,7 @@ use wharfinger_store::{
 };
 
 use crate::{
+    backoff::Outcome,
     concurrency::Concurrency,
     error::{Error, leave_alone, sentence},
     observe::SERVER_TAG,
@@ -86,6 +87,20 @@ impl Tally {
     pub(crate) fn is_settled(&self) -> bool {
         let Self { waiting, refused, left_over, strangers: _, without_record, unlisted } = self;
         *waiting == 0 && *refused == 0 && *left_over == 0 && without_record.is_none() && unlisted.is_none()
+    }
+
+    /// When to look at them again.
+    pub(crate) fn outcome(&self) -> Outcome {
+        let again = |step: &str, slowly| Outcome::Again { step: step.to_owned(), slowly };
+        if self.left_over > 0 {
+            again("users", false)
+        } else if self.waiting > 0 || self.unlisted.is_some() {
+            again("users wait for AWS", false)
+        } else if self.refused > 0 || self.without_record.is_some() {
+            again("users fail", true)
+        } else {
+            Outcome::Done
+        }
     }
 
     fn count(&mut self, progress: Progress) {
@@ -181,6 +196,15 @@ fn urgency(
 }
 
 impl Users<'_> {
+    /// Deletes those that are to be deleted, as far as they can be begun `until` then. All others are left alone.
+    pub(crate) async fn remove(&mut self, until: Duration) -> Result<(), StoreError> {
+        self.jobs.retain(|job| job.urgency == Urgency::Remove);
+        self.tally.unlisted = None;
+        self.work_off(Urgency::Remove, until).await?;
+        self.tally.left_over = self.jobs.len();
+        Ok(())
+    }
+
     /// Works off the accounts that may let somebody in too much, as far as they can be begun `until` then.
     pub(crate) async fn close(&mut self, until: Duration) -> Result<(), StoreError> {
         self.work_off(Urgency::Revoke, until).await

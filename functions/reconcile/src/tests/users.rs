@@ -1,6 +1,7 @@
 //! Accounts without a record, and the order in which accounts are worked on.
 
 use serde_json::json;
+use wharfinger_store::servers;
 
 use super::{cloud_with, condition, deleted_user, deliver, now, status};
 use crate::testing::{
@@ -94,4 +95,26 @@ async fn a_user_is_settled_before_accounts_without_a_record_are_described() {
     let settled = log.iter().position(|call| call == "UpdateUser").expect("alice is settled");
     let described = log[..settled].iter().filter(|call| *call == "DescribeUser").count();
     assert_eq!((described, cloud.calls("DescribeUser")), (1, 4), "{log:?}");
+}
+
+#[tokio::test]
+async fn of_a_server_that_can_not_be_read_deleted_users_go_and_nothing_else_is_done() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 1);
+    let unreadable = json!({ "intent": "of another version", "status": { "server_id": "s-1" }, "version": 1 });
+    cloud.put(servers::PARTITION, "main", &unreadable);
+    cloud.put("USERS#main", "alice", &deleted_user());
+    let mut wanted = deleted_user();
+    wanted["deleting"] = json!(false);
+    cloud.put("USERS#main", "bob", &wanted);
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.log(), ["ListUsers", "DeleteUser"]);
+    assert_eq!(cloud.messages(), 0);
+
+    cloud.put("USERS#main", "carol", &deleted_user());
+    cloud.throttle("DeleteUser", "carol");
+    deliver(&app, "two", invocation(now())).await;
+    assert_eq!(cloud.messages(), 1, "it is tried again");
 }

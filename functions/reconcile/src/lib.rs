@@ -6,13 +6,13 @@
 
 mod account;
 mod app;
-mod backoff;
 mod concurrency;
 mod delete;
 mod error;
 mod host_key;
 mod idle_check;
 mod observe;
+mod outcome;
 mod reached;
 mod rules;
 mod run;
@@ -37,7 +37,7 @@ use wharfinger_store::{
 };
 
 pub use crate::app::App;
-use crate::{backoff::Outcome, visit::Visit};
+use crate::{outcome::Outcome, visit::Visit};
 
 /// Longer than the function may run, so that a lease outlives its owner only after a crash.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -100,7 +100,7 @@ async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment:
             tracing::error!(%server, error = format!("{error:#}"), "a visit was cut short; it is tried again");
             Outcome::Again { step: "after an error".into(), slowly: false }
         });
-        let (next, delay) = backoff::next(&armed, &outcome, moment.present());
+        let (next, delay) = outcome.next(&armed, moment.present());
         let sent = match delay {
             Some(delay) => wake_again(app, server, delay).await,
             None => Ok(()),

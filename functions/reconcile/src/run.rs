@@ -14,9 +14,9 @@ use wharfinger_runtime::metrics::{self, Trouble};
 use wharfinger_store::{servers, table::StoreError};
 
 use crate::{
-    backoff::Outcome,
     error::Error,
     observe::Observation,
+    outcome::Outcome,
     reached::{End, Reached},
     status::Findings,
     steps::Done,

@@ -12,8 +12,8 @@ use wharfinger_decisions::{
 use wharfinger_store::servers::ServerRecord;
 
 use crate::{
-    backoff::Outcome,
     error::Error,
+    outcome::Outcome,
     reached::{End, Reached},
     users::Tally,
 };

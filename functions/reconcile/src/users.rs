@@ -22,10 +22,10 @@ use wharfinger_store::{
 };
 
 use crate::{
-    backoff::Outcome,
     concurrency::Concurrency,
     error::{Error, leave_alone, sentence},
     observe::SERVER_TAG,
+    outcome::Outcome,
     visit::Visit,
 };
 

@@ -203,6 +203,7 @@ impl Cloud {
             }
             "DeleteItem" => run(input, |input| database.delete_item(input)),
             "Query" => run(input, |input| database.query(input)),
+            "TransactWriteItems" => run(input, |input| database.transact_write_items(input)),
             other => panic!("reconcile does not call {other}"),
         }
     }

@@ -121,6 +121,7 @@ impl Visit<'_> {
             state: if user.deleting { UserPhase::Deleting } else { state },
             reason,
             settled_version: if answer.is_ok() { user.version } else { before.settled_version },
+            tried_version: user.version,
             observed_at: Some(now),
             conditions: carry_on(&before.conditions, found),
             applied: before.applied.clone(),

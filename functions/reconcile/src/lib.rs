@@ -6,13 +6,13 @@
 
 mod account;
 mod app;
-mod backoff;
 mod concurrency;
 mod delete;
 mod error;
 mod host_key;
 mod idle_check;
 mod observe;
+mod outcome;
 mod reached;
 mod rules;
 mod run;
@@ -37,7 +37,7 @@ use wharfinger_store::{
 };
 
 pub use crate::app::App;
-use crate::{backoff::Outcome, visit::Visit};
+use crate::{outcome::Outcome, visit::Visit};
 
 /// Longer than the function may run, so that a lease outlives its owner only after a crash.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -100,7 +100,7 @@ async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment:
             tracing::error!(%server, error = format!("{error:#}"), "a visit was cut short; it is tried again");
             Outcome::Again { step: "after an error".into(), slowly: false }
         });
-        let (next, delay) = backoff::next(&armed, &outcome, moment.present());
+        let (next, delay) = outcome.next(&armed, moment.present());
         let sent = match delay {
             Some(delay) => wake_again(app, server, delay).await,
             None => Ok(()),
@@ -121,16 +121,16 @@ async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment:
 }
 
 async fn visit(app: &App, server: &ServerName, moment: Moment) -> anyhow::Result<Outcome> {
-    let record: ServerRecord = match app.table.read(&servers::key(server)).await? {
+    let outcome = match app.table.read::<ServerRecord>(&servers::key(server)).await? {
         None => return Ok(Outcome::Done),
-        Some(Ok(record)) => record,
+        Some(Ok(record)) => Box::pin(Visit::new(app, server, &record, moment).run()).await,
         Some(Err(unreadable)) => {
             error::leave_alone(&unreadable, moment.present());
-            return Ok(Outcome::Done);
+            let record = unreadable.remains();
+            Box::pin(Visit::new(app, server, &record, moment).remove_users()).await
         }
     };
-    let visit = Visit::new(app, server, &record, moment);
-    Box::pin(visit.run()).await.with_context(|| format!("look after server {server}"))
+    outcome.with_context(|| format!("look after server {server}"))
 }
 
 /// There is no time for another visit: a message asks for it.

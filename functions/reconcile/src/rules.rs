@@ -6,15 +6,17 @@ use wharfinger_decisions::ingress::{self, Changes, Owner, Rule};
 use crate::{error::Error, observe::Observation, visit::Visit};
 
 impl Visit<'_> {
-    /// Takes back the rules that are no longer wanted. Every one is tried; the first error is returned.
+    /// Takes back the rules that are no longer wanted. Every one is tried; of several errors one that may pass by itself
+    /// is returned.
     pub(crate) async fn revoke_rules(&self, observation: &Observation) -> Result<(), Error> {
         let Ok(rules) = &observation.rules else { return Ok(()) };
-        let mut first = Ok(());
+        let mut errors = Vec::new();
         for (group, rule) in self.changes(rules).revoke {
             tracing::info!(server = %self.server, %group, rule, "taking a rule back");
-            first = first.and(self.app.ec2.revoke(&group, &rule).await);
+            errors.extend(self.app.ec2.revoke(&group, &rule).await.err());
         }
-        Ok(first?)
+        let error = errors.into_iter().min_by_key(|error| !error.is_temporary());
+        error.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Lets the trusted addresses in. Every rule is tried; the first error is returned.

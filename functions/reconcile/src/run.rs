@@ -14,9 +14,9 @@ use wharfinger_runtime::metrics::{self, Trouble};
 use wharfinger_store::{servers, table::StoreError};
 
 use crate::{
-    backoff::Outcome,
     error::Error,
     observe::Observation,
+    outcome::Outcome,
     reached::{End, Reached},
     status::Findings,
     steps::Done,
@@ -39,18 +39,17 @@ impl Visit<'_> {
         let known = self.record.status.server_id.as_deref();
         let first = Box::pin(self.observe(known, self.search_is_due())).await;
         // Nothing that is refused or unknown holds up what closes.
-        if let Err(error) = self.revoke_rules(&first).await {
-            tracing::error!(server = %self.server, %error, "a rule that is no longer wanted is still there");
-        }
+        let revoked = self.revoke_rules(&first).await;
         let mut users = self.users(self.server_id(&first)).await?;
         users.close(TIME_TO_CLOSE).await?;
         if matches!(&first.server, Ok(None)) {
             self.forget_deleted_users().await?;
         }
-        let reached = Box::pin(self.proceed(first)).await?;
+        let reached = Box::pin(self.proceed(first, revoked)).await?;
         if matches!(&reached.end, End::Plan(Plan { step: Step::Forget, .. })) {
             if let Err(error) = &reached.rules {
                 tracing::error!(server = %self.server, %error, "rules of a deleted server may be left in its security groups");
+                metrics::trouble(Trouble::FailedServer, &format!("server {}", self.server), self.moment.present());
             }
             self.forget_server().await?;
             return Ok(Outcome::Done);
@@ -62,6 +61,13 @@ impl Visit<'_> {
         self.conclude(reached, &users.tally).await
     }
 
+    /// Deletes the users that are to be deleted, and does nothing else: the server's record can't be read.
+    pub(crate) async fn remove_users(&self) -> Result<Outcome, Error> {
+        let mut users = self.users(self.record.status.server_id.as_deref()).await?;
+        users.remove(TIME_FOR_USERS).await?;
+        Ok(users.tally.outcome())
+    }
+
     /// AWS's id of the server: as it is seen, or as it was while it can't be seen.
     fn server_id<'b>(&'b self, observation: &'b Observation) -> Option<&'b str> {
         match &observation.server {
@@ -70,40 +76,45 @@ impl Visit<'_> {
         }
     }
 
-    /// Takes steps until AWS or a person has to be waited for.
-    async fn proceed(&self, first: Observation) -> Result<Reached, StoreError> {
-        let mut rules = self.authorize_rules(&first).await;
+    /// Takes steps until AWS or a person has to be waited for. `revoked`: whether rules could be taken back so far.
+    async fn proceed(&self, first: Observation, revoked: Result<(), Error>) -> Result<Reached, StoreError> {
+        let mut rules = revoked.and(self.authorize_rules(&first).await);
+        // Of rules that may be left in groups which are not looked at any more.
+        let mut lost = Ok(());
+        let state = first.server().map(|server| server.state);
+        let mut history = self.record.status.history.at_first(self.wanted.power, state);
         let mut observation = first;
-        let mut history = self.record.status.history.clone();
-        for _ in 0..MOST_STEPS {
-            let situation = match self.situation(&observation, &history) {
-                Ok(situation) => situation,
-                Err(error) => {
-                    let end = End::Unseen(Error::unknown(error));
-                    return Ok(Reached { observation, rules, history, end });
+        let end = 'steps: {
+            for _ in 0..MOST_STEPS {
+                let situation = match self.situation(&observation, &history) {
+                    Ok(situation) => situation,
+                    Err(error) => break 'steps End::Unseen(Error::unknown(error)),
+                };
+                history = situation.history.clone();
+                let plan = power::next(&self.wanted, &situation);
+                let known = match self.step(&observation, &plan, &rules).await? {
+                    Next::End(end) => break 'steps end,
+                    Next::Made(id) => Some(id),
+                    Next::Asked => self.server_id(&observation).map(str::to_owned),
+                    Next::Refused(answer) => {
+                        let current = situation.server.map(|server| server.placement).unwrap_or_default();
+                        history = history.after_refusal(&self.wanted.placement, &current, answer);
+                        self.note_refusal(&history).await?;
+                        self.server_id(&observation).map(str::to_owned)
+                    }
+                };
+                if plan.loses_rules() {
+                    lost = lost.and(rules);
                 }
-            };
-            history = situation.history.clone();
-            let plan = power::next(&self.wanted, &situation);
-            let known = match self.step(&observation, &plan, &rules).await? {
-                Next::End(end) => return Ok(Reached { observation, rules, history, end }),
-                Next::Made(id) => Some(id),
-                Next::Asked => self.server_id(&observation).map(str::to_owned),
-                Next::Refused(answer) => {
-                    let current = situation.server.map(|server| server.placement).unwrap_or_default();
-                    history = history.after_refusal(&self.wanted.placement, &current, answer);
-                    self.note_refusal(&history).await?;
-                    self.server_id(&observation).map(str::to_owned)
-                }
-            };
-            let others = observation.others;
-            observation = Box::pin(self.observe(known.as_deref(), false)).await;
-            observation.others = observation.others.or(others);
-            rules = self.revoke_rules(&observation).await.and(self.authorize_rules(&observation).await);
-        }
-        let phase = self.record.status.power;
-        let end = End::Plan(Plan { step: Step::Wait, phase, reason: "AWS is still at it".into() });
-        Ok(Reached { observation, rules, history, end })
+                let others = observation.others;
+                observation = Box::pin(self.observe(known.as_deref(), false)).await;
+                observation.others = observation.others.or(others);
+                rules = self.revoke_rules(&observation).await.and(self.authorize_rules(&observation).await);
+            }
+            let phase = self.record.status.power;
+            End::Plan(Plan { step: Step::Wait, phase, reason: "AWS is still at it".into() })
+        };
+        Ok(Reached { observation, rules: lost.and(rules), history, end })
     }
 
     /// Does what `plan` says.
@@ -113,12 +124,15 @@ impl Visit<'_> {
         plan: &Plan,
         rules: &Result<(), Error>,
     ) -> Result<Next, StoreError> {
-        if matches!(plan.step, Step::Wait | Step::Blocked | Step::Settled | Step::Forget) {
-            return Ok(Next::End(End::Plan(plan.clone())));
-        }
-        if let (true, Err(error)) = (plan.needs_rules(), rules) {
+        let is_last = matches!(plan.step, Step::Wait | Step::Blocked | Step::Settled | Step::Forget);
+        if let Err(error) = rules
+            && (plan.needs_rules() && !is_last || plan.loses_rules() && error.is_temporary())
+        {
             let (sentence, temporary) = (error.sentence(), error.is_temporary());
             return Ok(Next::End(End::Failed(Error::Unknown { sentence, temporary })));
+        }
+        if is_last {
+            return Ok(Next::End(End::Plan(plan.clone())));
         }
         tracing::info!(server = %self.server, step = ?plan.step, reason = plan.reason, "taking a step");
         match self.act(observation.server(), &plan.step).await {

@@ -12,8 +12,8 @@ use wharfinger_decisions::{
 use wharfinger_store::servers::ServerRecord;
 
 use crate::{
-    backoff::Outcome,
     error::Error,
+    outcome::Outcome,
     reached::{End, Reached},
     users::Tally,
 };
@@ -135,7 +135,7 @@ impl Findings<'_> {
 
     /// When to look again: the users' waiting is not slowed down by the server's.
     pub(crate) fn outcome(&self) -> Outcome {
-        let (server, users) = (self.server_outcome(), self.users_outcome());
+        let (server, users) = (self.server_outcome(), self.users.outcome());
         match (&server, &users) {
             (Outcome::Done, _) => users,
             (Outcome::Again { slowly: true, .. }, Outcome::Again { slowly: false, .. }) => users,
@@ -158,20 +158,6 @@ impl Findings<'_> {
                 (Ok(()), Some(obstacle)) => again(obstacle.sentence(), !obstacle.passes_by_itself()),
                 (Ok(()), None) => Outcome::Done,
             },
-        }
-    }
-
-    fn users_outcome(&self) -> Outcome {
-        let again = |step: &str, slowly| Outcome::Again { step: step.to_owned(), slowly };
-        let users = self.users;
-        if users.left_over > 0 {
-            again("users", false)
-        } else if users.waiting > 0 || users.unlisted.is_some() {
-            again("users wait for AWS", false)
-        } else if users.refused > 0 || users.without_record.is_some() {
-            again("users fail", true)
-        } else {
-            Outcome::Done
         }
     }
 

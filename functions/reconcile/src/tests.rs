@@ -1,7 +1,10 @@
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use wharfinger_decisions::{names::ServerName, server::Power};
+use wharfinger_decisions::{
+    names::ServerName,
+    server::{Power, ServerPhase},
+};
 use wharfinger_runtime::Moment;
 use wharfinger_store::{
     lease::{Armed, Claim, Release},
@@ -15,6 +18,9 @@ use crate::{
         cloud::{Cloud, invocation},
     },
 };
+
+mod rules;
+mod users;
 
 fn now() -> Timestamp {
     "2026-01-02T00:00:00Z".parse().unwrap()
@@ -66,6 +72,42 @@ fn deleted_user() -> Value {
     })
 }
 
+/// EC2's answer: rules of ours in the wanted group that let `cidrs` in.
+fn rules(cidrs: &[&str]) -> String {
+    let rule = |cidr: &&str| {
+        format!(
+            "<item><securityGroupRuleId>sgr-{cidr}</securityGroupRuleId><groupId>sg-00000001</groupId>\
+             <isEgress>false</isEgress><ipProtocol>tcp</ipProtocol><fromPort>22</fromPort><toPort>22</toPort>\
+             <cidrIpv4>{cidr}</cidrIpv4><description>wharfinger:harbour/main</description></item>"
+        )
+    };
+    let items: String = cidrs.iter().map(rule).collect();
+    format!(
+        "<DescribeSecurityGroupRulesResponse><securityGroupRuleSet>{items}</securityGroupRuleSet>\
+         </DescribeSecurityGroupRulesResponse>"
+    )
+}
+
+/// EC2's answers about a network that is as wanted, but for the endpoint's further `groups`.
+fn network_as_wanted(cloud: &Cloud, groups: &[&str]) {
+    let address = "<DescribeAddressesResponse><addressesSet><item><allocationId>eipalloc-00000001</allocationId>\
+                   <publicIp>203.0.113.7</publicIp><associationId>a</associationId></item></addressesSet>\
+                   </DescribeAddressesResponse>";
+    cloud.answer("DescribeAddresses", address);
+    let group = |id: &&str| format!("<item><groupId>{id}</groupId></item>");
+    let groups: String = ["sg-00000001"].iter().chain(groups).map(group).collect();
+    let endpoint = format!(
+        "<DescribeVpcEndpointsResponse><vpcEndpointSet><item><vpcEndpointId>vpce-1</vpcEndpointId>\
+         <state>available</state><groupSet>{groups}</groupSet></item></vpcEndpointSet></DescribeVpcEndpointsResponse>"
+    );
+    cloud.answer("DescribeVpcEndpoints", endpoint);
+}
+
+/// The status' condition of this code.
+fn condition<'a>(status: &'a Value, code: &str) -> Option<&'a Value> {
+    status["conditions"].as_array()?.iter().find(|condition| condition["code"] == code)
+}
+
 #[tokio::test]
 async fn a_deleted_user_goes_and_a_stop_is_done_while_ec2_refuses_every_question() {
     let mut record = testing::record();
@@ -86,12 +128,7 @@ async fn a_deleted_user_goes_and_a_stop_is_done_while_ec2_refuses_every_question
 async fn a_withdrawn_address_block_goes_while_the_elastic_ips_and_the_server_cannot_be_seen() {
     let (cloud, app) = cloud_with(&testing::record());
     cloud.answer("DescribeServer", "{}");
-    let rule = "<DescribeSecurityGroupRulesResponse><securityGroupRuleSet><item>\
-                <securityGroupRuleId>sgr-1</securityGroupRuleId><groupId>sg-00000001</groupId>\
-                <isEgress>false</isEgress><ipProtocol>tcp</ipProtocol><fromPort>22</fromPort><toPort>22</toPort>\
-                <cidrIpv4>10.9.0.0/16</cidrIpv4><description>wharfinger:harbour/main</description>\
-                </item></securityGroupRuleSet></DescribeSecurityGroupRulesResponse>";
-    cloud.answer("DescribeSecurityGroupRules", rule);
+    cloud.answer("DescribeSecurityGroupRules", rules(&["10.9.0.0/16"]));
     cloud.answer(
         "RevokeSecurityGroupIngress",
         "<RevokeSecurityGroupIngressResponse><return>true</return></RevokeSecurityGroupIngressResponse>",
@@ -100,6 +137,40 @@ async fn a_withdrawn_address_block_goes_while_the_elastic_ips_and_the_server_can
     deliver(&app, "one", invocation(now())).await;
 
     assert!(cloud.calls("RevokeSecurityGroupIngress") > 0);
+}
+
+#[tokio::test]
+async fn a_refused_network_is_asked_for_once_a_visit_where_there_is_none_to_go_back_to() {
+    let mut record = testing::record();
+    record.intent.spec.network.address_allocation_ids.clear();
+    record.status.power = ServerPhase::Failed;
+    let (cloud, app) = cloud_with(&record);
+    let described = json!({
+        "Arn": "arn:aws:transfer:us-east-1:000000000000:server/s-1", "ServerId": "s-1", "State": "OFFLINE",
+        "EndpointDetails": { "VpcId": "vpc-0a1b2c3d", "SubnetIds": ["subnet-00000002"] },
+    });
+    cloud.answer("DescribeServer", json!({ "Server": described }));
+    let subnet = "<DescribeSubnetsResponse><subnetSet><item><subnetId>subnet-00000001</subnetId>\
+                  <vpcId>vpc-0a1b2c3d</vpcId><availabilityZone>us-east-1a</availabilityZone></item></subnetSet>\
+                  </DescribeSubnetsResponse>";
+    cloud.answer("DescribeSubnets", subnet);
+    let group = "<DescribeSecurityGroupsResponse><securityGroupInfo><item><groupId>sg-00000001</groupId>\
+                 <vpcId>vpc-0a1b2c3d</vpcId></item></securityGroupInfo></DescribeSecurityGroupsResponse>";
+    cloud.answer("DescribeSecurityGroups", group);
+
+    for visit in 1..=2 {
+        deliver(&app, &format!("request-{visit}"), invocation(now())).await;
+
+        assert_eq!(cloud.calls("UpdateServer"), visit);
+        let status = status(&app).await;
+        assert!(condition(&status, "network_refused").is_some(), "{status}");
+        assert!(status["reason"].to_string().contains("the test gives no answer"), "AWS's sentence: {status}");
+        assert_eq!(status["power"], "failed");
+    }
+    let Claim::Taken(lease) = app.table.lease(&servers::key(&main()), "three", now(), LEASE).await.unwrap() else {
+        panic!("it is free")
+    };
+    assert!(lease.armed.at >= Some(now() + SignedDuration::from_secs(60)), "slowly: {:?}", lease.armed);
 }
 
 #[tokio::test]
@@ -116,43 +187,6 @@ async fn an_online_server_stays_online_and_says_what_could_not_be_seen() {
     assert_eq!(cloud.calls("StopServer"), 0);
 }
 
-/// AWS has `count` accounts of ours, and the table knows none of them.
-fn accounts_without_record(cloud: &Cloud, count: usize) {
-    let user = |number| json!({ "UserName": format!("user-{number}"), "Arn": "arn", "SshPublicKeyCount": 1 });
-    cloud.answer("ListUsers", json!({ "ServerId": "s-1", "Users": (0..count).map(user).collect::<Vec<_>>() }));
-    let tags = json!([{ "Key": "wharfinger:server", "Value": "main" }]);
-    cloud.answer("DescribeUser", json!({ "ServerId": "s-1", "User": { "Arn": "arn", "Tags": tags } }));
-    cloud.answer("DeleteUser", json!({}));
-}
-
-#[tokio::test]
-async fn a_table_that_lost_its_users_deletes_no_account_and_says_how_many_there_are() {
-    let (cloud, app) = cloud_with(&testing::record());
-    accounts_without_record(&cloud, 4);
-
-    deliver(&app, "one", invocation(now())).await;
-
-    assert_eq!(cloud.calls("DeleteUser"), 0);
-    let status = status(&app).await;
-    let told = status["conditions"].as_array().unwrap().iter().find(|it| it["code"] == "mass_deletion");
-    assert!(told.is_some_and(|told| told["message"].to_string().contains("4 users")), "{status}");
-}
-
-#[tokio::test]
-async fn a_record_that_can_not_be_read_keeps_its_account_and_holds_up_nobody() {
-    let (cloud, app) = cloud_with(&testing::record());
-    accounts_without_record(&cloud, 1);
-    cloud.put("USERS#main", "user-0", &json!({ "intent": "of another version", "version": 1 }));
-    cloud.put("SITES", "odd", &json!({ "intent": 5 }));
-
-    deliver(&app, "one", invocation(now())).await;
-    assert_eq!(cloud.calls("DeleteUser"), 0, "the account is no stranger's");
-
-    cloud.put("USERS#main", "alice", &deleted_user());
-    deliver(&app, "two", invocation(now())).await;
-    assert_eq!(cloud.calls("DeleteUser"), 1, "the deleted user goes");
-}
-
 #[tokio::test]
 async fn a_server_that_can_not_be_read_is_left_alone() {
     let (cloud, app) = cloud_with(&testing::record());
@@ -161,16 +195,6 @@ async fn a_server_that_can_not_be_read_is_left_alone() {
     deliver(&app, "one", invocation(now())).await;
 
     assert_eq!((cloud.calls("DescribeServer"), cloud.messages()), (0, 0));
-}
-
-#[tokio::test]
-async fn a_few_accounts_without_a_record_are_deleted() {
-    let (cloud, app) = cloud_with(&testing::record());
-    accounts_without_record(&cloud, 3);
-
-    deliver(&app, "one", invocation(now())).await;
-
-    assert_eq!(cloud.calls("DeleteUser"), 3);
 }
 
 #[tokio::test]
@@ -198,6 +222,21 @@ async fn who_finds_the_lease_taken_is_seen_by_whoever_gives_it_back() {
     assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Wanted);
     assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Free);
     assert!(matches!(app.table.lease(&key, "four", now(), LEASE).await.unwrap(), Claim::Taken(_)));
+}
+
+#[tokio::test]
+async fn a_lost_answer_loses_nobody_who_found_the_lease_taken() {
+    let (cloud, app) = cloud_with(&testing::record());
+    let key = servers::key(&main());
+    let Claim::Taken(lease) = app.table.lease(&key, "one", now(), LEASE).await.unwrap() else { panic!("it is free") };
+    assert!(matches!(app.table.lease(&key, "two", now(), LEASE).await.unwrap(), Claim::Noted));
+
+    let armed = Armed::default();
+    cloud.repeat("SET armed = :armed REMOVE lease_wanted");
+    assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Wanted);
+    cloud.repeat("SET armed = :armed REMOVE lease_owner, lease_until");
+    assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Free);
+    assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Free);
 }
 
 #[tokio::test]

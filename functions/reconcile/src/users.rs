@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use futures::{
+    StreamExt as _,
+    stream::{self, FuturesUnordered},
+};
 use jiff::Timestamp;
 use wharfinger_decisions::{
     account::{self, Listed, Urgency, User, Wanted},
@@ -22,8 +25,15 @@ use crate::{
     concurrency::Concurrency,
     error::{Error, leave_alone, sentence},
     observe::SERVER_TAG,
+    outcome::Outcome,
     visit::Visit,
 };
+
+/// How long accounts without a record may be described in one visit.
+const TIME_FOR_STRANGERS: Duration = Duration::from_secs(3);
+
+/// How many of them are described at once.
+const STRANGERS_AT_ONCE: usize = 4;
 
 /// The users of a server, and what came of them so far.
 pub(crate) struct Users<'a> {
@@ -77,6 +87,20 @@ impl Tally {
     pub(crate) fn is_settled(&self) -> bool {
         let Self { waiting, refused, left_over, strangers: _, without_record, unlisted } = self;
         *waiting == 0 && *refused == 0 && *left_over == 0 && without_record.is_none() && unlisted.is_none()
+    }
+
+    /// When to look at them again.
+    pub(crate) fn outcome(&self) -> Outcome {
+        let again = |step: &str, slowly| Outcome::Again { step: step.to_owned(), slowly };
+        if self.left_over > 0 {
+            again("users", false)
+        } else if self.waiting > 0 || self.unlisted.is_some() {
+            again("users wait for AWS", false)
+        } else if self.refused > 0 || self.without_record.is_some() {
+            again("users fail", true)
+        } else {
+            Outcome::Done
+        }
     }
 
     fn count(&mut self, progress: Progress) {
@@ -159,7 +183,6 @@ fn urgency(
     let facts = User {
         version: user.version,
         deleting: user.deleting,
-        updated_at: user.updated_at,
         keys: user.intent.public_keys.len(),
         status: &user.status,
         target: target.as_ref(),
@@ -173,14 +196,25 @@ fn urgency(
 }
 
 impl Users<'_> {
+    /// Deletes those that are to be deleted, as far as they can be begun `until` then. All others are left alone.
+    pub(crate) async fn remove(&mut self, until: Duration) -> Result<(), StoreError> {
+        self.jobs.retain(|job| job.urgency == Urgency::Remove);
+        self.tally.unlisted = None;
+        self.work_off(Urgency::Remove, until).await?;
+        self.tally.left_over = self.jobs.len();
+        Ok(())
+    }
+
     /// Works off the accounts that may let somebody in too much, as far as they can be begun `until` then.
     pub(crate) async fn close(&mut self, until: Duration) -> Result<(), StoreError> {
         self.work_off(Urgency::Revoke, until).await
     }
 
-    /// Works off all others, as far as they can be begun `until` then.
+    /// Works off all others, as far as they can be begun `until` then. Accounts without a record are looked at after
+    /// those that are not as wanted, and have a little time of their own.
     pub(crate) async fn settle(&mut self, until: Duration) -> Result<(), StoreError> {
-        self.strangers(until).await;
+        self.work_off(Urgency::Settle, until).await?;
+        self.strangers(self.visit.moment.elapsed() + TIME_FOR_STRANGERS).await;
         self.work_off(Urgency::Retry, until).await?;
         self.tally.left_over = self.jobs.len();
         Ok(())
@@ -210,25 +244,36 @@ impl Users<'_> {
     }
 
     /// Accounts without a record: ours are deleted, unless they are so many that the table may be the wrong one; those
-    /// of others are only told of.
+    /// of others are only told of. While one of them is unknown, none is deleted: there may be too many of ours.
     async fn strangers(&mut self, until: Duration) {
         let Some(server_id) = self.server_id.as_deref() else { return };
         let (visit, transfer) = (self.visit, &self.visit.app.transfer);
-        let mut ours = Vec::new();
-        for name in std::mem::take(&mut self.strangers) {
+        let describe = |name: String| async move { (transfer.account(server_id, &name, SERVER_TAG).await, name) };
+        let described = stream::iter(std::mem::take(&mut self.strangers)).map(describe);
+        let mut described = std::pin::pin!(described.buffer_unordered(STRANGERS_AT_ONCE));
+        let (mut ours, mut unknown) = (Vec::new(), 0);
+        loop {
             if visit.moment.elapsed() >= until {
-                // Not all are known: there may be more of ours than may be deleted.
-                self.tally.waiting += 1;
-                return;
+                unknown += 1;
+                break;
             }
-            let account = transfer.account(server_id, &name, SERVER_TAG).await;
+            let Some((account, name)) = described.next().await else { break };
             match account {
                 Ok(Some(account)) if account.tagged.as_deref() == Some(visit.server.as_str()) => ours.push(name),
-                _ => self.tally.strangers.push(name),
+                Ok(Some(_)) => self.tally.strangers.push(name),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(server = %visit.server, user = name, %error, "whose account it is can't be told");
+                    unknown += 1;
+                }
             }
         }
+        self.tally.strangers.sort_unstable();
         if account::is_mass_deletion(ours.len(), self.listed) {
             self.tally.without_record = Some(ours.len());
+        }
+        self.tally.waiting += unknown;
+        if unknown > 0 || self.tally.without_record.is_some() {
             return;
         }
         for name in ours {

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AllocationId, SubnetId};
+use crate::{
+    ids::{AllocationId, SubnetId},
+    power::AwsState,
+    server::Power,
+};
 
 /// Where a server is on the network: what AWS changes only while the server is offline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +40,17 @@ pub struct Refused {
 }
 
 impl History {
+    /// The history with which steps towards a server of power `wanted` begin, which AWS shows in `state`. Where there is
+    /// no placement to go back to and no session to cut, one that AWS refused is tried again.
+    #[must_use]
+    pub fn at_first(&self, wanted: Power, state: Option<AwsState>) -> Self {
+        let restores = self.in_service.is_some() && wanted == Power::Online;
+        if restores || state != Some(AwsState::Offline) {
+            return self.clone();
+        }
+        Self { refused: None, ..self.clone() }
+    }
+
     /// The history after AWS refused, with `message`, a step towards `wanted` from `current`. Where it was a step back
     /// to the placement in service, that one is given up, and the server is opened with what it has.
     #[must_use]

@@ -88,6 +88,16 @@ impl Plan {
             | Step::Forget => false,
         }
     }
+
+    /// Whether rules of ours that are still in its security groups are out of sight afterwards, and stay for good.
+    #[must_use]
+    pub fn loses_rules(&self) -> bool {
+        match &self.step {
+            Step::Forget => true,
+            Step::Regroup { remove, .. } => !remove.is_empty(),
+            _ => false,
+        }
+    }
 }
 
 /// The next step towards `wanted`.
@@ -110,6 +120,10 @@ pub fn next(wanted: &Wanted, situation: &Situation) -> Plan {
                 Aim::Keep(why) => keep(power(wanted, server, &[]), &why),
                 Aim::Restore(placement) => {
                     readdress(wanted, placement, server, &[]).unwrap_or_else(|| power(wanted, server, &[]))
+                }
+                Aim::Nothing(why) => {
+                    let stopped = wanted.power == Power::Stopped;
+                    Plan::new(Step::Blocked, if stopped { ServerPhase::Stopped } else { ServerPhase::Failed }, why)
                 }
             }
         }
@@ -154,16 +168,21 @@ enum Aim<'a> {
     Keep(String),
     /// The one with which clients could last reach it.
     Restore(&'a Placement),
+    /// None: AWS refuses the wanted one, with this sentence, and there is none to go back to.
+    Nothing(String),
 }
 
 /// A server that clients could reach is not taken down for a placement that it can't have, and does not stay down.
 fn aim<'a>(wanted: &Wanted, server: &Observed, situation: &'a Situation) -> Aim<'a> {
     let History { in_service, refused } = &situation.history;
-    let Some(in_service) = in_service else { return Aim::Wanted };
-    if server.placement == wanted.placement || wanted.power == Power::Stopped {
+    if server.placement == wanted.placement {
         return Aim::Wanted;
     }
     let refused = refused.as_ref().filter(|refused| refused.placement == wanted.placement);
+    let Some(in_service) = in_service.as_ref().filter(|_| wanted.power == Power::Online) else {
+        let refused = refused.filter(|_| server.state == AwsState::Offline);
+        return refused.map_or(Aim::Wanted, |refused| Aim::Nothing(refused.message.clone()));
+    };
     let lasting = refused.is_some() || situation.obstacles.iter().any(|obstacle| !obstacle.passes_by_itself());
     let why = refused.map(|refused| refused.message.clone());
     let Some(why) = why.or_else(|| situation.obstacles.first().map(Obstacle::sentence)) else { return Aim::Wanted };

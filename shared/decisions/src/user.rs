@@ -127,6 +127,9 @@ pub struct UserStatus {
     /// The version of the spec that AWS has.
     #[serde(default)]
     pub settled_version: u64,
+    /// The version of the spec that AWS was asked for last; 0: none, or an earlier version of `reconcile` asked.
+    #[serde(default)]
+    pub tried_version: u64,
     /// When `reconcile` last looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,

@@ -23,6 +23,8 @@ pub struct Lease {
 struct Kept {
     #[serde(default)]
     armed: Armed,
+    #[serde(default)]
+    lease_owner: Option<String>,
 }
 
 /// What a delivery finds.
@@ -123,8 +125,16 @@ impl Table {
         let wanted = wanted.value(":owner", &lease.owner)?.value(":armed", armed)?;
         match self.update(&lease.key, "SET armed = :armed REMOVE lease_wanted", wanted).await {
             Ok(()) => Ok(Release::Wanted),
-            Err(StoreError::Conflict) => Ok(Release::Free),
+            Err(StoreError::Conflict) => self.released(lease).await,
             Err(error) => Err(error),
         }
+    }
+
+    /// What became of `lease` where neither write was possible: the SDK asked again after the answer to one of them was
+    /// lost. Only the one that takes the mark away leaves the owner.
+    async fn released(&self, lease: &Lease) -> Result<Release, StoreError> {
+        let kept = self.read::<Kept>(&lease.key).await?.and_then(Result::ok);
+        let is_held = kept.and_then(|kept| kept.lease_owner).is_some_and(|owner| owner == lease.owner);
+        Ok(if is_held { Release::Wanted } else { Release::Free })
     }
 }

@@ -35,8 +35,17 @@ pub(crate) struct Cloud {
 #[derive(Default)]
 struct State {
     answers: BTreeMap<&'static str, String>,
+    throttled: Vec<(&'static str, String)>,
+    repeated: Option<&'static str>,
     calls: Vec<String>,
     messages: usize,
+}
+
+/// What a service answers.
+enum Given {
+    Answer(String),
+    Throttled,
+    Nothing,
 }
 
 impl std::fmt::Debug for Cloud {
@@ -107,6 +116,21 @@ impl Cloud {
         self.state.lock().unwrap().answers.insert(operation, answer.to_string());
     }
 
+    /// From now on `operation` is throttled where the call contains `part`.
+    pub(crate) fn throttle(&self, operation: &'static str, part: impl ToString) {
+        self.state.lock().unwrap().throttled.push((operation, part.to_string()));
+    }
+
+    /// From now on the answer to an update of the table by the expression `change` is lost, and it is asked again.
+    pub(crate) fn repeat(&self, change: &'static str) {
+        self.state.lock().unwrap().repeated = Some(change);
+    }
+
+    /// The operations that were called, in order; those on the table and the queue are not among them.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.state.lock().unwrap().calls.clone()
+    }
+
     /// How often `operation` was called.
     pub(crate) fn calls(&self, operation: &str) -> usize {
         self.state.lock().unwrap().calls.iter().filter(|call| *call == operation).count()
@@ -136,30 +160,50 @@ impl Cloud {
             self.state.lock().unwrap().messages += 1;
             return (200, json!({ "MessageId": "m" }).to_string());
         }
-        let refusal = json!({ "__type": "AccessDeniedException", "message": "the test gives no answer" });
-        self.given(operation).map_or((400, refusal.to_string()), |answer| (200, answer))
+        let refused = |code: &str| (400, json!({ "__type": code, "message": "the test gives no answer" }).to_string());
+        match self.given(operation, body) {
+            Given::Answer(answer) => (200, answer),
+            Given::Throttled => refused("ThrottlingException"),
+            Given::Nothing => refused("AccessDeniedException"),
+        }
     }
 
     fn query(&self, body: &str) -> (u16, String) {
         let operation = body.split('&').find_map(|pair| pair.strip_prefix("Action=")).expect("an action");
-        let refusal = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>the test gives no \
-                       answer</Message></Error></Errors><RequestID>1</RequestID></Response>";
-        self.given(operation).map_or((403, refusal.to_owned()), |answer| (200, answer))
+        let refused = |code: &str| {
+            let error = format!("<Code>{code}</Code><Message>the test gives no answer</Message>");
+            let whole = format!("<Response><Errors><Error>{error}</Error></Errors><RequestID>1</RequestID></Response>");
+            (400, whole)
+        };
+        match self.given(operation, body) {
+            Given::Answer(answer) => (200, answer),
+            Given::Throttled => refused("RequestLimitExceeded"),
+            Given::Nothing => refused("UnauthorizedOperation"),
+        }
     }
 
-    fn given(&self, operation: &str) -> Option<String> {
+    fn given(&self, operation: &str, body: &str) -> Given {
         let mut state = self.state.lock().unwrap();
         state.calls.push(operation.to_owned());
-        state.answers.get(operation).cloned()
+        if state.throttled.iter().any(|(throttled, part)| *throttled == operation && body.contains(part)) {
+            return Given::Throttled;
+        }
+        state.answers.get(operation).cloned().map_or(Given::Nothing, Given::Answer)
     }
 
     fn dynamodb(&self, operation: &str, input: Value) -> (u16, String) {
         let database = &self.database;
         match operation {
             "GetItem" => run(input, |input| database.get_item(input)),
-            "UpdateItem" => run(input, |input| database.update_item(input)),
+            "UpdateItem" => {
+                if input["UpdateExpression"].as_str() == self.state.lock().unwrap().repeated {
+                    run(input.clone(), |input| database.update_item(input));
+                }
+                run(input, |input| database.update_item(input))
+            }
             "DeleteItem" => run(input, |input| database.delete_item(input)),
             "Query" => run(input, |input| database.query(input)),
+            "TransactWriteItems" => run(input, |input| database.transact_write_items(input)),
             other => panic!("reconcile does not call {other}"),
         }
     }

@@ -23,7 +23,7 @@ pub enum Urgency {
     Settle,
     /// AWS may have changed behind our back.
     Recheck,
-    /// AWS refused it, and nothing has changed since.
+    /// AWS refused it, nothing has changed since, and nothing of it is known to let anybody in too much.
     Retry,
 }
 
@@ -43,8 +43,6 @@ pub struct User<'a> {
     pub version: u64,
     /// It is to be deleted.
     pub deleting: bool,
-    /// When what is wanted was last changed.
-    pub updated_at: Timestamp,
     /// How many keys are wanted.
     pub keys: usize,
     /// What is known of it.
@@ -61,15 +59,15 @@ impl User<'_> {
         if self.deleting {
             return Some(Urgency::Remove);
         }
-        let tried = status.observed_at.is_some_and(|at| at >= self.updated_at);
-        if tried && status.state == UserPhase::Failed {
-            return Some(Urgency::Retry);
-        }
+        let tried = status.state == UserPhase::Failed && status.tried_version == self.version;
         let changed = status.settled_version != self.version;
         let applied = status.applied.as_ref();
         let moved = applied.is_some_and(|applied| self.target.is_none_or(|target| target.root != applied.root));
-        if listed.is_some_and(|listed| changed || moved || listed.keys > self.keys) {
+        if listed.is_some_and(|listed| moved || listed.keys > self.keys || changed && !tried) {
             return Some(Urgency::Revoke);
+        }
+        if tried {
+            return Some(Urgency::Retry);
         }
         let differs =
             |listed: &Listed| listed.keys != self.keys || self.target.is_none_or(|target| target.role != listed.role);
@@ -114,7 +112,7 @@ mod tests {
         }
     }
     fn user<'a>(status: &'a UserStatus, target: &'a Applied) -> User<'a> {
-        User { version: 1, deleting: false, updated_at: at(0), keys: 1, status, target: Some(target) }
+        User { version: 1, deleting: false, keys: 1, status, target: Some(target) }
     }
 
     #[test]
@@ -156,13 +154,25 @@ mod tests {
 
     #[test]
     fn a_refused_account_comes_last_until_it_is_changed() {
-        let status = UserStatus { state: UserPhase::Failed, ..ready() };
+        let status = UserStatus { state: UserPhase::Failed, tried_version: 2, ..ready() };
         let target = applied("role", "/blog");
         let user = User { version: 2, ..user(&status, &target) };
         let there = listed(1, "role");
         assert_eq!(user.urgency(Some(&there), at(20)), Some(Urgency::Retry));
-        assert_eq!(User { updated_at: at(11), ..user }.urgency(Some(&there), at(20)), Some(Urgency::Revoke));
+        assert_eq!(User { version: 3, ..user }.urgency(Some(&there), at(20)), Some(Urgency::Revoke));
         assert!(Urgency::Retry > Urgency::Recheck);
+    }
+
+    #[test]
+    fn what_a_refused_account_has_too_much_is_urgent() {
+        let status = UserStatus { state: UserPhase::Failed, tried_version: 1, ..ready() };
+        let (target, other) = (applied("role", "/blog"), applied("role", "/shop"));
+        let user = user(&status, &target);
+        let there = listed(1, "role");
+        assert_eq!(user.urgency(Some(&listed(2, "role")), at(20)), Some(Urgency::Revoke), "a key too many");
+        assert_eq!(User { target: Some(&other), ..user }.urgency(Some(&there), at(20)), Some(Urgency::Revoke));
+        assert_eq!(User { target: None, ..user }.urgency(Some(&there), at(20)), Some(Urgency::Revoke), "no root");
+        assert_eq!(user.urgency(None, at(20)), Some(Urgency::Retry), "nobody can log in by it");
     }
 
     #[test]

@@ -291,6 +291,35 @@ fn a_server_whose_old_network_is_gone_too_opens_with_what_it_has() {
 }
 
 #[test]
+fn a_network_that_aws_refuses_is_asked_for_once_where_there_is_none_to_go_back_to() {
+    for power in [Power::Online, Power::Stopped] {
+        let wanted = Wanted { power, ..wanted() };
+        let mut world = World { refuses: Some(wanted.placement.clone()), ..World::default() };
+        let asked = |steps: Vec<Step>| steps.iter().filter(|step| matches!(step, Step::Readdress { .. })).count();
+        assert_eq!(asked(world.settle(&wanted)), 1);
+        let plan = world.next(&wanted);
+        let phase = if power == Power::Online { ServerPhase::Failed } else { ServerPhase::Stopped };
+        assert_eq!((plan.step, plan.phase, plan.reason.as_str()), (Step::Blocked, phase, "AWS refuses it"));
+        let again = world.situation.history.at_first(power, Some(AwsState::Offline));
+        world.situation.history = again;
+        assert_eq!(asked(world.settle(&wanted)), 1, "the next look tries it once more");
+    }
+}
+
+#[test]
+fn a_refusal_is_remembered_while_there_is_a_session_to_cut_or_a_placement_to_go_back_to() {
+    let refused = Some(Refused { placement: placement(&[2], &[2]), message: "AWS refuses it".into() });
+    let never = History { in_service: None, refused };
+    let served = History { in_service: Some(placement(&[1], &[1])), ..never.clone() };
+    assert_eq!(served.at_first(Power::Online, Some(AwsState::Offline)), served);
+    for state in [None, Some(AwsState::Online), Some(AwsState::Stopping)] {
+        assert_eq!(served.at_first(Power::Stopped, state), served);
+        assert_eq!(never.at_first(Power::Online, state), never);
+    }
+    assert_eq!(served.at_first(Power::Stopped, Some(AwsState::Offline)).refused, None);
+}
+
+#[test]
 fn nothing_is_opened_while_something_is_missing_or_unknown() {
     let mut stopped = World::settled(&Wanted { power: Power::Stopped, ..wanted() });
     stopped.situation.obstacles = vec![Obstacle::AddressMissing(address(1))];

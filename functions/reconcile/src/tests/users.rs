@@ -1,0 +1,120 @@
+//! Accounts without a record, and the order in which accounts are worked on.
+
+use serde_json::json;
+use wharfinger_store::servers;
+
+use super::{cloud_with, condition, deleted_user, deliver, now, status};
+use crate::testing::{
+    self,
+    cloud::{Cloud, invocation},
+};
+
+/// AWS has `count` accounts of ours, and the table knows none of them.
+fn accounts_without_record(cloud: &Cloud, count: usize) {
+    let user = |number| json!({ "UserName": format!("user-{number}"), "Arn": "arn", "SshPublicKeyCount": 1 });
+    cloud.answer("ListUsers", json!({ "ServerId": "s-1", "Users": (0..count).map(user).collect::<Vec<_>>() }));
+    let tags = json!([{ "Key": "wharfinger:server", "Value": "main" }]);
+    cloud.answer("DescribeUser", json!({ "ServerId": "s-1", "User": { "Arn": "arn", "Tags": tags } }));
+    cloud.answer("DeleteUser", json!({}));
+}
+
+#[tokio::test]
+async fn a_table_that_lost_its_users_deletes_no_account_and_says_how_many_there_are() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 4);
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.calls("DeleteUser"), 0);
+    let status = status(&app).await;
+    let told = condition(&status, "mass_deletion");
+    assert!(told.is_some_and(|told| told["message"].to_string().contains("4 users")), "{status}");
+}
+
+#[tokio::test]
+async fn a_record_that_can_not_be_read_keeps_its_account_and_holds_up_nobody() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 1);
+    cloud.put("USERS#main", "user-0", &json!({ "intent": "of another version", "version": 1 }));
+    cloud.put("SITES", "odd", &json!({ "intent": 5 }));
+
+    deliver(&app, "one", invocation(now())).await;
+    assert_eq!(cloud.calls("DeleteUser"), 0, "the account is no stranger's");
+
+    cloud.put("USERS#main", "alice", &deleted_user());
+    deliver(&app, "two", invocation(now())).await;
+    assert_eq!(cloud.calls("DeleteUser"), 1, "the deleted user goes");
+}
+
+#[tokio::test]
+async fn a_few_accounts_without_a_record_are_deleted() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 3);
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.calls("DeleteUser"), 3);
+}
+
+#[tokio::test]
+async fn no_account_is_deleted_while_others_without_a_record_can_not_be_described() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 10);
+    for number in 3..10 {
+        cloud.throttle("DescribeUser", format!("user-{number}"));
+    }
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.calls("DeleteUser"), 0);
+    assert_eq!(cloud.messages(), 1, "they are looked at again");
+    let status = status(&app).await;
+    assert!(condition(&status, "strangers").is_none(), "nobody knows whose they are: {status}");
+}
+
+#[tokio::test]
+async fn a_user_is_settled_before_accounts_without_a_record_are_described() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 3);
+    cloud.put(
+        "USERS#main",
+        "alice",
+        &json!({
+            "intent": {
+                "public_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti"],
+                "directory": "/sites/blog",
+            },
+            "status": { "state": "pending", "reason": "" },
+            "version": 1, "deleting": false, "created_at": now(), "updated_at": now(),
+        }),
+    );
+
+    deliver(&app, "one", invocation(now())).await;
+
+    let log = cloud.log();
+    let settled = log.iter().position(|call| call == "UpdateUser").expect("alice is settled");
+    let described = log[..settled].iter().filter(|call| *call == "DescribeUser").count();
+    assert_eq!((described, cloud.calls("DescribeUser")), (1, 4), "{log:?}");
+}
+
+#[tokio::test]
+async fn of_a_server_that_can_not_be_read_deleted_users_go_and_nothing_else_is_done() {
+    let (cloud, app) = cloud_with(&testing::record());
+    accounts_without_record(&cloud, 1);
+    let unreadable = json!({ "intent": "of another version", "status": { "server_id": "s-1" }, "version": 1 });
+    cloud.put(servers::PARTITION, "main", &unreadable);
+    cloud.put("USERS#main", "alice", &deleted_user());
+    let mut wanted = deleted_user();
+    wanted["deleting"] = json!(false);
+    cloud.put("USERS#main", "bob", &wanted);
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.log(), ["ListUsers", "DeleteUser"]);
+    assert_eq!(cloud.messages(), 0);
+
+    cloud.put("USERS#main", "carol", &deleted_user());
+    cloud.throttle("DeleteUser", "carol");
+    deliver(&app, "two", invocation(now())).await;
+    assert_eq!(cloud.messages(), 1, "it is tried again");
+}

@@ -13,19 +13,19 @@ use wharfinger_decisions::{
 };
 
 /// SQS's id of a message.
-pub type MessageId = String;
+pub(crate) type MessageId = String;
 
 /// A batch, sorted by what its messages are about.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// The sites to look at, and the messages that ask for it.
-    pub ticks: BTreeMap<SiteName, Vec<MessageId>>,
+    pub(crate) ticks: BTreeMap<SiteName, Vec<MessageId>>,
     /// What SFTP users did.
-    pub uploads: Vec<(MessageId, SftpEvent)>,
+    pub(crate) uploads: Vec<(MessageId, SftpEvent)>,
     /// The ARNs of services whose deployments came further.
-    pub deployments: Vec<(MessageId, String)>,
+    pub(crate) deployments: Vec<(MessageId, String)>,
     /// The messages that are to come again.
-    pub failed: BTreeSet<MessageId>,
+    pub(crate) failed: BTreeSet<MessageId>,
 }
 
 enum Message {
@@ -37,7 +37,7 @@ enum Message {
 impl Batch {
     /// Reads a batch that came at `now`.
     #[must_use]
-    pub fn read(event: SqsEvent, now: Timestamp) -> Self {
+    pub(crate) fn read(event: SqsEvent, now: Timestamp) -> Self {
         let mut batch = Self::default();
         for record in event.records {
             let id = record.message_id.unwrap_or_default();
@@ -72,7 +72,7 @@ fn read(body: &str, now: Timestamp) -> Result<Message, String> {
 
 /// Whether `arn` is the service `service` of `cluster`. ARNs of the old form don't name the cluster.
 #[must_use]
-pub fn is_service(arn: &str, cluster: &str, service: &str) -> bool {
+pub(crate) fn is_service(arn: &str, cluster: &str, service: &str) -> bool {
     let Some((_, path)) = arn.split_once(":service/") else { return false };
     match path.split_once('/') {
         Some((its_cluster, its_name)) => its_cluster == cluster && its_name == service,

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How often a write is tried again because another writer was first. At most five batches are taken in at once.
-pub const MOST_TRIES: u32 = 12;
+pub(crate) const MOST_TRIES: u32 = 12;
 
 /// What the batch's messages change at one site.
 #[derive(Default)]
@@ -36,7 +36,12 @@ struct Share {
 
 /// Takes in the uploads of `batch`, and adds to `awake` the sites whose deployments came further. Messages that could
 /// not be taken in are marked as failed.
-pub async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<SiteName, Vec<MessageId>>, now: Timestamp) {
+pub(crate) async fn gather(
+    app: &App,
+    batch: &mut Batch,
+    awake: &mut BTreeMap<SiteName, Vec<MessageId>>,
+    now: Timestamp,
+) {
     let (sites, unknown) = match read_sites(&app.table).await {
         Ok(sites) => sites,
         Err(error) => {

@@ -28,7 +28,7 @@ use crate::{
 ///
 /// # Errors
 /// When the table or the queue fails: the message is to come again.
-pub async fn look(app: &App, site: &SiteName, moment: Moment) -> anyhow::Result<()> {
+pub(crate) async fn look(app: &App, site: &SiteName, moment: Moment) -> anyhow::Result<()> {
     let record = match app.table.read::<SiteRecord>(&sites::key(site)).await.context("read the site")? {
         Some(Ok(record)) => record,
         Some(Err(unreadable)) => {

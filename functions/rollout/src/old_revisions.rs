@@ -23,7 +23,7 @@ const PAGE: u16 = 200;
 const MOST_PAGES: u32 = 10;
 
 /// Deregisters the old revisions of the site, after `rollout` succeeded.
-pub async fn deregister(app: &App, spec: &SiteSpec, rollout: &Rollout) {
+pub(crate) async fn deregister(app: &App, spec: &SiteSpec, rollout: &Rollout) {
     if let Err(error) = try_deregister(app, spec, rollout).await {
         tracing::warn!(site = %rollout.site, error = format!("{error:#}"), "old revisions stay until the next rollout");
     }

@@ -28,7 +28,7 @@ const LEASE_GRACE: SignedDuration = SignedDuration::from_secs(2);
 
 /// What a look led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// There is nothing more to do now; where there will be, a tick or an event of ECS brings it.
     Rest,
     /// There is more to do now.
@@ -84,7 +84,7 @@ enum Turn {
 ///
 /// # Errors
 /// When the table or the queue fails.
-pub async fn advance(
+pub(crate) async fn advance(
     app: &App,
     site: &SiteName,
     spec: &SiteSpec,

@@ -10,7 +10,7 @@ use crate::App;
 ///
 /// # Errors
 /// When the queue does not take it.
-pub async fn send_tick(app: &App, site: &SiteName, at: Timestamp, now: Timestamp) -> anyhow::Result<()> {
+pub(crate) async fn send_tick(app: &App, site: &SiteName, at: Timestamp, now: Timestamp) -> anyhow::Result<()> {
     let delay = at.duration_since(now).try_into().unwrap_or_default();
     let tick = SiteTick { site: site.clone() };
     app.ticks.send(&tick, delay).await.with_context(|| format!("arm a tick of {site}"))

@@ -62,7 +62,7 @@ async fn a_deleted_server_is_not_forgotten_while_its_rules_can_not_be_taken_back
 
         deliver(&app, "one", invocation(now())).await;
 
-        let left: Option<ServerRecord> = app.table.record(&servers::key(&main())).await.unwrap();
+        let left: Option<ServerRecord> = app.table.get(&servers::key(&main())).await.unwrap();
         assert_eq!(left.is_some(), is_kept, "{throttled}");
     }
 }

@@ -86,13 +86,12 @@ pub fn steps(wanted: &Wanted, account: Option<&Account>) -> Vec<Step> {
     {
         steps.push(Step::Update(wanted.clone()));
     }
-    let has: Vec<Option<PublicKey>> = account.keys.iter().map(|key| PublicKey::parse(&key.body).ok()).collect();
-    let missing = wanted.keys.iter().filter(|key| !has.iter().flatten().any(|there| there == *key));
+    // What AWS has is compared as it is: a key that was taken before a rule was tightened is still the same key.
+    let has: Vec<PublicKey> = account.keys.iter().map(|key| PublicKey::from_stored(&key.body)).collect();
+    let missing = wanted.keys.iter().filter(|key| !has.contains(key));
     steps.extend(missing.cloned().map(Step::AddKey));
-    for (index, (key, parsed)) in account.keys.iter().zip(&has).enumerate() {
-        let doubled = parsed.is_some() && has[..index].contains(parsed);
-        let is_wanted = parsed.as_ref().is_some_and(|parsed| wanted.keys.contains(parsed));
-        if doubled || !is_wanted {
+    for (index, (key, there)) in account.keys.iter().zip(&has).enumerate() {
+        if has[..index].contains(there) || !wanted.keys.contains(there) {
             steps.push(Step::RemoveKey(key.id.clone()));
         }
     }
@@ -215,6 +214,17 @@ mod tests {
                 Step::RemoveKey(id) => account.as_mut().unwrap().keys.retain(|key| key.id != id),
             }
         }
+    }
+
+    #[test]
+    fn a_key_of_before_a_rule_was_tightened_is_neither_added_nor_removed() {
+        let short = PublicKey::from_stored("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQDx");
+        assert!(PublicKey::parse(short.body()).is_err());
+        let mut wanted = wanted(&[0]);
+        wanted.keys = vec![short.clone()];
+        let mut account = account(&[]);
+        account.keys = vec![AccountKey { id: "key-0".into(), body: short.body().into() }];
+        assert_eq!(steps(&wanted, Some(&account)), []);
     }
 
     #[test]

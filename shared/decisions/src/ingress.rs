@@ -53,6 +53,11 @@ pub struct Changes {
     pub revoke: Vec<(SecurityGroupId, String)>,
 }
 
+/// A block as AWS writes it. One that was taken before a rule was tightened is still the same block.
+fn as_aws_has_it(text: &str) -> Cidr {
+    Cidr::parse(text).unwrap_or_else(|_| Cidr::from_stored(text))
+}
+
 /// The changes by which `cidrs`, and nothing else of ours, reach `port` through the group `first`. `rules` are those
 /// of all groups where rules of `owner` can be.
 #[must_use]
@@ -61,7 +66,7 @@ pub fn changes(owner: &Owner<'_>, first: &SecurityGroupId, port: u16, cidrs: &[C
         rule.group == *first
             && rule.protocol == "tcp"
             && rule.ports == (i32::from(port), i32::from(port))
-            && rule.cidr.as_deref().and_then(|text| Cidr::parse(text).ok()).as_ref() == Some(cidr)
+            && rule.cidr.as_deref().is_some_and(|text| *cidr == as_aws_has_it(text))
     };
     let wanted: BTreeSet<&Cidr> = cidrs.iter().collect();
     let authorize = wanted.iter().filter(|cidr| !rules.iter().any(|rule| opens(rule, cidr)));

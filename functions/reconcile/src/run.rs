@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wharfinger_decisions::{
     condition::Severity,
-    power::{self, History, Plan, Step},
+    power::{self, AwsState, History, Plan, Step},
     server::ServerStatus,
 };
 use wharfinger_runtime::metrics::{self, Trouble};
@@ -81,8 +81,8 @@ impl Visit<'_> {
         let mut rules = revoked.and(self.authorize_rules(&first).await);
         // Of rules that may be left in groups which are not looked at any more.
         let mut lost = Ok(());
-        let state = first.server().map(|server| server.state);
-        let mut history = self.record.status.history.at_first(self.wanted.power, state);
+        let offline = first.server().is_some_and(|server| server.state == AwsState::Offline);
+        let mut history = self.record.status.history.at_first(self.wanted.power, offline);
         let mut observation = first;
         let end = 'steps: {
             for _ in 0..MOST_STEPS {

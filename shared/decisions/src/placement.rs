@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{AllocationId, SubnetId},
-    power::AwsState,
     server::Power,
 };
 
@@ -40,12 +39,12 @@ pub struct Refused {
 }
 
 impl History {
-    /// The history with which steps towards a server of power `wanted` begin, which AWS shows in `state`. Where there is
+    /// The history with which steps towards a server of power `wanted` begin; `offline`: AWS shows it so. Where there is
     /// no placement to go back to and no session to cut, one that AWS refused is tried again.
     #[must_use]
-    pub fn at_first(&self, wanted: Power, state: Option<AwsState>) -> Self {
+    pub fn at_first(&self, wanted: Power, offline: bool) -> Self {
         let restores = self.in_service.is_some() && wanted == Power::Online;
-        if restores || state != Some(AwsState::Offline) {
+        if restores || !offline {
             return self.clone();
         }
         Self { refused: None, ..self.clone() }

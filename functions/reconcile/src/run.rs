@@ -8,7 +8,7 @@ use std::time::Duration;
 use wharfinger_decisions::{
     condition::Severity,
     power::{self, AwsState, History, Plan, Step},
-    server::ServerStatus,
+    server::{Power, ServerStatus},
 };
 use wharfinger_runtime::metrics::{self, Trouble};
 use wharfinger_store::{servers, table::StoreError};
@@ -82,7 +82,7 @@ impl Visit<'_> {
         // Of rules that may be left in groups which are not looked at any more.
         let mut lost = Ok(());
         let offline = first.server().is_some_and(|server| server.state == AwsState::Offline);
-        let mut history = self.record.status.history.at_first(self.wanted.power, offline);
+        let mut history = self.record.status.history.at_first(self.wanted.power == Power::Online, offline);
         let mut observation = first;
         let end = 'steps: {
             for _ in 0..MOST_STEPS {

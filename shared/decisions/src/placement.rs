@@ -4,10 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ids::{AllocationId, SubnetId},
-    server::Power,
-};
+use crate::ids::{AllocationId, SubnetId};
 
 /// Where a server is on the network: what AWS changes only while the server is offline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,11 +36,11 @@ pub struct Refused {
 }
 
 impl History {
-    /// The history with which steps towards a server of power `wanted` begin; `offline`: AWS shows it so. Where there is
+    /// The history with which a visit begins. `opens`: the server is to be online; `offline`: AWS shows it so. Where there is
     /// no placement to go back to and no session to cut, one that AWS refused is tried again.
     #[must_use]
-    pub fn at_first(&self, wanted: Power, offline: bool) -> Self {
-        let restores = self.in_service.is_some() && wanted == Power::Online;
+    pub fn at_first(&self, opens: bool, offline: bool) -> Self {
+        let restores = self.in_service.is_some() && opens;
         if restores || !offline {
             return self.clone();
         }

@@ -300,7 +300,7 @@ fn a_network_that_aws_refuses_is_asked_for_once_where_there_is_none_to_go_back_t
         let plan = world.next(&wanted);
         let phase = if power == Power::Online { ServerPhase::Failed } else { ServerPhase::Stopped };
         assert_eq!((plan.step, plan.phase, plan.reason.as_str()), (Step::Blocked, phase, "AWS refuses it"));
-        let again = world.situation.history.at_first(power, true);
+        let again = world.situation.history.at_first(power == Power::Online, true);
         world.situation.history = again;
         assert_eq!(asked(world.settle(&wanted)), 1, "the next look tries it once more");
     }
@@ -311,10 +311,10 @@ fn a_refusal_is_remembered_while_there_is_a_session_to_cut_or_a_placement_to_go_
     let refused = Some(Refused { placement: placement(&[2], &[2]), message: "AWS refuses it".into() });
     let never = History { in_service: None, refused };
     let served = History { in_service: Some(placement(&[1], &[1])), ..never.clone() };
-    assert_eq!(served.at_first(Power::Online, true), served);
-    assert_eq!(served.at_first(Power::Stopped, false), served);
-    assert_eq!(never.at_first(Power::Online, false), never);
-    assert_eq!(served.at_first(Power::Stopped, true).refused, None);
+    assert_eq!(served.at_first(true, true), served);
+    assert_eq!(served.at_first(false, false), served);
+    assert_eq!(never.at_first(true, false), never);
+    assert_eq!(served.at_first(false, true).refused, None);
 }
 
 #[test]

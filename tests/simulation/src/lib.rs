@@ -1,6 +1,6 @@
 //! A year in a test: the functions on an emulated region, with people, faults and crashes drawn from a seed.
 //!
-//! [`story`] draws what happens, [`play`] plays it in a world of its own on a paused clock, and the rules are looked at
+//! [`story`] draws what happens, [`Player::play`] plays it in a world of its own on a paused clock, and the rules are looked at
 //! after every act. The same story is the same to the last call of AWS, so that a failing seed replays.
 
 mod calls;

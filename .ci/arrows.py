@@ -12,7 +12,7 @@ FLOORS = [
     ["wharfinger-cli", "bench", "simulation"],
     ["wharfinger-region"],
     ["wharfinger-emulator"],
-    ["wharfinger-api", "wharfinger-autostop", "wharfinger-reconcile", "wharfinger-rollout", "wharfinger-publish"],
+    ["wharfinger-api", "wharfinger-autostop", "wharfinger-reconcile", "wharfinger-rollout"],
     ["wharfinger-runtime", "wharfinger-test-cloud", "wharfinger-previous"],
     ["wharfinger-store", "wharfinger-aws"],
     ["wharfinger-decisions"],

@@ -209,7 +209,7 @@ impl Findings<'_> {
     }
 
     fn of_users(&self, found: impl Fn(&'static str, Severity, String, &str) -> Condition) -> Vec<Condition> {
-        let Tally { refused, strangers, without_record, unlisted, .. } = self.users;
+        let Tally { refused, strangers, undescribed, without_record, unlisted, .. } = self.users;
         let mut conditions = Vec::new();
         if let Some(count) = without_record {
             let message = format!(
@@ -225,6 +225,11 @@ impl Findings<'_> {
         }
         if let Some(error) = unlisted {
             conditions.push(found("users_unknown", Severity::Warning, error.clone(), ""));
+        }
+        if *undescribed > 0 {
+            let message = format!("{undescribed} accounts have no record, and AWS refuses to tell whose they are");
+            let remedy = "allow transfer:DescribeUser on them; until then no account without a record is deleted";
+            conditions.push(found("strangers_unknown", Severity::Warning, message, remedy));
         }
         if !strangers.is_empty() {
             let message = format!("AWS has users that were not made here: {}", strangers.join(", "));

@@ -76,6 +76,8 @@ pub(crate) struct Tally {
     pub(crate) left_over: usize,
     /// Accounts on AWS that nobody asked for, and that are not ours.
     pub(crate) strangers: Vec<String>,
+    /// How many accounts without a record AWS refuses to describe, so that nobody knows whose they are.
+    pub(crate) undescribed: usize,
     /// How many accounts of ours have no record; they are so many that none was deleted.
     pub(crate) without_record: Option<usize>,
     /// Why AWS's list of accounts could not be read.
@@ -85,8 +87,9 @@ pub(crate) struct Tally {
 impl Tally {
     /// Whether all accounts are known to be as wanted.
     pub(crate) fn is_settled(&self) -> bool {
-        let Self { waiting, refused, left_over, strangers: _, without_record, unlisted } = self;
-        *waiting == 0 && *refused == 0 && *left_over == 0 && without_record.is_none() && unlisted.is_none()
+        let Self { waiting, refused, left_over, strangers: _, undescribed, without_record, unlisted } = self;
+        let counts = [waiting, refused, left_over, undescribed];
+        counts.iter().all(|count| **count == 0) && without_record.is_none() && unlisted.is_none()
     }
 
     /// When to look at them again.
@@ -96,7 +99,7 @@ impl Tally {
             again("users", false)
         } else if self.waiting > 0 || self.unlisted.is_some() {
             again("users wait for AWS", false)
-        } else if self.refused > 0 || self.without_record.is_some() {
+        } else if self.refused > 0 || self.undescribed > 0 || self.without_record.is_some() {
             again("users fail", true)
         } else {
             Outcome::Done
@@ -251,10 +254,11 @@ impl Users<'_> {
         let describe = |name: String| async move { (transfer.account(server_id, &name, SERVER_TAG).await, name) };
         let described = stream::iter(std::mem::take(&mut self.strangers)).map(describe);
         let mut described = std::pin::pin!(described.buffer_unordered(STRANGERS_AT_ONCE));
-        let (mut ours, mut unknown) = (Vec::new(), 0);
+        let (mut ours, mut all_known) = (Vec::new(), true);
         loop {
             if visit.moment.elapsed() >= until {
-                unknown += 1;
+                self.tally.waiting += 1;
+                all_known = false;
                 break;
             }
             let Some((account, name)) = described.next().await else { break };
@@ -264,7 +268,10 @@ impl Users<'_> {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(server = %visit.server, user = name, %error, "whose account it is can't be told");
-                    unknown += 1;
+                    let count =
+                        if error.is_temporary() { &mut self.tally.waiting } else { &mut self.tally.undescribed };
+                    *count += 1;
+                    all_known = false;
                 }
             }
         }
@@ -272,8 +279,7 @@ impl Users<'_> {
         if account::is_mass_deletion(ours.len(), self.listed) {
             self.tally.without_record = Some(ours.len());
         }
-        self.tally.waiting += unknown;
-        if unknown > 0 || self.tally.without_record.is_some() {
+        if !all_known || self.tally.without_record.is_some() {
             return;
         }
         for name in ours {

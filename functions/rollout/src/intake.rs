@@ -24,7 +24,8 @@ use crate::{
     ticks::send_tick,
 };
 
-/// How often a write is tried again because another writer was first. At most five batches are taken in at once.
+/// How often a write is tried again because another writer was first: batches of one site are taken in side by side.
+/// A batch that never comes first is delivered again.
 pub(crate) const MOST_TRIES: u32 = 12;
 
 /// What the batch's messages change at one site.

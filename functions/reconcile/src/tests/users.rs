@@ -1,9 +1,10 @@
 //! Accounts without a record, and the order in which accounts are worked on.
 
+use jiff::SignedDuration;
 use serde_json::json;
-use wharfinger_store::servers;
+use wharfinger_store::{lease::Claim, servers};
 
-use super::{cloud_with, condition, deleted_user, deliver, now, status};
+use super::{LEASE, cloud_with, condition, deleted_user, deliver, main, now, status};
 use crate::testing::{
     self,
     cloud::{Cloud, invocation},
@@ -70,6 +71,22 @@ async fn no_account_is_deleted_while_others_without_a_record_can_not_be_describe
     assert_eq!(cloud.messages(), 1, "they are looked at again");
     let status = status(&app).await;
     assert!(condition(&status, "strangers").is_none(), "nobody knows whose they are: {status}");
+}
+
+#[tokio::test]
+async fn an_account_that_aws_refuses_to_describe_is_told_and_asked_about_slowly() {
+    let (cloud, app) = cloud_with(&testing::record());
+    // `DescribeUser` has no answer, so it is refused.
+    let users = json!([{ "UserName": "carol", "Arn": "arn", "SshPublicKeyCount": 1 }]);
+    cloud.answer("ListUsers", json!({ "ServerId": "s-1", "Users": users }));
+
+    deliver(&app, "one", invocation(now())).await;
+
+    let status = status(&app).await;
+    assert!(condition(&status, "strangers_unknown").is_some(), "{status}");
+    let key = servers::key(&main());
+    let Claim::Taken(lease) = app.table.lease(&key, "two", now(), LEASE).await.unwrap() else { panic!("it is free") };
+    assert!(lease.armed.at >= Some(now() + SignedDuration::from_secs(60)), "slowly: {:?}", lease.armed);
 }
 
 #[tokio::test]

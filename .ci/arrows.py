@@ -15,7 +15,7 @@ FLOORS = [
     ["wharfinger-api", "wharfinger-autostop", "wharfinger-reconcile", "wharfinger-rollout"],
     ["wharfinger-runtime", "wharfinger-test-cloud", "wharfinger-previous"],
     ["wharfinger-store", "wharfinger-aws"],
-    ["wharfinger-decisions"],
+    ["wharfinger-chance", "wharfinger-decisions"],
 ]
 
 

@@ -3,7 +3,8 @@
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
-use wharfinger_store::{chance::Chance, record::Record};
+use wharfinger_chance::Chance;
+use wharfinger_store::record::Record;
 
 use crate::{
     precondition::Preconditions,
@@ -71,7 +72,7 @@ where
             Err(problem) if problem.kind == Kind::Contended => tracing::debug!(tries, "another writer came first"),
             done => return done,
         }
-        tokio::time::sleep(chance.pause(tries)).await;
+        tokio::time::sleep(chance.backoff(tries)).await;
     }
     attempt().await
 }

@@ -29,6 +29,7 @@ use axum::{Router, body::Body, response::Response};
 use lambda_runtime::{LambdaEvent, service_fn};
 use tower::ServiceExt as _;
 use wharfinger_aws::{error::AwsError, sqs::Queue};
+use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     names::{ServerName, SiteName},
     wake::{ServerWake, SiteTick},
@@ -51,16 +52,21 @@ pub struct App {
 }
 
 impl App {
-    /// Clients over `sdk`, for the table and the queues that the template names in `environment`.
+    /// Clients over `sdk`, for the table and the queues that the template names in `environment`. All that is random is
+    /// drawn from `chance`.
     ///
     /// # Errors
     /// When a variable is missing.
-    pub fn new(sdk: &SdkConfig, environment: &Environment) -> anyhow::Result<Self> {
+    pub fn new(sdk: &SdkConfig, environment: &Environment, chance: Chance) -> anyhow::Result<Self> {
         let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build();
         let sdk = &sdk.to_builder().timeout_config(timeouts).build();
         let queues = aws_sdk_sqs::Client::new(sdk);
         Ok(Self {
-            table: Table::new(aws_sdk_dynamodb::Client::new(sdk), environment.required::<String>("TABLE_NAME")?),
+            table: Table::new(
+                aws_sdk_dynamodb::Client::new(sdk),
+                environment.required::<String>("TABLE_NAME")?,
+                chance,
+            ),
             servers: Queue::new(queues.clone(), environment.required::<String>("SERVERS_QUEUE_URL")?),
             ticks: Queue::new(queues, environment.required::<String>("TICKS_QUEUE_URL")?),
         })
@@ -98,7 +104,7 @@ fn log_lost_wake(kind: &str, name: &str, sent: Result<(), AwsError>) {
 /// When the environment is incomplete or the Lambda runtime can't be reached.
 pub async fn run() -> anyhow::Result<()> {
     logs::start();
-    let router = router(App::new(&sdk_config().await, &Environment::of_process())?);
+    let router = router(App::new(&sdk_config().await, &Environment::of_process(), Chance::system())?);
     let router = &router;
     let served = lambda_runtime::run(service_fn(move |event: LambdaEvent<gateway::Event>| async move {
         let moment = Moment::of(&event.context);

@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
+use wharfinger_chance::Chance;
 use wharfinger_runtime::{Environment, Moment};
 use wharfinger_store::table::{Guard, Key, Table};
 
@@ -195,7 +196,7 @@ impl Stage {
             ("SERVERS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/servers"),
             ("TICKS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/ticks"),
         ]);
-        let api = App::new(&sdk, &environment).unwrap();
+        let api = App::new(&sdk, &environment, Chance::seeded(1)).unwrap();
         let table = api.table.clone();
         Self { router: router(api), cloud, table }
     }

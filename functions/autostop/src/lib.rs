@@ -19,6 +19,7 @@ use futures::{
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use wharfinger_aws::{cloudwatch::Metrics, sqs::Queue};
+use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     idle::{self, Action, Decision, Signs},
     names::ServerName,
@@ -54,7 +55,7 @@ type Troubles = Vec<String>;
 /// When its environment is not as the template makes it.
 pub async fn run() -> anyhow::Result<()> {
     logs::start();
-    let app = App::new(&sdk_config().await, &Environment::of_process())?;
+    let app = App::new(&sdk_config().await, &Environment::of_process(), Chance::system())?;
     let app = &app;
     let served = lambda_runtime::run(service_fn(move |event: LambdaEvent<serde_json::Value>| async move {
         let answer = handle(app, Moment::of(&event.context)).await;
@@ -73,15 +74,19 @@ pub async fn handle(app: &App, moment: Moment) -> anyhow::Result<()> {
 }
 
 impl App {
-    /// Clients over `sdk`, and what the template says in `environment`.
+    /// Clients over `sdk`, and what the template says in `environment`. All that is random is drawn from `chance`.
     ///
     /// # Errors
     /// When a variable is missing or can't be read.
-    pub fn new(sdk: &SdkConfig, environment: &Environment) -> anyhow::Result<Self> {
+    pub fn new(sdk: &SdkConfig, environment: &Environment, chance: Chance) -> anyhow::Result<Self> {
         let sqs = aws_sdk_sqs::Client::new(sdk);
         let period = SignedDuration::from_secs(environment.required::<u32>("METRIC_PERIOD_SECONDS")?.into());
         Ok(Self {
-            table: Table::new(aws_sdk_dynamodb::Client::new(sdk), environment.required::<String>("TABLE_NAME")?),
+            table: Table::new(
+                aws_sdk_dynamodb::Client::new(sdk),
+                environment.required::<String>("TABLE_NAME")?,
+                chance,
+            ),
             servers: Queue::new(sqs.clone(), environment.required::<String>("SERVERS_QUEUE_URL")?),
             ticks: Queue::new(sqs, environment.required::<String>("TICKS_QUEUE_URL")?),
             metrics: Metrics::new(aws_sdk_cloudwatch::Client::new(sdk), period),

@@ -21,7 +21,7 @@ impl Stage {
             ("TICKS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/ticks"),
             ("METRIC_PERIOD_SECONDS", "300"),
         ]);
-        let app = App::new(&cloud.sdk(), &environment).unwrap();
+        let app = App::new(&cloud.sdk(), &environment, Chance::seeded(1)).unwrap();
         Self { cloud, app }
     }
 

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use wharfinger_aws::{
     cloudwatch::Metrics, ec2::Ec2, efs::FileSystems, secrets::Secrets, sqs::Queue, transfer::Transfer,
 };
+use wharfinger_chance::Chance;
 use wharfinger_decisions::{ids::RoleArn, names::ServerName};
 use wharfinger_runtime::Environment;
 use wharfinger_store::table::Table;
@@ -26,19 +27,25 @@ pub struct App {
     pub(crate) user_role: RoleArn,
     /// What the names of secrets begin with. It also tells deployments in one account apart.
     pub(crate) secret_prefix: String,
+    /// What host keys are drawn from.
+    pub(crate) chance: Chance,
 }
 
 impl App {
-    /// Clients over `sdk`, and what the template says in `environment`.
+    /// Clients over `sdk`, and what the template says in `environment`. All that is random is drawn from `chance`.
     ///
     /// # Errors
     /// When a variable is missing or can't be read.
-    pub fn new(sdk: &SdkConfig, environment: &Environment) -> anyhow::Result<Self> {
+    pub fn new(sdk: &SdkConfig, environment: &Environment, chance: Chance) -> anyhow::Result<Self> {
         let role: String = environment.required("TRANSFER_USER_ROLE_ARN")?;
         let user_role = RoleArn::parse(role).context("read TRANSFER_USER_ROLE_ARN")?;
         let period = SignedDuration::from_secs(environment.required::<u32>("METRIC_PERIOD_SECONDS")?.into());
         Ok(Self {
-            table: Table::new(aws_sdk_dynamodb::Client::new(sdk), environment.required::<String>("TABLE_NAME")?),
+            table: Table::new(
+                aws_sdk_dynamodb::Client::new(sdk),
+                environment.required::<String>("TABLE_NAME")?,
+                chance.clone(),
+            ),
             queue: Queue::new(aws_sdk_sqs::Client::new(sdk), environment.required::<String>("SERVERS_QUEUE_URL")?),
             transfer: Transfer::new(aws_sdk_transfer::Client::new(sdk)),
             ec2: Ec2::new(aws_sdk_ec2::Client::new(sdk)),
@@ -48,6 +55,7 @@ impl App {
             sftp_port: environment.required("SFTP_PORT")?,
             user_role,
             secret_prefix: environment.required("SECRET_PREFIX")?,
+            chance,
         })
     }
 

@@ -1,8 +1,9 @@
 //! The private host key of a server: ours from the start, because one that AWS makes can't be taken out again, and a
 //! server that is rebuilt must show its clients the same key.
 
-use ssh_key::{Algorithm, LineEnding, PrivateKey, getrandom::SysRng, rand_core::UnwrapErr};
+use ssh_key::{Algorithm, LineEnding, PrivateKey};
 use wharfinger_aws::secrets::Secret;
+use wharfinger_chance::Chance;
 use wharfinger_decisions::names::ServerName;
 
 use crate::{app::App, error::Error};
@@ -13,7 +14,7 @@ pub(crate) async fn obtain(app: &App, server: &ServerName) -> Result<Secret, Err
     if let Some(kept) = app.secrets.get(&name).await? {
         return Ok(kept);
     }
-    let made = generate(server)?;
+    let made = generate(server, &app.chance)?;
     let description = format!("SSH host key of Wharfinger's server {server}");
     match app.secrets.create(&name, &description, &made).await {
         Ok(()) => Ok(made),
@@ -25,8 +26,10 @@ pub(crate) async fn obtain(app: &App, server: &ServerName) -> Result<Secret, Err
     }
 }
 
-fn generate(server: &ServerName) -> Result<Secret, ssh_key::Error> {
-    let mut key = PrivateKey::random(&mut UnwrapErr(SysRng), Algorithm::Ed25519)?;
+/// Draws a key from `chance`, which in a deployed function is a cryptographically secure generator that the operating
+/// system seeded.
+fn generate(server: &ServerName, chance: &Chance) -> Result<Secret, ssh_key::Error> {
+    let mut key = PrivateKey::random(&mut chance.key_generator(), Algorithm::Ed25519)?;
     key.set_comment(server.as_str());
     Ok(Secret::new(key.to_openssh(LineEnding::LF)?.to_string()))
 }
@@ -38,10 +41,18 @@ mod tests {
     #[test]
     fn a_new_key_is_in_the_form_that_transfer_family_takes() {
         let server = ServerName::parse("main").unwrap();
-        let (one, other) = (generate(&server).unwrap(), generate(&server).unwrap());
+        let chance = Chance::system();
+        let (one, other) = (generate(&server, &chance).unwrap(), generate(&server, &chance).unwrap());
         assert_ne!(one, other);
         let key = PrivateKey::from_openssh(one.reveal()).unwrap();
         assert_eq!(key.algorithm(), Algorithm::Ed25519);
         assert!(one.reveal().starts_with("-----BEGIN OPENSSH PRIVATE KEY-----") && one.reveal().len() <= 4096);
+    }
+    #[test]
+    fn a_key_comes_from_chance_alone() {
+        let server = ServerName::parse("main").unwrap();
+        let drawn = |seed| generate(&server, &Chance::seeded(seed)).unwrap();
+        assert_eq!(drawn(7), drawn(7));
+        assert_ne!(drawn(7), drawn(8));
     }
 }

@@ -29,6 +29,7 @@ use anyhow::Context as _;
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use jiff::SignedDuration;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use wharfinger_chance::Chance;
 use wharfinger_decisions::{names::ServerName, wake::ServerWake};
 use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
 use wharfinger_store::{
@@ -51,7 +52,7 @@ const TIME_TO_START: Duration = Duration::from_secs(10);
 /// When its environment is not as the template makes it.
 pub async fn run() -> anyhow::Result<()> {
     logs::start();
-    let app = App::new(&sdk_config().await, &Environment::of_process())?;
+    let app = App::new(&sdk_config().await, &Environment::of_process(), Chance::system())?;
     let app = &app;
     let served = lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         let moment = Moment::of(&event.context);

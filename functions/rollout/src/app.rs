@@ -2,7 +2,8 @@
 
 use aws_config::SdkConfig;
 use wharfinger_aws::{ecs::Ecs, sqs::Queue};
-use wharfinger_runtime::{Entropy, Environment};
+use wharfinger_chance::Chance;
+use wharfinger_runtime::Environment;
 use wharfinger_store::table::Table;
 
 /// Clients, built once.
@@ -14,34 +15,29 @@ pub struct App {
     pub ticks: Queue,
     /// The services.
     pub ecs: Ecs,
-    /// What rollout ids and waits are drawn from.
-    pub entropy: Entropy,
+    /// What the ids of rollouts and waits are drawn from.
+    pub chance: Chance,
 }
 
 impl App {
-    /// The same, with ids and waits that are drawn from `entropy`.
-    #[must_use]
-    pub fn with_entropy(self, entropy: Entropy) -> Self {
-        Self { entropy, ..self }
+    /// Clients over `sdk`, for the table and the queue that the template names in `environment`. All that is random is
+    /// drawn from `chance`.
+    ///
+    /// # Errors
+    /// When a variable is missing.
+    pub fn new(sdk: &SdkConfig, environment: &Environment, chance: Chance) -> anyhow::Result<Self> {
+        let (table, ticks): (String, String) =
+            (environment.required("TABLE_NAME")?, environment.required("TICKS_QUEUE_URL")?);
+        Ok(Self {
+            table: Table::new(aws_sdk_dynamodb::Client::new(sdk), table, chance.clone()),
+            ticks: Queue::new(aws_sdk_sqs::Client::new(sdk), ticks),
+            ecs: Ecs::new(aws_sdk_ecs::Client::new(sdk)),
+            chance,
+        })
     }
 
     /// Waits, since `conflicts` writes in a row, from 1, met another writer.
     pub(crate) async fn back_off(&self, conflicts: u32) {
-        tokio::time::sleep(self.entropy.backoff(conflicts)).await;
-    }
-
-    /// Clients over `sdk`, for the table and the queue that the template names in `environment`.
-    ///
-    /// # Errors
-    /// When a variable is missing.
-    pub fn new(sdk: &SdkConfig, environment: &Environment) -> anyhow::Result<Self> {
-        let (table, ticks): (String, String) =
-            (environment.required("TABLE_NAME")?, environment.required("TICKS_QUEUE_URL")?);
-        Ok(Self {
-            table: Table::new(aws_sdk_dynamodb::Client::new(sdk), table),
-            ticks: Queue::new(aws_sdk_sqs::Client::new(sdk), ticks),
-            ecs: Ecs::new(aws_sdk_ecs::Client::new(sdk)),
-            entropy: Entropy::system(),
-        })
+        tokio::time::sleep(self.chance.backoff(conflicts)).await;
     }
 }

@@ -13,6 +13,7 @@ mod ticks;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use wharfinger_chance::Chance;
 use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
 
 pub use crate::app::App;
@@ -24,7 +25,7 @@ use crate::batch::Batch;
 /// When the environment is incomplete, or Lambda can't be reached.
 pub async fn run() -> anyhow::Result<()> {
     logs::start();
-    let app = App::new(&sdk_config().await, &Environment::of_process())?;
+    let app = App::new(&sdk_config().await, &Environment::of_process(), Chance::system())?;
     let app = &app;
     let served = lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         let moment = Moment::of(&event.context);

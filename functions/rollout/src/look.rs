@@ -111,7 +111,7 @@ async fn claim(
     now: Timestamp,
 ) -> anyhow::Result<Outcome> {
     let rollout = Rollout {
-        id: app.entropy.uuid_v7(now),
+        id: app.chance.uuid_v7(now),
         site: site.clone(),
         state: State::Claimed,
         reason: "the window is over".into(),

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use wharfinger_chance::Chance;
 use wharfinger_decisions::{names::SiteName, rollout::State};
-use wharfinger_runtime::Entropy;
 use wharfinger_store::page::PageRequest;
 use wharfinger_test_cloud::{Cloud, TABLE};
 
@@ -90,7 +90,7 @@ impl Stage {
             ("TABLE_NAME", TABLE),
             ("TICKS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/ticks"),
         ]);
-        let app = App::new(&cloud.sdk(), &environment).unwrap().with_entropy(Entropy::seeded(1));
+        let app = App::new(&cloud.sdk(), &environment, Chance::seeded(1)).unwrap();
         let first = json!({"family": "web", "containerDefinitions": [{"name": "web", "image": "httpd"}]});
         let web = json!({"serviceArn": "arn:aws:ecs:us-east-1:0:service/local/web", "status": "ACTIVE",
             "taskDefinition": arn(1), "deployments": [deployment(0, &arn(1), "COMPLETED")]});

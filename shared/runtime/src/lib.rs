@@ -1,6 +1,5 @@
 //! How a function starts: configuration read once from the environment, clients built once, logs as JSON lines.
 
-mod entropy;
 mod environment;
 mod http_client;
 pub mod logs;
@@ -12,7 +11,6 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, timeout::TimeoutConfig};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-pub use entropy::Entropy;
 pub use environment::{Environment, EnvironmentError};
 pub use moment::Moment;
 

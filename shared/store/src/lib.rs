@@ -2,7 +2,6 @@
 //! them. One DynamoDB table; each kind of thing has its module, its partition and its rules for who may write what.
 
 pub mod activity;
-pub mod chance;
 mod error;
 #[cfg(test)]
 mod fixtures;

@@ -2,11 +2,9 @@
 
 use aws_sdk_dynamodb::Client;
 use serde::{Serialize, de::DeserializeOwned};
+use wharfinger_chance::Chance;
 
-use crate::{
-    chance::Chance,
-    item::{Read, read},
-};
+use crate::item::{Read, read};
 
 pub use crate::{
     error::{StoreError, table_error},
@@ -23,19 +21,13 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table `name`, reached through `client`.
+    /// The table `name`, reached through `client`. The ids of its writes are drawn from `chance`.
     #[must_use]
-    pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { client, name: name.into(), chance: Chance::of_system() }
+    pub fn new(client: Client, name: impl Into<String>, chance: Chance) -> Self {
+        Self { client, name: name.into(), chance }
     }
 
-    /// The table, which draws the ids of its writes and its jitter from `chance`.
-    #[must_use]
-    pub fn with_chance(self, chance: Chance) -> Self {
-        Self { chance, ..self }
-    }
-
-    /// Where the ids of its writes and jitter come from.
+    /// What the ids of its writes are drawn from.
     #[must_use]
     pub fn chance(&self) -> &Chance {
         &self.chance

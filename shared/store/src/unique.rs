@@ -117,6 +117,7 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use wharfinger_chance::Chance;
     use wharfinger_test_cloud::{Cloud, TABLE};
 
     use super::*;
@@ -129,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_another_holds_does_not_hold_up_who_gives_it_up() {
-        let table = Table::new(aws_sdk_dynamodb::Client::new(&Cloud::new().sdk()), TABLE);
+        let table = Table::new(aws_sdk_dynamodb::Client::new(&Cloud::new().sdk()), TABLE, Chance::seeded(1));
         let (main, other) = (Key::new("SERVERS", "main"), Key::new("SERVERS", "other"));
         let address = |id: &str| Claim::new("address", &[id]).unwrap();
         claim(&table, &main, &address("eipalloc-1"), &[]).await.unwrap();
@@ -144,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_given_up_is_free() {
-        let table = Table::new(aws_sdk_dynamodb::Client::new(&Cloud::new().sdk()), TABLE);
+        let table = Table::new(aws_sdk_dynamodb::Client::new(&Cloud::new().sdk()), TABLE, Chance::seeded(1));
         let (main, address) = (Key::new("SERVERS", "main"), |id: &str| Claim::new("address", &[id]).unwrap());
         claim(&table, &main, &address("eipalloc-1"), &[]).await.unwrap();
         claim(&table, &main, &address("eipalloc-2"), &[address("eipalloc-1")]).await.unwrap();

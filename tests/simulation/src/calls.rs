@@ -1,5 +1,10 @@
 //! Each call of a function on its way to AWS: what the weather makes of it, and who watches it.
 
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
+
 use async_trait::async_trait;
 use serde_json::Value;
 use wharfinger_emulator::{
@@ -53,7 +58,7 @@ impl Between for Weather {
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
-        let what = format!("{caller} calls {}:{}", call.service, call.operation);
+        let what = format!("{caller} calls {}:{} #{:08x}", call.service, call.operation, digest(&call.input));
         if fate != Fate::Done {
             self.diary.note(format_args!("{what}: {fate:?}"));
         }
@@ -94,6 +99,32 @@ impl Between for Weather {
                 Err(failed())
             }
         }
+    }
+}
+
+/// Tells inputs apart, ids and keys in them included: what is random must be drawn from the seed.
+fn digest(input: &Value) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    feed(input, &mut hasher);
+    hasher.finish() as u32
+}
+
+/// Members are taken by name: the SDK writes maps in any order.
+fn feed(value: &Value, hasher: &mut DefaultHasher) {
+    match value {
+        Value::Object(members) => {
+            let sorted: BTreeMap<_, _> = members.iter().collect();
+            sorted.len().hash(hasher);
+            for (name, member) in sorted {
+                name.hash(hasher);
+                feed(member, hasher);
+            }
+        }
+        Value::Array(items) => {
+            items.len().hash(hasher);
+            items.iter().for_each(|item| feed(item, hasher));
+        }
+        plain => plain.to_string().hash(hasher),
     }
 }
 

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use serde_json::Value;
 use wharfinger_api::gateway;
+use wharfinger_chance::Chance;
 use wharfinger_emulator::{
     clock::Clock,
     ids::{REGION, random_uuid},
@@ -23,7 +24,7 @@ use wharfinger_region::{
     region::world::ENDPOINT,
     wiring,
 };
-use wharfinger_runtime::{Entropy, Environment, Moment};
+use wharfinger_runtime::{Environment, Moment};
 
 use crate::{
     invocation::{INVOCATION, Invocation},
@@ -70,13 +71,12 @@ impl Functions {
 
 impl Program {
     fn new(function: &wiring::Function, sdk: &SdkConfig, environment: &Environment) -> anyhow::Result<Self> {
+        let chance = Chance::seeded(fastrand::u64(..));
         Ok(match function.binary.as_str() {
-            "wharfinger-api" => Self::Api(wharfinger_api::router(wharfinger_api::App::new(sdk, environment)?)),
-            "wharfinger-autostop" => Self::Autostop(wharfinger_autostop::App::new(sdk, environment)?),
-            "wharfinger-reconcile" => Self::Reconcile(wharfinger_reconcile::App::new(sdk, environment)?),
-            "wharfinger-rollout" => Self::Rollout(
-                wharfinger_rollout::App::new(sdk, environment)?.with_entropy(Entropy::seeded(fastrand::u64(..))),
-            ),
+            "wharfinger-api" => Self::Api(wharfinger_api::router(wharfinger_api::App::new(sdk, environment, chance)?)),
+            "wharfinger-autostop" => Self::Autostop(wharfinger_autostop::App::new(sdk, environment, chance)?),
+            "wharfinger-reconcile" => Self::Reconcile(wharfinger_reconcile::App::new(sdk, environment, chance)?),
+            "wharfinger-rollout" => Self::Rollout(wharfinger_rollout::App::new(sdk, environment, chance)?),
             other => anyhow::bail!("there is no function {other}"),
         })
     }

@@ -21,6 +21,7 @@ use dynoxide::Database;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use wharfinger_chance::Chance;
 use wharfinger_runtime::{Environment, Moment};
 
 use crate::App;
@@ -107,7 +108,7 @@ impl Cloud {
             ("SFTP_PORT", "22"),
             ("SECRET_PREFIX", "harbour/"),
         ]);
-        let app = App::new(&sdk, &environment).unwrap();
+        let app = App::new(&sdk, &environment, Chance::seeded(1)).unwrap();
         (cloud, app)
     }
 

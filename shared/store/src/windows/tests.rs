@@ -1,6 +1,7 @@
 //! Windows over a table in memory, and over what release 0.1 wrote there.
 
 use serde_json::{Value, json};
+use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     rollout::{Rollout, State},
     seen_events::ENTRY_BYTES,
@@ -18,7 +19,7 @@ fn at(seconds: i64) -> Timestamp {
 
 fn stage() -> (Cloud, Table, SiteName) {
     let cloud = Cloud::new();
-    let table = Table::new(aws_sdk_dynamodb::Client::new(&cloud.sdk()), TABLE);
+    let table = Table::new(aws_sdk_dynamodb::Client::new(&cloud.sdk()), TABLE, Chance::seeded(1));
     (cloud, table, SiteName::parse("blog").unwrap())
 }
 

@@ -1,0 +1,114 @@
+//! Chance: the one source from which a function draws ids, waits and keys. A simulation gives a seed, and what is drawn
+//! is the same again.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rand::{CryptoRng, Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
+
+/// The longest wait after a conflict.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// A source of chance. Clones draw from the same one.
+///
+/// The generator is rand's [`StdRng`], which is cryptographically secure: seeded by the operating system, what it gives
+/// is fit for private keys.
+#[derive(Clone, Debug)]
+pub struct Chance(Arc<Mutex<StdRng>>);
+
+impl Chance {
+    /// Seeded by the operating system: what a deployed function uses.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Arc::new(Mutex::new(rand::make_rng())))
+    }
+
+    /// The same draws for the same `seed`, as long as they are made in the same order. Anybody can guess them: for
+    /// tests only.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
+    }
+
+    /// An id that nothing else has: 32 hexadecimal digits.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{:032x}", self.draw(|rng| rng.random::<u128>()))
+    }
+
+    /// A UUID of version 7 at `now`: of two, the one of the later millisecond is greater.
+    #[must_use]
+    pub fn uuid_v7(&self, now: Timestamp) -> String {
+        let mut random = [0; 10];
+        self.draw(|rng| rng.fill_bytes(&mut random));
+        let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
+        uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid().to_string()
+    }
+
+    /// How long to wait after `conflicts` conflicts in a row, from 1: between nothing and a bound that begins at 20 ms
+    /// and doubles each time up to two seconds, so that writers who met once do not meet again.
+    #[must_use]
+    pub fn backoff(&self, conflicts: u32) -> Duration {
+        let bound = Duration::from_millis(10 << conflicts.clamp(1, 10)).min(LONGEST_WAIT);
+        self.draw(|rng| rng.random_range(Duration::ZERO..=bound))
+    }
+
+    /// A generator for keys, seeded from this source. It never blocks others that draw.
+    #[must_use]
+    pub fn key_generator(&self) -> impl CryptoRng + use<> {
+        self.draw(StdRng::from_rng)
+    }
+
+    fn draw<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> T {
+        draw(&mut self.0.lock().expect("nobody panics while holding it"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_the_same_again_and_others_differ() {
+        let draws = |chance: Chance| -> Vec<String> {
+            let now = Timestamp::from_second(1_800_000_000).unwrap();
+            let draw = |n| {
+                let mut key = [0; 32];
+                chance.key_generator().fill_bytes(&mut key);
+                [chance.id(), chance.uuid_v7(now), format!("{:?} {key:?}", chance.backoff(n))]
+            };
+            (1..20).flat_map(draw).collect()
+        };
+        assert_eq!(draws(Chance::seeded(7)), draws(Chance::seeded(7)));
+        assert_ne!(draws(Chance::seeded(7)), draws(Chance::seeded(8)));
+        assert_ne!(draws(Chance::system()), draws(Chance::system()));
+    }
+
+    #[test]
+    fn clones_draw_from_one_source() {
+        let chance = Chance::seeded(1);
+        let ids = [chance.id(), chance.clone().id(), chance.id()];
+        assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
+        assert!(ids.iter().all(|id| id.len() == 32), "{ids:?}");
+    }
+
+    #[test]
+    fn a_later_uuid_is_greater() {
+        let chance = Chance::seeded(1);
+        let ids: Vec<String> =
+            (0..50).map(|n| chance.uuid_v7(Timestamp::from_millisecond(1_800_000_000_000 + n).unwrap())).collect();
+        assert!(ids.is_sorted(), "{ids:?}");
+        assert!(ids.iter().all(|id| id.as_bytes()[14] == b'7'), "{ids:?}");
+    }
+
+    #[test]
+    fn waits_grow_to_a_bound() {
+        let chance = Chance::seeded(1);
+        let longest = |conflicts| (0..500).map(|_| chance.backoff(conflicts)).max().unwrap();
+        assert!(longest(1) <= Duration::from_millis(20) && longest(3) > Duration::from_millis(20));
+        assert!(longest(99) <= Duration::from_secs(2) && longest(99) > Duration::from_secs(1));
+    }
+}

@@ -1,15 +1,15 @@
 //! When a Transfer Family server was last heard of in an event: partition `ACTIVITY`, one item a server id.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::table::{Guard, Key, StoreError, Table};
 
 /// How long it is kept, as TTL in whole seconds: far longer than any idle policy looks back.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-#[derive(Serialize, Deserialize)]
-struct Activity {
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Activity {
     last_event: Timestamp,
 }
 

@@ -5,18 +5,28 @@ use std::path::PathBuf;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use wharfinger_decisions::{cidr::Cidr, idle::Action, server::Power};
+use wharfinger_chance::Chance;
+use wharfinger_decisions::{
+    cidr::Cidr,
+    idle::Action,
+    names::SiteName,
+    seen_events::SeenEvents,
+    server::Power,
+    sftp_event::{Change, Effect},
+};
+use wharfinger_test_cloud::{Cloud, TABLE};
 
 use crate::{
+    activity::Activity,
     item::read,
     record::{Record, WrittenRecord},
     rollouts::RolloutRecord,
     servers::ServerItem,
     sites::SiteRecord,
     stored::{FORMAT, Intent},
-    table::Attributes,
+    table::{Attributes, Table},
     users::UserRecord,
-    windows::WindowRecord,
+    windows::{OldPlace, WindowRecord},
 };
 
 fn path(release: &str, name: &str) -> PathBuf {
@@ -80,12 +90,17 @@ where
 {
     let written = WrittenRecord { record, format: FORMAT, written_by: "00000000000000000000000000000001" };
     let item: serde_dynamo::Item = serde_dynamo::to_item(&written).unwrap();
-    let json: Value = serde_json::to_value(&item).unwrap();
-    if std::env::var("FIXTURES").as_deref() == Ok("write") {
-        std::fs::write(path("present", name), format!("{json:#}\n")).unwrap();
-    }
-    assert_eq!(serde_json::to_value(fixture("present", name)).unwrap(), json, "{name}");
+    is_present(name, &serde_json::to_value(&item).unwrap());
     assert_eq!(of::<Record<I, S>>("present", name), *record, "{name}");
+}
+
+/// That the fixture `name` has `item`, which this version wrote.
+#[track_caller]
+fn is_present(name: &str, item: &Value) {
+    if std::env::var("FIXTURES").as_deref() == Ok("write") {
+        std::fs::write(path("present", name), format!("{item:#}\n")).unwrap();
+    }
+    assert_eq!(serde_json::to_value(fixture("present", name)).unwrap(), *item, "{name}");
 }
 
 #[test]
@@ -93,4 +108,46 @@ fn this_version_writes_its_fixtures_and_reads_them() {
     is_written("server", &of::<ServerItem>("previous", "server").record);
     is_written("user", &of::<UserRecord>("previous", "user"));
     is_written("site", &of::<SiteRecord>("previous", "site"));
+}
+
+/// What the previous release wrote, and all that this one knows beside.
+fn window() -> WindowRecord {
+    let mut record: WindowRecord = of("previous", "window");
+    record.window.opened = record.window.first_change;
+    record.rollout_spec = Some(of::<SiteRecord>("previous", "site").intent);
+    WindowRecord { version: 0, ..record }
+}
+
+#[tokio::test]
+async fn this_version_writes_its_fixtures_of_windows_rollouts_and_activity_and_reads_them() {
+    let cloud = Cloud::new();
+    let table = Table::new(aws_sdk_dynamodb::Client::new(&cloud.sdk()), TABLE, Chance::seeded(1));
+    let (site, now) = (SiteName::parse("blog").unwrap(), "2026-01-01T00:01:00Z".parse().unwrap());
+
+    let window = window();
+    let change = Change {
+        event: 9,
+        at: now,
+        file: "index.html".into(),
+        effect: Effect::Whole,
+        bytes: 1,
+        user: None,
+        marker: false,
+    };
+    let seen = window.window.clone().absorb(&SeenEvents::default(), &[change], now).events;
+    let window = table.count(&site, &window, &seen, now).await.unwrap();
+    is_present("window", &cloud.item("WINDOW#blog", "current").unwrap());
+    assert_eq!(of::<WindowRecord>("present", "window"), WindowRecord { old: OldPlace::Absent, ..window.clone() });
+
+    let known: RolloutRecord = of("previous", "rollout");
+    table.claim(&window, &known.rollout).await.unwrap();
+    let claimed = table.rollout_record(&site, &known.rollout.id).await.unwrap().unwrap();
+    let expires_at = claimed.expires_at;
+    let rollout = table.write_rollout(&RolloutRecord { version: claimed.version, expires_at, ..known }).await.unwrap();
+    is_present("rollout", &cloud.item("ROLLOUTS#blog", &rollout.rollout.id).unwrap());
+    assert_eq!(of::<RolloutRecord>("present", "rollout"), rollout);
+
+    table.note_activity("s-0a1b2c3d4e5f60718", now).await.unwrap();
+    is_present("activity", &cloud.item("ACTIVITY", "s-0a1b2c3d4e5f60718").unwrap());
+    assert_eq!(of::<Activity>("present", "activity"), of::<Activity>("previous", "activity"));
 }

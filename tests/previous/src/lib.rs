@@ -1,16 +1,19 @@
 //! The stored types of the release before this one, as they were: what the new release writes must be readable by them,
 //! or a deployment can't be taken back. They are replaced, as a whole, when a release becomes the previous one.
 
+pub mod activity;
 pub mod cidr;
 pub mod directory;
 pub mod duration;
 pub mod ids;
 pub mod key;
 pub mod names;
+pub mod rollout;
 pub mod server;
 pub mod site;
 pub mod text;
 pub mod user;
+pub mod window;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,15 @@
 //! The release before this one reads what this one wrote, so that it can be deployed again.
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use wharfinger_decisions::{
     condition::{Condition, Severity},
-    names::ServerName,
+    names::{ServerName, SiteName},
+    rollout::{Cause, Revisions, Rollout, State},
+    seen_events::SeenEvents,
     server::{ServerPhase, ServerStatus},
+    sftp_event::{Change, Effect},
 };
 use wharfinger_previous as previous;
 use wharfinger_store::{servers, table::Key};
@@ -46,6 +50,69 @@ async fn the_previous_release_reads_what_this_one_wrote() {
     assert_eq!(odd.intent.mount_path.as_str(), "/second", "what was replaced can be read again");
     let alice: previous::UserRecord = read(&stage.table, "USERS#main", "alice").await;
     assert!(alice.deleting && alice.intent.public_keys.len() == 1);
+}
+
+#[tokio::test]
+async fn the_previous_release_reads_windows_rollouts_and_activity_that_this_one_wrote() {
+    let stage = furnished().await;
+    let (table, site, now) = (&stage.table, SiteName::parse("blog").unwrap(), "2026-01-01T00:00:00Z".parse().unwrap());
+    let change = |event| Change {
+        event,
+        at: now,
+        file: format!("page-{event}.html"),
+        effect: Effect::Whole,
+        bytes: 10,
+        user: Some("alice".into()),
+        marker: false,
+    };
+    let mut window = table.window_to_change(&site, now).await.unwrap();
+    let absorbed = window.window.absorb(&SeenEvents::default(), &[change(1), change(2)], now);
+    let mut window = table.count(&site, &window, &absorbed.events, now).await.unwrap();
+    let old: previous::window::WindowRecord = read(table, "WINDOWS", "blog").await;
+    assert_eq!((old.window.seq, old.window.claimed_seq, old.window.last_change), (2, 0, Some(now)));
+
+    let rollout = rollout(&site, window.window.cause("nothing has changed for 1m".into()), now);
+    window.rollout = Some(rollout.id.clone());
+    table.claim(&window, &rollout).await.unwrap();
+    for state in STATES {
+        let mut record = table.rollout_record(&site, &rollout.id).await.unwrap().unwrap();
+        record.rollout.state = state;
+        record.leased_until = Some(now);
+        let written = table.write_rollout(&record).await.unwrap();
+        let old: previous::rollout::RolloutRecord = read(table, "ROLLOUTS#blog", &rollout.id).await;
+        assert_eq!((old.version, old.leased_until), (written.version, Some(now)));
+        assert_eq!(serde_json::to_value(&old.rollout).unwrap(), serde_json::to_value(&written.rollout).unwrap());
+    }
+
+    table.note_activity("s-0a1b2c3d4e5f60718", now).await.unwrap();
+    let old: previous::activity::Activity = read(table, "ACTIVITY", "s-0a1b2c3d4e5f60718").await;
+    assert_eq!(old.last_event, now);
+}
+
+/// All of them.
+const STATES: [State; 8] = [
+    State::Claimed,
+    State::Registering,
+    State::Registered,
+    State::Deploying,
+    State::Succeeded,
+    State::Failed,
+    State::RolledBack,
+    State::Superseded,
+];
+
+fn rollout(site: &SiteName, cause: Cause, now: Timestamp) -> Rollout {
+    Rollout {
+        id: "01890000-0000-7000-8000-000000000001".into(),
+        site: site.clone(),
+        state: State::Claimed,
+        reason: "the window is over".into(),
+        cause,
+        task_definition: Revisions { before: Some("web:1".into()), after: Some("web:2".into()) },
+        deployment_id: Some("ecs-svc/1".into()),
+        started_at: now,
+        finished_at: Some(now),
+    }
 }
 
 async fn read<T: DeserializeOwned>(table: &wharfinger_store::table::Table, pk: &str, sk: &str) -> T {

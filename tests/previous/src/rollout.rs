@@ -1,0 +1,107 @@
+//! A rollout: one task-definition revision brought to a service, with what caused it and what became of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::names::SiteName;
+
+/// A rollout as the table holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutRecord {
+    /// The rollout, as the API shows it.
+    pub rollout: Rollout,
+    /// Until then one invocation alone takes its steps. In the past: that one has crashed.
+    #[serde(default)]
+    pub leased_until: Option<Timestamp>,
+    /// When the tick that follows it is due.
+    #[serde(default)]
+    pub armed_until: Option<Timestamp>,
+    /// How often its deployment was looked at.
+    #[serde(default)]
+    pub looks: u32,
+    /// When ECS took its deployment on.
+    #[serde(default)]
+    pub deploying_since: Option<Timestamp>,
+    /// Counts the writes, from 1.
+    pub version: u64,
+}
+
+/// A rollout, as the table keeps it and the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// A UUID of version 7: later rollouts have greater ids.
+    pub id: String,
+    /// The site that is rolled out.
+    pub site: SiteName,
+    /// How far it has come.
+    pub state: State,
+    /// Why it stands there, in a sentence.
+    pub reason: String,
+    /// What it was started for.
+    pub cause: Cause,
+    /// The service's revisions.
+    #[serde(default)]
+    pub task_definition: Revisions,
+    /// The ECS deployment, once there is one.
+    #[serde(default)]
+    pub deployment_id: Option<String>,
+    /// When the window was claimed.
+    pub started_at: Timestamp,
+    /// When the verdict fell.
+    #[serde(default)]
+    pub finished_at: Option<Timestamp>,
+}
+
+/// The task-definition ARNs of a rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revisions {
+    /// What the service ran before.
+    pub before: Option<String>,
+    /// The rollout's own.
+    pub after: Option<String>,
+}
+
+/// How far a rollout has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The window is claimed; nothing has been asked of AWS.
+    Claimed,
+    /// A revision is being registered.
+    Registering,
+    /// The revision is there; the service has not been updated.
+    Registered,
+    /// ECS is replacing the tasks.
+    Deploying,
+    /// The service runs the revision.
+    Succeeded,
+    /// The revision did not come to run, for `reason`.
+    Failed,
+    /// ECS's circuit breaker went back to the revision before.
+    RolledBack,
+    /// Another deployment took the service over.
+    Superseded,
+}
+
+/// The changes that a rollout was started for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// Why the window was over.
+    pub reason: String,
+    /// How many changes there were.
+    pub changes: u64,
+    /// The files changed last, at most 20.
+    pub files: Vec<String>,
+    /// The users who changed them, at most 10.
+    pub users: Vec<String>,
+    /// How much was uploaded.
+    pub bytes: u64,
+    /// When the first change was made.
+    pub first_change: Option<Timestamp>,
+    /// When the last change was made.
+    pub last_change: Option<Timestamp>,
+    /// The site's changes are counted: the first one of this rollout.
+    pub from_seq: u64,
+    /// The last one of this rollout.
+    pub to_seq: u64,
+}

@@ -1,23 +1,44 @@
 //! Fixtures: a server that is as wanted, and what may be wrong with it.
 
-pub(crate) mod cloud;
-
 use std::collections::BTreeMap;
 
+use aws_config::SdkConfig;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use wharfinger_aws::{
     ec2::{ElasticIp, VpcEndpoint},
     error::{AwsError, Kind},
     transfer::Server,
 };
+use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     ids::AllocationId,
     power::{AwsState, Placement, Wanted},
     server::Network,
 };
+use wharfinger_runtime::{Environment, Moment};
 use wharfinger_store::servers::ServerRecord;
+use wharfinger_test_cloud::TABLE;
 
-use crate::observe::Observation;
+use crate::{App, observe::Observation};
+
+/// The function over `sdk`.
+pub(crate) fn app(sdk: &SdkConfig) -> App {
+    let environment = Environment::from_iter([
+        ("TABLE_NAME", TABLE),
+        ("SERVERS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/servers"),
+        ("TRANSFER_USER_ROLE_ARN", "arn:aws:iam::000000000000:role/sftp-users"),
+        ("METRIC_PERIOD_SECONDS", "300"),
+        ("SFTP_PORT", "22"),
+        ("SECRET_PREFIX", "harbour/"),
+    ]);
+    App::new(sdk, &environment, Chance::seeded(1)).unwrap()
+}
+
+/// An invocation that begins at `now`.
+pub(crate) fn invocation(now: Timestamp) -> Moment {
+    Moment::new(now, now + SignedDuration::from_secs(30))
+}
 
 /// A record of a server that is online as wanted, at version 3.
 pub(crate) fn record() -> ServerRecord {

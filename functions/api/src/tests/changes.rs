@@ -160,7 +160,7 @@ async fn a_user_shows_fingerprints_and_needs_a_server_and_a_site() {
 #[tokio::test]
 async fn a_lost_wake_up_does_not_fail_the_request() {
     let stage = Stage::new();
-    stage.refuse_with("AmazonSQS", "AccessDenied");
+    stage.cloud.refuse("AmazonSQS", "AccessDenied");
     stage.ask("PUT /v1/servers/main", &server()).await.expect(201);
     stage.get("GET /v1/servers/main").await.expect(200);
 }

@@ -119,10 +119,10 @@ async fn large_bodies_and_other_media_are_refused_without_an_aws_call() {
 #[tokio::test]
 async fn a_busy_table_is_a_503_with_a_time_to_come_back_and_a_broken_one_a_500_without_details() {
     let stage = Stage::new();
-    stage.refuse_with("DynamoDB", "ProvisionedThroughputExceededException");
+    stage.cloud.refuse("DynamoDB", "ProvisionedThroughputExceededException");
     let answer = stage.get("GET /v1/servers/main").await.expect(503);
     assert_eq!((answer.problem(), answer.header("retry-after")), ("unavailable", "2"));
-    stage.refuse_with("DynamoDB", "AccessDeniedException");
+    stage.cloud.refuse("DynamoDB", "AccessDeniedException");
     let answer = stage.get("GET /v1/servers/main").await.expect(500);
     assert_eq!(answer.problem(), "internal");
     assert!(!answer.body.to_string().contains("AccessDenied"), "{}", answer.body);

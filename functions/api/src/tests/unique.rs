@@ -18,7 +18,7 @@ fn statuses(answers: &[&Answer]) -> Vec<u16> {
 async fn of_two_servers_at_once_one_gets_the_address() {
     let own_group = |name: &str| with(server(), "/network/security_group_ids", json!([name]));
     let stage = Stage::new();
-    stage.meet("TransactWriteItems", 2);
+    stage.cloud.meet("TransactWriteItems", 2);
     let (one, other) = (own_group("sg-0a1b2c3d4e5f60718"), own_group("sg-1a1b2c3d4e5f60718"));
     let (one, other) = tokio::join!(stage.ask("PUT /v1/servers/one", &one), stage.ask("PUT /v1/servers/other", &other));
     assert_eq!(statuses(&[&one, &other]), [201, 409]);
@@ -30,7 +30,7 @@ async fn of_two_servers_at_once_one_gets_the_address() {
 async fn of_two_servers_at_once_one_keeps_its_rules_in_a_group() {
     let plain = with(server(), "/network/address_allocation_ids", json!([]));
     let stage = Stage::new();
-    stage.meet("TransactWriteItems", 2);
+    stage.cloud.meet("TransactWriteItems", 2);
     let (one, other) =
         tokio::join!(stage.ask("PUT /v1/servers/one", &plain), stage.ask("PUT /v1/servers/other", &plain));
     assert_eq!(statuses(&[&one, &other]), [201, 409]);
@@ -40,7 +40,7 @@ async fn of_two_servers_at_once_one_keeps_its_rules_in_a_group() {
 async fn of_two_sites_at_once_one_gets_the_directory_and_the_place_in_the_container() {
     for field in ["/mount_path", "/directory"] {
         let stage = Stage::new();
-        stage.meet("TransactWriteItems", 2);
+        stage.cloud.meet("TransactWriteItems", 2);
         let (first, second) = (site(), with(site(), field, json!("/second")));
         let (one, other) =
             tokio::join!(stage.ask("PUT /v1/sites/one", &first), stage.ask("PUT /v1/sites/two", &second));
@@ -106,7 +106,7 @@ async fn what_an_unreadable_server_holds_stays_its_own() {
 async fn a_user_who_is_added_while_the_site_goes_never_loses_it() {
     let stage = furnished().await;
     stage.get("DELETE /v1/servers/main/users/alice").await.expect(202);
-    stage.meet("TransactWriteItems", 2);
+    stage.cloud.meet("TransactWriteItems", 2);
     let bob = user();
     let (added, removed) =
         tokio::join!(stage.ask("PUT /v1/servers/main/users/bob", &bob), stage.get("DELETE /v1/sites/blog"));
@@ -126,7 +126,7 @@ async fn a_lost_answer_to_our_own_write_is_not_another_writers_change() {
         ("UpdateItem", "POST /v1/servers/main/stop", Value::Null, 202),
         ("UpdateItem", "DELETE /v1/servers/main", Value::Null, 202),
     ] {
-        stage.lose_answer_to(operation);
+        stage.cloud.lose_answer_to(operation, "");
         let before = stage.get("GET /v1/servers/main").await;
         let headers = [("if-match", before.header("etag").to_owned())];
         let headers: Vec<(&str, &str)> = match before.status.as_u16() {

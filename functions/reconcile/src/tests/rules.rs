@@ -4,7 +4,7 @@ use serde_json::json;
 use wharfinger_store::servers::{self, ServerRecord};
 
 use super::{cloud_with, condition, deliver, main, network_as_wanted, now, rules, status};
-use crate::testing::{self, cloud::invocation};
+use crate::testing::{self, invocation};
 
 #[tokio::test]
 async fn a_server_is_not_as_wanted_while_a_withdrawn_address_block_is_still_let_in() {
@@ -22,7 +22,7 @@ async fn a_server_is_not_as_wanted_while_a_withdrawn_address_block_is_still_let_
         let told = condition(&status, "rules_refused").expect("it is told");
         assert_eq!(told["severity"], if is_throttled { "warning" } else { "error" });
         assert_eq!((&status["power"], &status["settled_version"]), (&json!("online"), &json!(2)), "{status}");
-        assert_eq!(cloud.messages(), 1, "it is tried again");
+        assert_eq!(cloud.messages().len(), 1, "it is tried again");
     }
 }
 
@@ -42,7 +42,7 @@ async fn a_group_that_leaves_stays_until_it_is_known_that_no_rule_of_ours_is_lef
 
         deliver(&app, "one", invocation(now())).await;
 
-        assert_eq!(cloud.calls("ModifyVpcEndpoint") > 0, regroups, "{throttled}");
+        assert_eq!(cloud.count("ModifyVpcEndpoint") > 0, regroups, "{throttled}");
         assert!(condition(&status(&app).await, "rules_refused").is_some(), "{throttled}");
     }
 }

@@ -3,12 +3,10 @@
 use jiff::SignedDuration;
 use serde_json::json;
 use wharfinger_store::{lease::Claim, servers};
+use wharfinger_test_cloud::Cloud;
 
 use super::{LEASE, cloud_with, condition, deleted_user, deliver, main, now, status};
-use crate::testing::{
-    self,
-    cloud::{Cloud, invocation},
-};
+use crate::testing::{self, invocation};
 
 /// AWS has `count` accounts of ours, and the table knows none of them.
 fn accounts_without_record(cloud: &Cloud, count: usize) {
@@ -26,7 +24,7 @@ async fn a_table_that_lost_its_users_deletes_no_account_and_says_how_many_there_
 
     deliver(&app, "one", invocation(now())).await;
 
-    assert_eq!(cloud.calls("DeleteUser"), 0);
+    assert_eq!(cloud.count("DeleteUser"), 0);
     let status = status(&app).await;
     let told = condition(&status, "mass_deletion");
     assert!(told.is_some_and(|told| told["message"].to_string().contains("4 users")), "{status}");
@@ -36,15 +34,15 @@ async fn a_table_that_lost_its_users_deletes_no_account_and_says_how_many_there_
 async fn a_record_that_can_not_be_read_keeps_its_account_and_holds_up_nobody() {
     let (cloud, app) = cloud_with(&testing::record());
     accounts_without_record(&cloud, 1);
-    cloud.put("USERS#main", "user-0", &json!({ "intent": "of another version", "version": 1 }));
-    cloud.put("SITES", "odd", &json!({ "intent": 5 }));
+    cloud.put_plain("USERS#main", "user-0", &json!({ "intent": "of another version", "version": 1 }));
+    cloud.put_plain("SITES", "odd", &json!({ "intent": 5 }));
 
     deliver(&app, "one", invocation(now())).await;
-    assert_eq!(cloud.calls("DeleteUser"), 0, "the account is no stranger's");
+    assert_eq!(cloud.count("DeleteUser"), 0, "the account is no stranger's");
 
-    cloud.put("USERS#main", "alice", &deleted_user());
+    cloud.put_plain("USERS#main", "alice", &deleted_user());
     deliver(&app, "two", invocation(now())).await;
-    assert_eq!(cloud.calls("DeleteUser"), 1, "the deleted user goes");
+    assert_eq!(cloud.count("DeleteUser"), 1, "the deleted user goes");
 }
 
 #[tokio::test]
@@ -54,7 +52,7 @@ async fn a_few_accounts_without_a_record_are_deleted() {
 
     deliver(&app, "one", invocation(now())).await;
 
-    assert_eq!(cloud.calls("DeleteUser"), 3);
+    assert_eq!(cloud.count("DeleteUser"), 3);
 }
 
 #[tokio::test]
@@ -67,8 +65,8 @@ async fn no_account_is_deleted_while_others_without_a_record_can_not_be_describe
 
     deliver(&app, "one", invocation(now())).await;
 
-    assert_eq!(cloud.calls("DeleteUser"), 0);
-    assert_eq!(cloud.messages(), 1, "they are looked at again");
+    assert_eq!(cloud.count("DeleteUser"), 0);
+    assert_eq!(cloud.messages().len(), 1, "they are looked at again");
     let status = status(&app).await;
     assert!(condition(&status, "strangers").is_none(), "nobody knows whose they are: {status}");
 }
@@ -93,7 +91,7 @@ async fn an_account_that_aws_refuses_to_describe_is_told_and_asked_about_slowly(
 async fn a_user_is_settled_before_accounts_without_a_record_are_described() {
     let (cloud, app) = cloud_with(&testing::record());
     accounts_without_record(&cloud, 3);
-    cloud.put(
+    cloud.put_plain(
         "USERS#main",
         "alice",
         &json!({
@@ -111,7 +109,7 @@ async fn a_user_is_settled_before_accounts_without_a_record_are_described() {
     let log = cloud.log();
     let settled = log.iter().position(|call| call == "UpdateUser").expect("alice is settled");
     let described = log[..settled].iter().filter(|call| *call == "DescribeUser").count();
-    assert_eq!((described, cloud.calls("DescribeUser")), (1, 4), "{log:?}");
+    assert_eq!((described, cloud.count("DescribeUser")), (1, 4), "{log:?}");
 }
 
 #[tokio::test]
@@ -119,19 +117,19 @@ async fn of_a_server_that_can_not_be_read_deleted_users_go_and_nothing_else_is_d
     let (cloud, app) = cloud_with(&testing::record());
     accounts_without_record(&cloud, 1);
     let unreadable = json!({ "intent": "of another version", "status": { "server_id": "s-1" }, "version": 1 });
-    cloud.put(servers::PARTITION, "main", &unreadable);
-    cloud.put("USERS#main", "alice", &deleted_user());
+    cloud.put_plain(servers::PARTITION, "main", &unreadable);
+    cloud.put_plain("USERS#main", "alice", &deleted_user());
     let mut wanted = deleted_user();
     wanted["deleting"] = json!(false);
-    cloud.put("USERS#main", "bob", &wanted);
+    cloud.put_plain("USERS#main", "bob", &wanted);
 
     deliver(&app, "one", invocation(now())).await;
 
     assert_eq!(cloud.log(), ["ListUsers", "DeleteUser"]);
-    assert_eq!(cloud.messages(), 0);
+    assert_eq!(cloud.messages().len(), 0);
 
-    cloud.put("USERS#main", "carol", &deleted_user());
+    cloud.put_plain("USERS#main", "carol", &deleted_user());
     cloud.throttle("DeleteUser", "carol");
     deliver(&app, "two", invocation(now())).await;
-    assert_eq!(cloud.messages(), 1, "it is tried again");
+    assert_eq!(cloud.messages().len(), 1, "it is tried again");
 }

@@ -1,7 +1,5 @@
 //! One user's account: brought to what is wanted, or deleted.
 
-use std::collections::BTreeMap;
-
 use wharfinger_decisions::{
     account::{self, Step, Wanted},
     condition::{Condition, Severity, carry_on},
@@ -10,7 +8,6 @@ use wharfinger_decisions::{
 };
 use wharfinger_runtime::metrics::{self, Trouble};
 use wharfinger_store::{
-    sites::SiteRecord,
     table::StoreError,
     users::{self, UserRecord},
 };
@@ -18,15 +15,23 @@ use wharfinger_store::{
 use crate::{
     error::Error,
     observe::SERVER_TAG,
-    users::{Job, Progress},
+    tally::Progress,
+    users::{Job, Sites},
     visit::Visit,
 };
 
 impl Visit<'_> {
     /// What is wanted of the account of `user`.
-    pub(crate) fn account(&self, user: &UserRecord, sites: &BTreeMap<String, SiteRecord>) -> Result<Wanted, Error> {
+    pub(crate) fn account(&self, user: &UserRecord, sites: &Sites) -> Result<Wanted, Error> {
         let spec = &self.record.intent.spec;
-        let site = user.intent.site.as_ref().and_then(|site| sites.get(site.as_str()));
+        let site = match (&user.intent.site, sites) {
+            (None, _) => None,
+            (Some(name), Ok(sites)) => sites.get(name.as_str()),
+            (Some(name), Err(error)) => {
+                let sentence = format!("the site \"{name}\" can't be read: {error}");
+                return Err(Error::Unknown { sentence, temporary: true });
+            }
+        };
         let root = account::root(&user.intent, site.map(|site| &site.intent), &spec.file_system_id)
             .map_err(|error| Error::Missing(error.to_string()))?;
         Ok(Wanted {
@@ -37,8 +42,17 @@ impl Visit<'_> {
         })
     }
 
-    /// Brings one account of the server `server_id` to what is wanted, and writes down what came of it.
-    pub(crate) async fn work(&self, server_id: &str, job: Job) -> Result<Progress, StoreError> {
+    /// Brings one account of the server `server_id` to what is wanted, and writes down what came of it. What can't be
+    /// written down is done again by the next visit.
+    pub(crate) async fn work(&self, server_id: &str, job: Job) -> Progress {
+        let name = job.name.clone();
+        self.try_work(server_id, job).await.unwrap_or_else(|error| {
+            tracing::warn!(server = %self.server, user = %name, %error, "what came of a user could not be written down");
+            Progress::Waiting
+        })
+    }
+
+    async fn try_work(&self, server_id: &str, job: Job) -> Result<Progress, StoreError> {
         let Job { name, user, wanted, .. } = job;
         let answer = if user.deleting {
             let deleted = self.app.transfer.delete_user(server_id, name.as_str()).await;

@@ -11,13 +11,15 @@ mod delete;
 mod error;
 mod host_key;
 mod idle_check;
+mod next_visit;
 mod observe;
-mod outcome;
 mod reached;
 mod rules;
 mod run;
 mod status;
 mod steps;
+mod strangers;
+mod tally;
 #[cfg(test)]
 mod testing;
 mod users;
@@ -38,7 +40,7 @@ use wharfinger_store::{
 };
 
 pub use crate::app::App;
-use crate::{outcome::Outcome, visit::Visit};
+use crate::{next_visit::NextVisit, visit::Visit};
 
 /// Longer than the function may run, so that a lease outlives its owner only after a crash.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -97,11 +99,11 @@ async fn wake(app: &App, body: &str, owner: &str, moment: Moment) -> anyhow::Res
 async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment: Moment) -> anyhow::Result<()> {
     let mut armed = lease.armed.clone();
     loop {
-        let outcome = visit(app, server, moment).await.unwrap_or_else(|error| {
+        let next_visit = visit(app, server, moment).await.unwrap_or_else(|error| {
             tracing::error!(%server, error = format!("{error:#}"), "a visit was cut short; it is tried again");
-            Outcome::Again { step: "after an error".into(), slowly: false }
+            NextVisit::Soon("after an error".into())
         });
-        let (next, delay) = outcome.next(&armed, moment.present());
+        let (next, delay) = next_visit.arm(&armed, moment.present());
         let sent = match delay {
             Some(delay) => wake_again(app, server, delay).await,
             None => Ok(()),
@@ -121,17 +123,20 @@ async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment:
     }
 }
 
-async fn visit(app: &App, server: &ServerName, moment: Moment) -> anyhow::Result<Outcome> {
-    let outcome = match app.table.read::<ServerRecord>(&servers::key(server)).await? {
-        None => return Ok(Outcome::Done),
-        Some(Ok(record)) => Box::pin(Visit::new(app, server, &record, moment).run()).await,
+async fn visit(app: &App, server: &ServerName, moment: Moment) -> anyhow::Result<NextVisit> {
+    let read = app.table.read::<ServerRecord>(&servers::key(server)).await;
+    match read.with_context(|| format!("read server {server}"))? {
+        None => Ok(NextVisit::NotNeeded),
+        Some(Ok(record)) => {
+            let visited = Box::pin(Visit::new(app, server, &record, moment).run()).await;
+            visited.with_context(|| format!("look after server {server}"))
+        }
         Some(Err(unreadable)) => {
             error::leave_alone(&unreadable, moment.present());
             let record = unreadable.remains();
-            Box::pin(Visit::new(app, server, &record, moment).remove_users()).await
+            Ok(Box::pin(Visit::new(app, server, &record, moment).remove_users()).await)
         }
-    };
-    outcome.with_context(|| format!("look after server {server}"))
+    }
 }
 
 /// There is no time for another visit: a message asks for it.

@@ -22,8 +22,14 @@ pub(crate) enum End {
     Plan(Plan),
     /// The idle sweep's stop was taken back, for this reason.
     Kept(String),
-    /// The step was refused, or waits for rules that are refused.
+    /// The step was refused, waits for rules that are refused, or could not be written down.
     Failed(Error),
     /// The server itself could not be seen.
     Unseen(Error),
+}
+
+impl<E: Into<Error>> From<E> for End {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
 }

@@ -15,12 +15,12 @@ use wharfinger_store::{servers, table::StoreError};
 
 use crate::{
     error::Error,
+    next_visit::NextVisit,
     observe::Observation,
-    outcome::Outcome,
     reached::{End, Reached},
     status::Findings,
-    steps::Done,
-    users::Tally,
+    steps::Outcome,
+    tally::Tally,
     visit::Visit,
 };
 
@@ -35,37 +35,39 @@ const TIME_FOR_USERS: Duration = Duration::from_secs(15);
 
 impl Visit<'_> {
     /// Looks after the server once.
-    pub(crate) async fn run(&self) -> Result<Outcome, Error> {
+    pub(crate) async fn run(&self) -> Result<NextVisit, Error> {
         let known = self.record.status.server_id.as_deref();
         let first = Box::pin(self.observe(known, self.search_is_due())).await;
         // Nothing that is refused or unknown holds up what closes.
         let revoked = self.revoke_rules(&first).await;
-        let mut users = self.users(self.server_id(&first)).await?;
-        users.close(TIME_TO_CLOSE).await?;
-        if matches!(&first.server, Ok(None)) {
-            self.forget_deleted_users().await?;
+        let mut users = self.users(self.server_id(&first)).await;
+        users.close(TIME_TO_CLOSE).await;
+        if matches!(&first.server, Ok(None))
+            && let Err(error) = self.forget_deleted_users().await
+        {
+            users.tally.unread(&error);
         }
-        let reached = Box::pin(self.proceed(first, revoked)).await?;
+        let reached = Box::pin(self.proceed(first, revoked)).await;
         if matches!(&reached.end, End::Plan(Plan { step: Step::Forget, .. })) {
             if let Err(error) = &reached.rules {
                 tracing::error!(server = %self.server, %error, "rules of a deleted server may be left in its security groups");
                 metrics::trouble(Trouble::FailedServer, &format!("server {}", self.server), self.moment.present());
             }
             self.forget_server().await?;
-            return Ok(Outcome::Done);
+            return Ok(NextVisit::NotNeeded);
         }
         if users.server_id.as_deref() != self.server_id(&reached.observation) {
-            users = self.users(self.server_id(&reached.observation)).await?;
+            users = self.users(self.server_id(&reached.observation)).await;
         }
-        users.settle(TIME_FOR_USERS).await?;
-        self.conclude(reached, &users.tally).await
+        users.settle(TIME_FOR_USERS).await;
+        Ok(self.conclude(reached, &users.tally).await?)
     }
 
     /// Deletes the users that are to be deleted, and does nothing else: the server's record can't be read.
-    pub(crate) async fn remove_users(&self) -> Result<Outcome, Error> {
-        let mut users = self.users(self.record.status.server_id.as_deref()).await?;
-        users.remove(TIME_FOR_USERS).await?;
-        Ok(users.tally.outcome())
+    pub(crate) async fn remove_users(&self) -> NextVisit {
+        let mut users = self.users(self.record.status.server_id.as_deref()).await;
+        users.remove(TIME_FOR_USERS).await;
+        users.tally.next_visit()
     }
 
     /// AWS's id of the server: as it is seen, or as it was while it can't be seen.
@@ -77,7 +79,7 @@ impl Visit<'_> {
     }
 
     /// Takes steps until AWS or a person has to be waited for. `revoked`: whether rules could be taken back so far.
-    async fn proceed(&self, first: Observation, revoked: Result<(), Error>) -> Result<Reached, StoreError> {
+    async fn proceed(&self, first: Observation, revoked: Result<(), Error>) -> Reached {
         let mut rules = revoked.and(self.authorize_rules(&first).await);
         // Of rules that may be left in groups which are not looked at any more.
         let mut lost = Ok(());
@@ -92,14 +94,16 @@ impl Visit<'_> {
                 };
                 history = situation.history.clone();
                 let plan = power::next(&self.wanted, &situation);
-                let known = match self.step(&observation, &plan, &rules).await? {
-                    Next::End(end) => break 'steps end,
-                    Next::Made(id) => Some(id),
-                    Next::Asked => self.server_id(&observation).map(str::to_owned),
-                    Next::Refused(answer) => {
+                let known = match self.step(&observation, &plan, &rules).await {
+                    Err(end) => break 'steps end,
+                    Ok(Outcome::Made(id)) => Some(id),
+                    Ok(Outcome::Asked) => self.server_id(&observation).map(str::to_owned),
+                    Ok(Outcome::Refused(answer)) => {
                         let current = situation.server.map(|server| server.placement).unwrap_or_default();
                         history = history.after_refusal(&self.wanted.placement, &current, answer);
-                        self.note_refusal(&history).await?;
+                        if let Err(error) = self.note_refusal(&history).await {
+                            break 'steps End::Failed(error.into());
+                        }
                         self.server_id(&observation).map(str::to_owned)
                     }
                 };
@@ -114,45 +118,36 @@ impl Visit<'_> {
             let phase = self.record.status.power;
             End::Plan(Plan { step: Step::Wait, phase, reason: "AWS is still at it".into() })
         };
-        Ok(Reached { observation, rules: lost.and(rules), history, end })
+        Reached { observation, rules: lost.and(rules), history, end }
     }
 
     /// Does what `plan` says.
-    async fn step(
-        &self,
-        observation: &Observation,
-        plan: &Plan,
-        rules: &Result<(), Error>,
-    ) -> Result<Next, StoreError> {
+    ///
+    /// # Errors
+    /// Where no more steps are to be taken.
+    async fn step(&self, observation: &Observation, plan: &Plan, rules: &Result<(), Error>) -> Result<Outcome, End> {
         let is_last = matches!(plan.step, Step::Wait | Step::Blocked | Step::Settled | Step::Forget);
         if let Err(error) = rules
             && (plan.needs_rules() && !is_last || plan.loses_rules() && error.is_temporary())
         {
             let (sentence, temporary) = (error.sentence(), error.is_temporary());
-            return Ok(Next::End(End::Failed(Error::Unknown { sentence, temporary })));
+            return Err(End::Failed(Error::Unknown { sentence, temporary }));
         }
         if is_last {
-            return Ok(Next::End(End::Plan(plan.clone())));
+            return Err(End::Plan(plan.clone()));
         }
         tracing::info!(server = %self.server, step = ?plan.step, reason = plan.reason, "taking a step");
-        match self.act(observation.server(), &plan.step).await {
-            Ok(Done::Asked) => Ok(Next::Asked),
-            Ok(Done::Made(id)) => {
-                self.note_made(&id, plan).await?;
-                Ok(Next::Made(id))
-            }
-            Ok(Done::Kept(reason)) => Ok(Next::End(End::Kept(reason))),
-            Err(Error::Store(error)) => Err(error),
-            Err(error) if matches!(plan.step, Step::Readdress { .. }) && !error.is_temporary() => {
-                tracing::warn!(server = %self.server, %error, "AWS refuses the new network");
-                Ok(Next::Refused(error.sentence()))
-            }
-            Err(error) => Ok(Next::End(End::Failed(error))),
+        let outcome = self.act(observation.server(), &plan.step).await?;
+        match &outcome {
+            Outcome::Made(id) => self.note_made(id, plan).await,
+            Outcome::Refused(reason) => tracing::warn!(server = %self.server, reason, "AWS refuses the new network"),
+            Outcome::Asked => {}
         }
+        Ok(outcome)
     }
 
     /// Writes the id of a new server down at once. Where that is lost, its tags still tell it.
-    async fn note_made(&self, id: &str, plan: &Plan) -> Result<(), StoreError> {
+    async fn note_made(&self, id: &str, plan: &Plan) {
         tracing::info!(server = %self.server, id, "a server was made");
         let status = ServerStatus {
             server_id: Some(id.to_owned()),
@@ -160,7 +155,9 @@ impl Visit<'_> {
             reason: plan.reason.clone(),
             ..self.record.status.clone()
         };
-        self.write(&status).await
+        if let Err(error) = self.write(&status).await {
+            tracing::warn!(server = %self.server, id, %error, "the new server's id could not be written down");
+        }
     }
 
     /// Writes a refusal down before the server is opened again: a crash must not cut its sessions a second time.
@@ -168,7 +165,7 @@ impl Visit<'_> {
         self.write(&ServerStatus { history: history.clone(), ..self.record.status.clone() }).await
     }
 
-    async fn conclude(&self, reached: Reached, users: &Tally) -> Result<Outcome, Error> {
+    async fn conclude(&self, reached: Reached, users: &Tally) -> Result<NextVisit, StoreError> {
         let endpoint = self.endpoint_for_clients(&reached.observation).await.unwrap_or_else(|error| {
             tracing::warn!(server = %self.server, %error, "the addresses could not be read");
             self.record.status.endpoint.clone()
@@ -188,7 +185,7 @@ impl Visit<'_> {
             metrics::trouble(Trouble::FailedServer, &format!("server {}", self.server), self.moment.present());
         }
         self.write(&status).await?;
-        Ok(findings.outcome())
+        Ok(findings.next_visit())
     }
 
     async fn write(&self, status: &ServerStatus) -> Result<(), StoreError> {
@@ -198,16 +195,4 @@ impl Visit<'_> {
             other => other,
         }
     }
-}
-
-/// What follows a step.
-enum Next {
-    /// It was asked of AWS: observe, and plan anew.
-    Asked,
-    /// AWS made the server, with this id.
-    Made(String),
-    /// AWS refused the new placement, with this answer.
-    Refused(String),
-    /// No more steps.
-    End(End),
 }

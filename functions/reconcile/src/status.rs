@@ -13,9 +13,9 @@ use wharfinger_store::servers::ServerRecord;
 
 use crate::{
     error::Error,
-    outcome::Outcome,
+    next_visit::NextVisit,
     reached::{End, Reached},
-    users::Tally,
+    tally::Tally,
 };
 
 /// What a visit found.
@@ -134,29 +134,27 @@ impl Findings<'_> {
     }
 
     /// When to look again: the users' waiting is not slowed down by the server's.
-    pub(crate) fn outcome(&self) -> Outcome {
-        let (server, users) = (self.server_outcome(), self.users.outcome());
+    pub(crate) fn next_visit(&self) -> NextVisit {
+        let (server, users) = (self.next_visit_for_server(), self.users.next_visit());
         match (&server, &users) {
-            (Outcome::Done, _) => users,
-            (Outcome::Again { slowly: true, .. }, Outcome::Again { slowly: false, .. }) => users,
+            (NextVisit::NotNeeded, _) | (NextVisit::Slowly(_), NextVisit::Soon(_)) => users,
             _ => server,
         }
     }
 
-    fn server_outcome(&self) -> Outcome {
-        let again = |step: String, slowly| Outcome::Again { step, slowly };
+    fn next_visit_for_server(&self) -> NextVisit {
         match &self.reached.end {
-            End::Kept(_) => again("kept".into(), false),
-            End::Failed(error) | End::Unseen(error) => again(error.sentence(), !error.is_temporary()),
+            End::Kept(_) => NextVisit::Soon("kept".into()),
+            End::Failed(error) | End::Unseen(error) => NextVisit::after(error.sentence(), error.is_temporary()),
             End::Plan(plan) if plan.step != Step::Settled => {
                 let unseen = self.reached.observation.endpoint.as_ref().err();
                 let lasting = unseen.is_some_and(|error| !error.is_temporary());
-                again(plan.reason.clone(), plan.step == Step::Blocked || lasting)
+                NextVisit::after(&plan.reason, plan.step != Step::Blocked && !lasting)
             }
             End::Plan(_) => match (&self.reached.rules, self.obstacles.first()) {
-                (Err(error), _) => again(error.sentence(), !error.is_temporary()),
-                (Ok(()), Some(obstacle)) => again(obstacle.sentence(), !obstacle.passes_by_itself()),
-                (Ok(()), None) => Outcome::Done,
+                (Err(error), _) => NextVisit::after(error.sentence(), error.is_temporary()),
+                (Ok(()), Some(obstacle)) => NextVisit::after(obstacle.sentence(), obstacle.passes_by_itself()),
+                (Ok(()), None) => NextVisit::NotNeeded,
             },
         }
     }
@@ -209,7 +207,7 @@ impl Findings<'_> {
     }
 
     fn of_users(&self, found: impl Fn(&'static str, Severity, String, &str) -> Condition) -> Vec<Condition> {
-        let Tally { refused, strangers, undescribed, without_record, unlisted, .. } = self.users;
+        let Tally { refused, strangers, undescribed, without_record, unknown, .. } = self.users;
         let mut conditions = Vec::new();
         if let Some(count) = without_record {
             let message = format!(
@@ -223,8 +221,8 @@ impl Findings<'_> {
             let message = format!("{refused} of its users are not as wanted");
             conditions.push(found("users_refused", Severity::Warning, message, "look at the users' status"));
         }
-        if let Some(error) = unlisted {
-            conditions.push(found("users_unknown", Severity::Warning, error.clone(), ""));
+        if !unknown.is_empty() {
+            conditions.push(found("users_unknown", Severity::Warning, unknown.join("; "), ""));
         }
         if *undescribed > 0 {
             let message = format!("{undescribed} accounts have no record, and AWS refuses to tell whose they are");

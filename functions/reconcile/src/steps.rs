@@ -1,6 +1,9 @@
 //! Does one step of a plan.
 
-use wharfinger_aws::transfer::{NewServer, Server};
+use wharfinger_aws::{
+    error::AwsError,
+    transfer::{NewServer, Server},
+};
 use wharfinger_decisions::{
     idle::Action,
     power::{Placement, Step},
@@ -8,34 +11,45 @@ use wharfinger_decisions::{
 };
 use wharfinger_store::table::StoreError;
 
-use crate::{error::Error, host_key, visit::Visit};
+use crate::{
+    error::{Error, sentence},
+    host_key,
+    reached::End,
+    visit::Visit,
+};
 
-/// What a step came to.
+/// What came of a step after which further ones may follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Done {
-    /// It was asked of AWS, or there was nothing to ask.
+pub(crate) enum Outcome {
+    /// AWS was asked, or there was nothing to ask.
     Asked,
-    /// A server was made: its id.
+    /// AWS made a server, with this id.
     Made(String),
-    /// Somebody is there after all: the server stays online, and the sentence says why.
-    Kept(String),
+    /// AWS refuses the new network for good, with this sentence.
+    Refused(String),
 }
 
 impl Visit<'_> {
     /// Does `step`; `server` is as it was just seen.
-    pub(crate) async fn act(&self, server: Option<&Server>, step: &Step) -> Result<Done, Error> {
+    ///
+    /// # Errors
+    /// Where no more steps are to be taken.
+    pub(crate) async fn act(&self, server: Option<&Server>, step: &Step) -> Result<Outcome, End> {
         let transfer = &self.app.transfer;
         let Some(server) = server else {
-            return if *step == Step::Create { self.create().await.map(Done::Made) } else { Ok(Done::Asked) };
+            return Ok(if *step == Step::Create { Outcome::Made(self.create().await?) } else { Outcome::Asked });
         };
         match step {
-            Step::Stop { if_idle: true } => return self.stop_if_idle(&server.id).await,
+            Step::Stop { if_idle: true } => self.stop_if_idle(&server.id).await?,
             Step::Stop { if_idle: false } => transfer.stop_server(&server.id).await?,
             Step::Start => transfer.start_server(&server.id).await?,
             Step::Delete => transfer.delete_server(&server.id).await?,
             Step::Readdress { subnets, addresses } => {
                 let target = Placement { subnets: subnets.clone(), addresses: addresses.clone() };
-                self.readdress(server, &target).await?;
+                match self.readdress(server, &target).await {
+                    Err(error) if !error.is_temporary() => return Ok(Outcome::Refused(sentence(&error))),
+                    answer => answer?,
+                }
             }
             Step::Regroup { add, remove } => {
                 if let Some(endpoint) = &server.vpc_endpoint_id {
@@ -44,7 +58,7 @@ impl Visit<'_> {
             }
             Step::Create | Step::Wait | Step::Blocked | Step::Forget | Step::Settled => {}
         }
-        Ok(Done::Asked)
+        Ok(Outcome::Asked)
     }
 
     async fn create(&self) -> Result<String, Error> {
@@ -65,19 +79,19 @@ impl Visit<'_> {
     }
 
     /// Addresses are given in the order of the spec, which pairs them with subnets, and not at all where they stay.
-    async fn readdress(&self, server: &Server, target: &Placement) -> Result<(), Error> {
+    async fn readdress(&self, server: &Server, target: &Placement) -> Result<(), AwsError> {
         let wanted = &self.network().address_allocation_ids;
         let mut ordered: Vec<_> = wanted.iter().filter(|id| target.addresses.contains(*id)).cloned().collect();
         ordered.extend(target.addresses.iter().filter(|id| !wanted.contains(*id)).cloned());
         let changed = (target.addresses != server.placement.addresses).then_some(&ordered[..]);
-        Ok(self.app.transfer.set_network(&server.id, &target.subnets, changed).await?)
+        self.app.transfer.set_network(&server.id, &target.subnets, changed).await
     }
 
-    async fn stop_if_idle(&self, id: &str) -> Result<Done, Error> {
+    /// Stops the server, or takes the idle sweep's stop back where somebody is there after all.
+    async fn stop_if_idle(&self, id: &str) -> Result<(), End> {
         let decision = self.idle_decision(id).await;
         if decision.action == Action::Stop {
-            self.app.transfer.stop_server(id).await?;
-            return Ok(Done::Asked);
+            return Ok(self.app.transfer.stop_server(id).await?);
         }
         let now = self.moment.present();
         let reason = format!("it was to be stopped, but stays online: {}", decision.reason);
@@ -88,6 +102,6 @@ impl Visit<'_> {
             Err(error) => return Err(error.into()),
         }
         self.app.table.note_decision(self.server, &decision).await?;
-        Ok(Done::Kept(reason))
+        Err(End::Kept(reason))
     }
 }

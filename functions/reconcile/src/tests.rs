@@ -18,6 +18,7 @@ use crate::{
     testing::{self, invocation},
 };
 
+mod busy_table;
 mod rules;
 mod users;
 

@@ -36,8 +36,8 @@ impl Case {
         self.findings(|findings| findings.status())
     }
 
-    fn outcome(&self) -> Outcome {
-        self.findings(|findings| findings.outcome())
+    fn next_visit(&self) -> NextVisit {
+        self.findings(|findings| findings.next_visit())
     }
 
     fn codes(&self) -> Vec<String> {
@@ -63,15 +63,15 @@ fn settled() -> (Step, ServerPhase) {
     (Step::Settled, ServerPhase::Online)
 }
 
-fn slowly(outcome: &Outcome) -> Option<bool> {
-    if let Outcome::Again { slowly, .. } = outcome { Some(*slowly) } else { None }
+fn is_slow(next: &NextVisit) -> bool {
+    matches!(next, NextVisit::Slowly(_))
 }
 
 #[test]
 fn a_server_that_is_as_wanted_is_settled_and_left_alone() {
     let case = Case::new(AwsState::Online, settled());
     assert!(case.is_settled());
-    assert_eq!((case.outcome(), case.codes()), (Outcome::Done, vec![]));
+    assert_eq!((case.next_visit(), case.codes()), (NextVisit::NotNeeded, vec![]));
     let history = case.status().history;
     assert_eq!(history.in_service, Some(testing::placement()), "what is restored when another one is refused");
 }
@@ -84,11 +84,11 @@ fn settled_means_users_and_rules_too() {
         Tally { waiting: 1, ..Tally::default() },
         Tally { refused: 1, ..Tally::default() },
         Tally { without_record: Some(4), ..Tally::default() },
-        Tally { unlisted: Some("throttled".into()), ..Tally::default() },
+        Tally { unknown: vec!["throttled".into()], ..Tally::default() },
     ] {
         let case = with(users.clone());
         assert!(!case.is_settled(), "{users:?}");
-        assert_ne!(case.outcome(), Outcome::Done, "{users:?}");
+        assert_ne!(case.next_visit(), NextVisit::NotNeeded, "{users:?}");
     }
     assert!(with(Tally { strangers: vec!["bob".into()], ..Tally::default() }).is_settled());
     let mut case = Case::new(AwsState::Online, settled());
@@ -124,7 +124,7 @@ fn an_address_that_is_gone_is_told_and_the_server_is_not_settled() {
     assert_eq!(status.conditions[0].code, "address_missing");
     assert_eq!((status.conditions[0].severity, status.power), (Severity::Error, ServerPhase::Online));
     assert!(!case.is_settled());
-    assert_eq!(slowly(&case.outcome()), Some(true), "only a person can help soon");
+    assert!(is_slow(&case.next_visit()), "only a person can help soon");
 }
 
 #[test]
@@ -170,9 +170,9 @@ fn a_table_that_lost_its_users_says_how_many_accounts_it_leaves() {
 fn users_that_wait_are_not_slowed_down_by_a_server_that_is_refused() {
     let users = Tally { left_over: 5, ..Tally::default() };
     let case = Case { users, ..Case::new(AwsState::Offline, End::Failed(refused().into())) };
-    assert_eq!(slowly(&case.outcome()), Some(false));
+    assert!(matches!(case.next_visit(), NextVisit::Soon(_)));
     let case = Case::new(AwsState::Offline, End::Failed(refused().into()));
-    assert_eq!(slowly(&case.outcome()), Some(true));
+    assert!(is_slow(&case.next_visit()));
 }
 
 #[test]
@@ -198,8 +198,8 @@ fn an_endpoint_that_cannot_be_seen_does_not_make_an_online_server_look_like_star
 fn a_stopped_server_whose_rules_are_refused_is_looked_at_again() {
     let mut case = Case::new(AwsState::Offline, (Step::Settled, ServerPhase::Stopped));
     case.record.intent.power.power = Power::Stopped;
-    assert_eq!(case.outcome(), Outcome::Done);
+    assert_eq!(case.next_visit(), NextVisit::NotNeeded);
     case.reached.rules = Err(Error::Missing("the group is full".into()));
-    assert_eq!(case.outcome(), Outcome::Again { step: "the group is full".into(), slowly: true });
+    assert_eq!(case.next_visit(), NextVisit::Slowly("the group is full".into()));
     assert_eq!(case.codes(), ["rules_refused"]);
 }

@@ -9,7 +9,7 @@ use super::{LEASE, cloud_with, condition, deleted_user, deliver, main, now, stat
 use crate::testing::{self, invocation};
 
 /// AWS has `count` accounts of ours, and the table knows none of them.
-fn accounts_without_record(cloud: &Cloud, count: usize) {
+pub(super) fn accounts_without_record(cloud: &Cloud, count: usize) {
     let user = |number| json!({ "UserName": format!("user-{number}"), "Arn": "arn", "SshPublicKeyCount": 1 });
     cloud.answer("ListUsers", json!({ "ServerId": "s-1", "Users": (0..count).map(user).collect::<Vec<_>>() }));
     let tags = json!([{ "Key": "wharfinger:server", "Value": "main" }]);

@@ -161,6 +161,17 @@ impl Problem {
         )
     }
 
+    /// The same, with the `methods` of an `Allow` header as the values that would do.
+    fn naming(&self, methods: &str) -> Refused {
+        let methods: Vec<String> = methods.split(',').map(|method| method.trim().to_owned()).collect();
+        let choice = match methods.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => String::new(),
+        };
+        Self::new(self.kind, format!("{}: use {choice}", self.detail)).allowing(methods)
+    }
+
     fn body(&self, instance: &str, request_id: Option<&str>) -> Vec<u8> {
         let (status, slug, title) = self.kind.row();
         let body = Body {
@@ -273,7 +284,12 @@ pub(crate) fn finish(mut response: Response, method: &str, path: &str, request_i
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
     headers.remove(header::CONTENT_LENGTH);
-    *response.body_mut() = problem.body(path, request_id).into();
+    let allowed = headers.get(header::ALLOW).and_then(|methods| methods.to_str().ok());
+    let body = match (problem.kind, allowed) {
+        (Kind::MethodNotAllowed, Some(methods)) => problem.naming(methods).body(path, request_id),
+        _ => problem.body(path, request_id),
+    };
+    *response.body_mut() = body.into();
     response
 }
 

@@ -19,7 +19,7 @@ use crate::{
 
 /// The whole API.
 pub fn router(api: App) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/v1/servers", get(servers::list))
         .route("/v1/servers/{server}", get(servers::show).put(servers::put).delete(servers::delete))
         .route("/v1/servers/{server}/start", post(servers::start))
@@ -34,8 +34,9 @@ pub fn router(api: App) -> Router {
         .route("/v1/sites/{site}/rollouts/{id}", get(rollouts::show))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn(answer))
-        .with_state(api)
+        .with_state(api);
+    // A router writes the header `Allow` outside of its own layers: only one around it sees the whole answer.
+    Router::new().fallback_service(routes).layer(from_fn(answer))
 }
 
 async fn no_route(request: Request) -> Refused {
@@ -47,10 +48,7 @@ async fn no_route(request: Request) -> Refused {
     Problem::new(Kind::NoRoute, detail)
 }
 
+/// The methods that are taken are known to the router alone, which names them in the answer's `Allow` header.
 async fn wrong_method(request: Request) -> Refused {
-    let method = request.method();
-    Problem::new(
-        Kind::MethodNotAllowed,
-        format!("{method} is not taken here: the header Allow names what is (curl shows it with -i)"),
-    )
+    Problem::new(Kind::MethodNotAllowed, format!("{} is not taken here", request.method()))
 }

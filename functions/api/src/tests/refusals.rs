@@ -90,13 +90,15 @@ async fn bad_names_queries_headers_and_paths_are_refused_without_an_aws_call() {
 #[tokio::test]
 async fn a_wrong_method_is_told_the_right_ones() {
     let stage = Stage::new();
-    for (line, allow) in [
-        ("POST /v1/servers/main", "GET,HEAD,PUT,DELETE"),
-        ("GET /v1/servers/main/start", "POST"),
-        ("PUT /v1/sites", "GET,HEAD"),
+    for (line, allow, sentence) in [
+        ("POST /v1/servers/main", "GET,HEAD,PUT,DELETE", "POST is not taken here: use GET, HEAD, PUT or DELETE"),
+        ("GET /v1/servers/main/start", "POST", "GET is not taken here: use POST"),
+        ("PUT /v1/sites", "GET,HEAD", "PUT is not taken here: use GET or HEAD"),
     ] {
         let answer = stage.get(line).await.expect(405);
         assert_eq!((answer.problem(), answer.header("allow")), ("method-not-allowed", allow), "{line}");
+        assert_eq!(answer.body["detail"], sentence, "{line}");
+        assert_eq!(answer.body["allowed"], json!(allow.split(',').collect::<Vec<_>>()), "{line}");
     }
     assert!(stage.calls().is_empty());
 }

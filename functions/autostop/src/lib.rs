@@ -180,7 +180,7 @@ impl App {
             reason: decision.reason.clone(),
             at: decision.at,
         };
-        match self.table.want_power(server, &power, record.version, decision.at).await {
+        match self.table.want_power_unless_used(server, &power, record, decision.at).await {
             Ok(_) => self.wake(server).await,
             Err(StoreError::Conflict) => {
                 tracing::info!(%server, "it was changed meanwhile: it is not stopped");

@@ -78,6 +78,38 @@ impl Table {
         self.next_version(&key(server), "intent.#power = :power", guard.name("#power", "power"), seen, now).await
     }
 
+    /// Notes that the power of a server, which was seen at version `seen` and is not on its way out, is wanted again as
+    /// it is wanted already. The version stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it has changed since.
+    pub async fn renew_power(&self, server: &ServerName, power: &WantedPower, seen: u64) -> Result<(), StoreError> {
+        let guard = Guard::that("version = :seen AND deleting = :no").value(":seen", seen)?.value(":no", false)?;
+        let guard = guard.value(":power", power)?.name("#power", "power");
+        self.update(&key(server), "SET intent.#power = :power", guard).await
+    }
+
+    /// Sets the wanted power of a server for want of use. Unlike [`want_power`](Self::want_power) it gives way to
+    /// [`renew_power`](Self::renew_power) too. Returns the new version.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the server has changed since it was seen as `record`, or was asked for again.
+    pub async fn want_power_unless_used(
+        &self,
+        server: &ServerName,
+        power: &WantedPower,
+        record: &ServerRecord,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let guard = Guard::that("version = :seen AND deleting = :no AND intent.#power.#at = :asked_at")
+            .value(":no", false)?
+            .value(":power", power)?
+            .value(":asked_at", record.intent.power.at)?
+            .name("#power", "power")
+            .name("#at", "at");
+        self.next_version(&key(server), "intent.#power = :power", guard, record.version, now).await
+    }
+
     /// Forgets a server that was seen as `record`, and frees what it had alone: both or none.
     ///
     /// # Errors
@@ -105,6 +137,10 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use wharfinger_chance::Chance;
+    use wharfinger_decisions::server::{Asker, Power};
+    use wharfinger_test_cloud::{Cloud, TABLE};
+
     use super::*;
 
     #[test]
@@ -126,6 +162,27 @@ mod tests {
         let item = ServerItem { record, decision: None, armed };
         let attributes: crate::table::Attributes = serde_dynamo::to_item(&item).unwrap();
         assert_eq!(serde_dynamo::from_item::<_, ServerItem>(attributes).unwrap(), item);
+    }
+
+    #[tokio::test]
+    async fn a_stop_for_want_of_use_gives_way_to_whoever_asks_again() {
+        let cloud = Cloud::new();
+        let table = Table::new(aws_sdk_dynamodb::Client::new(&cloud.sdk()), TABLE, Chance::seeded(1));
+        let (name, now): (_, Timestamp) = (ServerName::parse("main").unwrap(), "2026-01-01T01:00:00Z".parse().unwrap());
+        let fixture = include_bytes!("../fixtures/present/server.json");
+        let mut item: Value = serde_json::from_slice(fixture).unwrap();
+        (item["pk"], item["sk"]) = (serde_json::json!({"S": PARTITION}), serde_json::json!({"S": "main"}));
+        cloud.put(&item);
+        let seen: ServerRecord = table.get(&key(&name)).await.unwrap().unwrap();
+        let power = |power| WantedPower { power, by: Asker::Autostop, reason: "as the test wants it".into(), at: now };
+
+        table.renew_power(&name, &power(Power::Online), seen.version).await.unwrap();
+        let stopped = table.want_power_unless_used(&name, &power(Power::Stopped), &seen, now).await;
+        assert!(matches!(stopped, Err(StoreError::Conflict)), "{stopped:?}");
+
+        let seen: ServerRecord = table.get(&key(&name)).await.unwrap().unwrap();
+        let stopped = table.want_power_unless_used(&name, &power(Power::Stopped), &seen, now).await;
+        assert_eq!(stopped.unwrap(), seen.version + 1);
     }
 
     #[test]

@@ -227,8 +227,8 @@ async fn power(api: &App, call: &Call, power: Power, done: &str) -> Result<Respo
     settle(api.table.chance(), || set_power(api, call, &name, asked(power, done, call))).await
 }
 
-/// Asking twice for `online` is a sign of use: the second request renews the first, so that the idle sweep waits from
-/// then on. Asking twice for `stopped` changes nothing.
+/// Asking for the power that is wanted already changes nothing, so the version stays. To ask for `online` again is a
+/// sign of use all the same: it is noted, and the idle sweep waits from then on.
 async fn set_power(api: &App, call: &Call, name: &ServerName, asked: WantedPower) -> Result<Response, Refused> {
     let found = existing(api, name).await?;
 
@@ -238,9 +238,12 @@ async fn set_power(api: &App, call: &Call, name: &ServerName, asked: WantedPower
         return Err(Problem::deleting(&what(name)));
     }
     let mut item = found.whole(&what(name))?;
-    let keep = asked.power == Power::Stopped && item.record.intent.power.power == Power::Stopped;
-    if !keep {
+    let keep = asked.power == item.record.intent.power.power;
+    let used = asked.power == Power::Online;
+    if used || !keep {
         item.record.intent.power = asked;
+    }
+    if !keep {
         renew(&mut item.record, seen, call.now);
     }
     let found = Found::from(item);
@@ -249,8 +252,11 @@ async fn set_power(api: &App, call: &Call, name: &ServerName, asked: WantedPower
         return Ok(shown.preview(if keep { Would::Keep } else { Would::Change }));
     }
 
+    let wanted = &found.thing.record.intent.power;
     if !keep {
-        api.table.want_power(name, &found.thing.record.intent.power, seen, call.now).await?;
+        api.table.want_power(name, wanted, seen, call.now).await?;
+    } else if used {
+        api.table.renew_power(name, wanted, seen).await?;
     }
     api.wake_server(name).await;
     Ok(shown.accepted())

@@ -1,5 +1,6 @@
 //! Servers and users: changes, conditions, power, lists.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use wharfinger_decisions::names::ServerName;
 use wharfinger_store::{
@@ -8,7 +9,7 @@ use wharfinger_store::{
 };
 
 use super::{KEY, furnished, server, user, with};
-use crate::testing::Stage;
+use crate::testing::{Answer, Stage};
 
 fn wake() -> Vec<Value> {
     vec![json!({"server": "main"})]
@@ -111,7 +112,11 @@ async fn stop_is_asked_for_once_and_start_is_a_sign_of_use_each_time() {
     let started = stage.get("POST /v1/servers/main/start").await.expect(202);
     assert_eq!(started.body["status"]["wanted"]["power"], "online");
     let renewed = stage.get("POST /v1/servers/main/start").await.expect(202);
-    assert_ne!(renewed.body["etag"], started.body["etag"]);
+    assert_eq!(renewed.body["etag"], started.body["etag"], "what is wanted has not changed");
+    assert_eq!(renewed.header("etag"), started.header("etag"));
+    let at = |answer: &Answer| answer.body["status"]["wanted"]["at"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    assert!(at(&renewed) > at(&started), "the idle sweep waits from then on");
+    assert_eq!(stage.get("GET /v1/servers/main").await.expect(200).body, renewed.body);
     assert_eq!(stage.get("POST /v1/servers/none/start").await.expect(404).problem(), "not-found");
 }
 

@@ -2,12 +2,12 @@
 
 use futures::future::try_join_all;
 
-use crate::support::{Wharf, blog, brisk, server};
+use crate::support::{LocalRegion, blog, brisk, server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_files_in_one_burst_make_one_rollout() {
-    let wharf = Wharf::ready(brisk(), &server(None), &blog("2s")).await;
-    let visitors = [wharf.log_in().await, wharf.log_in().await, wharf.log_in().await, wharf.log_in().await];
+    let local = LocalRegion::ready(brisk(), &server(None), &blog("2s")).await;
+    let visitors = [local.log_in().await, local.log_in().await, local.log_in().await, local.log_in().await];
     let uploads = visitors.iter().enumerate().map(|(visitor, session)| async move {
         for number in 0..125 {
             let name = format!("{visitor}-{number}.txt");
@@ -18,13 +18,13 @@ async fn five_hundred_files_in_one_burst_make_one_rollout() {
     try_join_all(uploads).await.unwrap();
     visitors[0].put("last.txt", b"the last one").await.unwrap();
 
-    let rollouts = wharf.until_rolled_out("succeeded").await;
+    let rollouts = local.until_rolled_out("succeeded").await;
 
     assert_eq!(rollouts.len(), 1, "{rollouts:?}");
-    assert_eq!(wharf.calls("ecs", "RegisterTaskDefinition"), 1);
-    assert_eq!(wharf.calls("ecs", "UpdateService"), 1);
-    assert_eq!(wharf.page("/last.txt").await, "the last one");
-    assert_eq!(wharf.page("/3-124.txt").await, "3-124.txt");
+    assert_eq!(local.calls("ecs", "RegisterTaskDefinition"), 1);
+    assert_eq!(local.calls("ecs", "UpdateService"), 1);
+    assert_eq!(local.page("/last.txt").await, "the last one");
+    assert_eq!(local.page("/3-124.txt").await, "3-124.txt");
     assert_eq!(rollouts[0]["cause"]["changes"], 501, "{}", rollouts[0]);
-    wharf.close().await;
+    local.close().await;
 }

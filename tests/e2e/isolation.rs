@@ -5,125 +5,125 @@ use wharfinger_cli::client::sftp::{UserKey, Visitor};
 use wharfinger_emulator::{endpoint::faults::Fault, error::AwsError};
 use wharfinger_region::seed;
 
-use crate::support::{Wharf, blog, brisk, server};
+use crate::support::{LocalRegion, blog, brisk, server};
 
 /// A role that a user can carry.
 const ROLE: &str = "arn:aws:iam::000000000000:role/sftp-users";
 
-fn refuse(wharf: &Wharf, service: &str, operation: &str, code: &'static str) {
+fn refuse(local: &LocalRegion, service: &str, operation: &str, code: &'static str) {
     let error = AwsError::client(code, "You are not authorized to perform this operation.");
-    wharf.region.faults().inject(service, operation, 10_000, Fault::Answer(error));
+    local.region.faults().inject(service, operation, 10_000, Fault::Answer(error));
 }
 
-async fn aws_id(wharf: &Wharf) -> Value {
-    wharf.server().await.expect("a server")["status"]["server_id"].clone()
+async fn aws_id(local: &LocalRegion) -> Value {
+    local.server().await.expect("a server")["status"]["server_id"].clone()
 }
 
-async fn users_on_aws(wharf: &Wharf, id: &Value) -> anyhow::Result<usize> {
-    let users = wharf.region.call("transfer", "ListUsers", json!({ "ServerId": id })).await?;
+async fn users_on_aws(local: &LocalRegion, id: &Value) -> anyhow::Result<usize> {
+    let users = local.region.call("transfer", "ListUsers", json!({ "ServerId": id })).await?;
     Ok(users["Users"].as_array().map_or(0, Vec::len))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_question_about_the_network_holds_up_no_revocation_and_no_stop() {
-    let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
-    let id = aws_id(&wharf).await;
+    let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
+    let id = aws_id(&local).await;
     for operation in ["DescribeAddresses", "DescribeVpcEndpoints"] {
-        refuse(&wharf, "ec2", operation, "UnauthorizedOperation");
+        refuse(&local, "ec2", operation, "UnauthorizedOperation");
     }
-    let revoked = wharf.calls("ec2", "RevokeSecurityGroupIngress");
+    let revoked = local.calls("ec2", "RevokeSecurityGroupIngress");
 
-    wharf.api.delete("/v1/servers/main/users/alice").await.unwrap();
+    local.api.delete("/v1/servers/main/users/alice").await.unwrap();
     let mut narrower = server(None);
     narrower["network"]["allowed_cidrs"] = json!(["127.0.0.0/9"]);
-    wharf.api.put("/v1/servers/main", &narrower).await.unwrap();
-    wharf
+    local.api.put("/v1/servers/main", &narrower).await.unwrap();
+    local
         .until("alice and the withdrawn address block are gone", || async {
-            let gone = users_on_aws(&wharf, &id).await? == 0;
-            Ok((gone && wharf.calls("ec2", "RevokeSecurityGroupIngress") > revoked).then_some(()))
+            let gone = users_on_aws(&local, &id).await? == 0;
+            Ok((gone && local.calls("ec2", "RevokeSecurityGroupIngress") > revoked).then_some(()))
         })
         .await;
-    wharf.api.post("/v1/servers/main/stop").await.unwrap();
-    wharf.until_power("stopped").await;
-    wharf.close().await;
+    local.api.post("/v1/servers/main/stop").await.unwrap();
+    local.until_power("stopped").await;
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_online_server_is_not_stopped_for_an_address_that_does_not_exist() {
-    let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
-    let alice = wharf.log_in().await;
-    let stops = wharf.calls("transfer", "StopServer");
+    let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
+    let alice = local.log_in().await;
+    let stops = local.calls("transfer", "StopServer");
 
     let mut moved = server(None);
     moved["network"]["address_allocation_ids"] = json!(["eipalloc-00000000"]);
-    wharf.api.put("/v1/servers/main", &moved).await.unwrap();
-    wharf
+    local.api.put("/v1/servers/main", &moved).await.unwrap();
+    local
         .until("the server says why it stays as it is", || async {
-            let reason = wharf.server().await?["status"]["reason"].to_string();
+            let reason = local.server().await?["status"]["reason"].to_string();
             Ok((reason.contains("stays online") && reason.contains("eipalloc-00000000")).then_some(()))
         })
         .await;
 
-    wharf.until_power("online").await;
+    local.until_power("online").await;
     alice.put("index.html", b"in one piece").await.unwrap();
     alice.log_out().await.unwrap();
-    assert_eq!(wharf.calls("transfer", "StopServer"), stops);
-    wharf.close().await;
+    assert_eq!(local.calls("transfer", "StopServer"), stops);
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_aws_refuses_after_the_stop_gives_way_to_the_old_one() {
-    let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
-    let stops = wharf.calls("transfer", "StopServer");
-    refuse(&wharf, "transfer", "UpdateServer", "InvalidRequestException");
+    let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
+    let stops = local.calls("transfer", "StopServer");
+    refuse(&local, "transfer", "UpdateServer", "InvalidRequestException");
 
     let mut moved = server(None);
     moved["network"]["address_allocation_ids"] = json!([seed::ADDRESSES[1]]);
-    wharf.api.put("/v1/servers/main", &moved).await.unwrap();
-    wharf
+    local.api.put("/v1/servers/main", &moved).await.unwrap();
+    local
         .until("the server is back as it was", || async {
-            let status = wharf.server().await?["status"].clone();
+            let status = local.server().await?["status"].clone();
             let back = status["power"] == "online" && status["reason"].to_string().contains("stays online");
-            Ok((back && wharf.calls("transfer", "StopServer") > stops).then_some(()))
+            Ok((back && local.calls("transfer", "StopServer") > stops).then_some(()))
         })
         .await;
 
-    wharf.log_in().await.log_out().await.unwrap();
-    let stops = wharf.calls("transfer", "StopServer");
-    let seen = wharf.server().await.unwrap()["status"]["observed_at"].clone();
-    wharf
+    local.log_in().await.log_out().await.unwrap();
+    let stops = local.calls("transfer", "StopServer");
+    let seen = local.server().await.unwrap()["status"]["observed_at"].clone();
+    local
         .until("the server was visited again", || async {
-            wharf.put_alice().await;
-            Ok((wharf.server().await?["status"]["observed_at"] != seen).then_some(()))
+            local.put_alice().await;
+            Ok((local.server().await?["status"]["observed_at"] != seen).then_some(()))
         })
         .await;
-    assert_eq!(wharf.calls("transfer", "StopServer"), stops, "no session is cut for the same refusal again");
-    wharf.close().await;
+    assert_eq!(local.calls("transfer", "StopServer"), stops, "no session is cut for the same refusal again");
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_of_a_server_that_is_refused_can_be_deleted() {
-    let wharf = Wharf::open(brisk()).await;
-    refuse(&wharf, "transfer", "CreateServer", "InvalidRequestException");
-    wharf.api.put("/v1/servers/main", &server(None)).await.unwrap();
-    wharf.api.put("/v1/sites/blog", &blog("1s")).await.unwrap();
-    wharf.put_alice().await;
-    wharf.until_power("failed").await;
+    let local = LocalRegion::open(brisk()).await;
+    refuse(&local, "transfer", "CreateServer", "InvalidRequestException");
+    local.api.put("/v1/servers/main", &server(None)).await.unwrap();
+    local.api.put("/v1/sites/blog", &blog("1s")).await.unwrap();
+    local.put_alice().await;
+    local.until_power("failed").await;
 
-    wharf.api.delete("/v1/servers/main/users/alice").await.unwrap();
+    local.api.delete("/v1/servers/main/users/alice").await.unwrap();
 
-    wharf
+    local
         .until("alice is forgotten", || async {
-            Ok((wharf.api.get("/v1/servers/main/users/alice").await?.status == 404).then_some(()))
+            Ok((local.api.get("/v1/servers/main/users/alice").await?.status == 404).then_some(()))
         })
         .await;
-    wharf.close().await;
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_of_ours_that_have_no_record_are_deleted_one_by_one_and_never_at_large() {
-    let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
-    let id = aws_id(&wharf).await;
+    let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
+    let id = aws_id(&local).await;
     let make = async |name: &str| {
         let user = json!({
             "ServerId": id, "UserName": name, "Role": ROLE, "HomeDirectoryType": "LOGICAL",
@@ -131,58 +131,58 @@ async fn accounts_of_ours_that_have_no_record_are_deleted_one_by_one_and_never_a
             "PosixProfile": { "Uid": 1000, "Gid": 1000 },
             "Tags": [{ "Key": "wharfinger:server", "Value": "main" }],
         });
-        wharf.region.call("transfer", "CreateUser", user).await.expect("a user");
+        local.region.call("transfer", "CreateUser", user).await.expect("a user");
     };
     make("forgotten").await;
-    wharf.api.put("/v1/servers/main", &server(None)).await.unwrap();
-    wharf
+    local.api.put("/v1/servers/main", &server(None)).await.unwrap();
+    local
         .until("one forgotten account is deleted", || async {
-            Ok((users_on_aws(&wharf, &id).await? == 1).then_some(()))
+            Ok((users_on_aws(&local, &id).await? == 1).then_some(()))
         })
         .await;
 
     for name in ["anna", "bert", "carl", "dora"] {
         make(name).await;
     }
-    let seen = wharf.server().await.unwrap()["status"]["observed_at"].clone();
+    let seen = local.server().await.unwrap()["status"]["observed_at"].clone();
     let mut narrower = server(None);
     narrower["network"]["allowed_cidrs"] = json!(["127.0.0.0/8", "203.0.113.0/24"]);
-    wharf.api.put("/v1/servers/main", &narrower).await.unwrap();
-    wharf
+    local.api.put("/v1/servers/main", &narrower).await.unwrap();
+    local
         .until("the server was visited again", || async {
-            Ok((wharf.server().await?["status"]["observed_at"] != seen).then_some(()))
+            Ok((local.server().await?["status"]["observed_at"] != seen).then_some(()))
         })
         .await;
 
-    assert_eq!(users_on_aws(&wharf, &id).await.unwrap(), 5, "a table that is new deletes nobody");
-    wharf.close().await;
+    assert_eq!(users_on_aws(&local, &id).await.unwrap(), 5, "a table that is new deletes nobody");
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_changes_at_once_are_looked_after_in_few_visits() {
     const CHANGES: u64 = 150;
-    let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
-    let before = wharf.calls("transfer", "ListUsers");
+    let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
+    let before = local.calls("transfer", "ListUsers");
 
     for number in 0..CHANGES {
         let key = UserKey::generate();
-        let user = json!({ "public_keys": [key.public_line(), wharf.key.public_line()], "site": "blog" });
-        wharf.api.put("/v1/servers/main/users/alice", &user).await.unwrap_or_else(|error| panic!("{number}: {error}"));
+        let user = json!({ "public_keys": [key.public_line(), local.key.public_line()], "site": "blog" });
+        local.api.put("/v1/servers/main/users/alice", &user).await.unwrap_or_else(|error| panic!("{number}: {error}"));
     }
     let last = UserKey::generate();
     let user = json!({ "public_keys": [last.public_line()], "site": "blog" });
-    wharf.api.put("/v1/servers/main/users/alice", &user).await.unwrap();
-    let address = wharf.region.addresses().sftp;
-    wharf
+    local.api.put("/v1/servers/main/users/alice", &user).await.unwrap();
+    let address = local.region.addresses().sftp;
+    local
         .until("only the last key is taken", || async {
             let new = Visitor::log_in(address, "alice", &last).await.is_ok();
-            Ok((new && Visitor::log_in(address, "alice", &wharf.key).await.is_err()).then_some(()))
+            Ok((new && Visitor::log_in(address, "alice", &local.key).await.is_err()).then_some(()))
         })
         .await;
-    wharf.until_alice_is_ready().await;
-    let settled = wharf.calls("transfer", "ListUsers");
-    wharf.api.put("/v1/servers/main", &server(None)).await.unwrap();
+    local.until_alice_is_ready().await;
+    let settled = local.calls("transfer", "ListUsers");
+    local.api.put("/v1/servers/main", &server(None)).await.unwrap();
 
     assert!(settled - before <= CHANGES, "{} visits for {CHANGES} changes", settled - before);
-    wharf.close().await;
+    local.close().await;
 }

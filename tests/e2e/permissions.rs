@@ -17,123 +17,123 @@ use wharfinger_region::{
     wiring::Function,
 };
 
-use crate::support::{Wharf, blog, brisk, server};
+use crate::support::{LocalRegion, blog, brisk, server};
 
 /// Allowed actions that no story on a laptop calls, each as `Function action`, with the reason why it stays.
 const NEVER_CALLED: [&str; 0] = [];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_life_needs_each_permission_and_no_other() {
-    let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
-    upload_and_tidy_up(&wharf).await.unwrap();
-    change_alice(&wharf).await.unwrap();
-    rest_and_wake(&wharf).await.unwrap();
-    move_house(&wharf).await.unwrap();
-    let asked = live_again(&wharf).await.unwrap();
+    let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
+    upload_and_tidy_up(&local).await.unwrap();
+    change_alice(&local).await.unwrap();
+    rest_and_wake(&local).await.unwrap();
+    move_house(&local).await.unwrap();
+    let asked = live_again(&local).await.unwrap();
 
-    let region = &wharf.region;
+    let region = &local.region;
     assert_eq!(region.calls().refused(), [], "a function was refused what it needs");
     assert_eq!(never_called(region, &asked), NEVER_CALLED, "actions are allowed that nothing calls");
     every_permission_is_missed_when_it_is_gone(region, &asked);
     every_rule_is_missed_when_it_is_broken(&region.events());
-    wharf.close().await;
+    local.close().await;
 }
 
 /// Uploads of every kind, and more rollouts than revisions are kept.
-async fn upload_and_tidy_up(wharf: &Wharf) -> anyhow::Result<()> {
+async fn upload_and_tidy_up(local: &LocalRegion) -> anyhow::Result<()> {
     let mut site = blog("1s");
     site["keep_revisions"] = json!(2);
-    wharf.api.put("/v1/sites/blog", &site).await?;
-    let alice = wharf.log_in().await;
+    local.api.put("/v1/sites/blog", &site).await?;
+    let alice = local.log_in().await;
     for round in 1..=3 {
-        let before = wharf.rollouts().await?.len();
+        let before = local.rollouts().await?.len();
         alice.put("index.html", format!("round {round}").as_bytes()).await?;
         alice.sftp.create_dir("new").await?;
         alice.put("new/draft.txt", b"draft").await?;
         alice.sftp.rename("new/draft.txt", "new/final.txt").await?;
         alice.sftp.remove_file("new/final.txt").await?;
         alice.sftp.remove_dir("new").await?;
-        wharf
+        local
             .until(&format!("round {round} is rolled out"), || async {
-                let rollouts = wharf.rollouts().await?;
+                let rollouts = local.rollouts().await?;
                 let done = rollouts.iter().all(|rollout| rollout["state"] == "succeeded");
                 Ok((rollouts.len() > before && done).then_some(()))
             })
             .await;
     }
     alice.log_out().await?;
-    wharf
+    local
         .until("an old revision is deregistered", || async {
-            Ok((wharf.calls("ecs", "DeregisterTaskDefinition") > 0).then_some(()))
+            Ok((local.calls("ecs", "DeregisterTaskDefinition") > 0).then_some(()))
         })
         .await;
     Ok(())
 }
 
 /// Another key, other POSIX ids.
-async fn change_alice(wharf: &Wharf) -> anyhow::Result<()> {
-    let (other, address) = (UserKey::generate(), wharf.region.addresses().sftp);
+async fn change_alice(local: &LocalRegion) -> anyhow::Result<()> {
+    let (other, address) = (UserKey::generate(), local.region.addresses().sftp);
     let user = json!({
         "public_keys": [other.public_line()], "site": "blog", "posix": { "uid": 1500, "gid": 1500 },
     });
-    wharf.api.put("/v1/servers/main/users/alice", &user).await?;
-    wharf
+    local.api.put("/v1/servers/main/users/alice", &user).await?;
+    local
         .until("alice's new key is taken and the old one is not", || async {
             let new = Visitor::log_in(address, "alice", &other).await;
-            let old = Visitor::log_in(address, "alice", &wharf.key).await;
+            let old = Visitor::log_in(address, "alice", &local.key).await;
             Ok((new.is_ok() && old.is_err()).then_some(()))
         })
         .await;
-    wharf.until_alice_is_ready().await;
+    local.until_alice_is_ready().await;
     Ok(())
 }
 
 /// Stopped by the sweep, started by a person.
-async fn rest_and_wake(wharf: &Wharf) -> anyhow::Result<()> {
-    wharf.api.put("/v1/servers/main", &server(Some("3s"))).await?;
-    wharf.until_power("stopped").await;
-    wharf.api.put("/v1/servers/main", &server(None)).await?;
-    wharf.api.post("/v1/servers/main/start").await?;
-    wharf.until_power("online").await;
+async fn rest_and_wake(local: &LocalRegion) -> anyhow::Result<()> {
+    local.api.put("/v1/servers/main", &server(Some("3s"))).await?;
+    local.until_power("stopped").await;
+    local.api.put("/v1/servers/main", &server(None)).await?;
+    local.api.post("/v1/servers/main/start").await?;
+    local.until_power("online").await;
     Ok(())
 }
 
 /// Other trusted addresses and security groups; then no Elastic IP, and an endpoint with private addresses.
-async fn move_house(wharf: &Wharf) -> anyhow::Result<()> {
+async fn move_house(local: &LocalRegion) -> anyhow::Result<()> {
     let mut moved = server(None);
     moved["network"]["allowed_cidrs"] = json!(["127.0.0.0/9", "203.0.113.0/24"]);
     moved["network"]["security_group_ids"] = json!([seed::SFTP_GROUP, seed::DEFAULT_GROUP]);
-    wharf.api.put("/v1/servers/main", &moved).await?;
-    wharf
+    local.api.put("/v1/servers/main", &moved).await?;
+    local
         .until("groups and rules are changed", || async {
             let changed = ["ModifyVpcEndpoint", "RevokeSecurityGroupIngress"];
-            Ok(changed.iter().all(|operation| wharf.calls("ec2", operation) > 0).then_some(()))
+            Ok(changed.iter().all(|operation| local.calls("ec2", operation) > 0).then_some(()))
         })
         .await;
     moved["network"]["address_allocation_ids"] = json!([]);
-    wharf.api.put("/v1/servers/main", &moved).await?;
-    wharf
+    local.api.put("/v1/servers/main", &moved).await?;
+    local
         .until("clients are told the private addresses", || async {
-            Ok((wharf.calls("ec2", "DescribeNetworkInterfaces") > 0).then_some(()))
+            Ok((local.calls("ec2", "DescribeNetworkInterfaces") > 0).then_some(()))
         })
         .await;
-    wharf.until_power("online").await;
+    local.until_power("online").await;
     Ok(())
 }
 
 /// User, server and site go, and a server of the same name comes. Returns what all functions asked of IAM.
-async fn live_again(wharf: &Wharf) -> anyhow::Result<Vec<Asked>> {
+async fn live_again(local: &LocalRegion) -> anyhow::Result<Vec<Asked>> {
     for path in ["/v1/servers/main/users/alice", "/v1/servers/main", "/v1/sites/blog"] {
-        wharf.api.delete(path).await?;
-        wharf
+        local.api.delete(path).await?;
+        local
             .until(&format!("{path} is gone"), || async {
-                Ok((wharf.api.get(path).await?.status == 404).then_some(()))
+                Ok((local.api.get(path).await?.status == 404).then_some(()))
             })
             .await;
     }
-    wharf.api.put("/v1/servers/main", &server(None)).await?;
-    wharf.until_power("online").await;
-    Ok(wharf.region.calls().allowed().into_iter().map(|(asked, _)| asked).collect())
+    local.api.put("/v1/servers/main", &server(None)).await?;
+    local.until_power("online").await;
+    Ok(local.region.calls().allowed().into_iter().map(|(asked, _)| asked).collect())
 }
 
 /// The questions of one function.
@@ -234,19 +234,19 @@ async fn a_role_that_lacks_an_action_is_refused_as_aws_would() {
     assert_eq!(TEMPLATE.matches(action).count(), 1, "the template lists transfer:CreateUser once");
     let mut options = brisk();
     options.template = Some(TEMPLATE.replace(action, ""));
-    let wharf = Wharf::open(options).await;
-    wharf.api.put("/v1/servers/main", &server(None)).await.unwrap();
-    wharf.api.put("/v1/sites/blog", &blog("1s")).await.unwrap();
-    wharf.put_alice().await;
+    let local = LocalRegion::open(options).await;
+    local.api.put("/v1/servers/main", &server(None)).await.unwrap();
+    local.api.put("/v1/sites/blog", &blog("1s")).await.unwrap();
+    local.put_alice().await;
 
-    let reason = wharf
+    let reason = local
         .until("alice has failed", || async {
-            let status = wharf.api.get("/v1/servers/main/users/alice").await?.taken("alice")?["status"].clone();
+            let status = local.api.get("/v1/servers/main/users/alice").await?.taken("alice")?["status"].clone();
             Ok((status["state"] == "failed").then(|| status["reason"].to_string()))
         })
         .await;
 
-    let id = wharf.server().await.unwrap()["status"]["server_id"].as_str().unwrap_or_default().to_owned();
+    let id = local.server().await.unwrap()["status"]["server_id"].as_str().unwrap_or_default().to_owned();
     let role = "arn:aws:sts::000000000000:assumed-role/wharfinger-ReconcileFunctionRole/wharfinger-ReconcileFunction";
     let sentence = format!(
         "User: {role} is not authorized to perform: transfer:CreateUser on resource: \
@@ -254,11 +254,11 @@ async fn a_role_that_lacks_an_action_is_refused_as_aws_would() {
          transfer:CreateUser action"
     );
     assert!(reason.contains("AccessDeniedException") && reason.contains(&sentence), "{reason}");
-    let users = wharf.region.call("transfer", "ListUsers", json!({ "ServerId": id })).await.unwrap();
+    let users = local.region.call("transfer", "ListUsers", json!({ "ServerId": id })).await.unwrap();
     assert_eq!(users["Users"], json!([]), "{users}");
-    let refused = wharf.region.calls().refused();
+    let refused = local.region.calls().refused();
     assert!(refused.iter().all(|(asked, _)| asked.request.action == "transfer:CreateUser"), "{refused:?}");
-    wharf.close().await;
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Wharf, blog, brisk, server};
+use crate::support::{LocalRegion, blog, brisk, server};
 
 /// What is sent, and what the refusal must say.
 struct Case {
@@ -58,83 +58,83 @@ fn cases() -> Vec<Case> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_input_is_refused_with_help_and_no_aws_call_is_made() {
-    let wharf = Wharf::open(brisk().with("SweepSchedule", "rate(1 day)")).await;
+    let local = LocalRegion::open(brisk().with("SweepSchedule", "rate(1 day)")).await;
     for case in cases() {
-        let answer = wharf.api.ask_raw(Method::PUT, case.path, &[], case.body.clone()).await.unwrap();
+        let answer = local.api.ask_raw(Method::PUT, case.path, &[], case.body.clone()).await.unwrap();
         let what = format!("PUT {} {} answered {} {}", case.path, case.body, answer.status, answer.body);
         assert_eq!(answer.status.as_u16(), case.status, "{what}");
         assert!(answer.body.to_string().contains(case.says), "{what} without {:?}", case.says);
         assert_eq!(answer.headers["content-type"], "application/problem+json", "{what}");
     }
     for service in ["transfer", "ecs", "ec2", "elasticfilesystem", "secretsmanager", "sqs"] {
-        let made = wharf.region.calls().sum(|call| call.service == service);
+        let made = local.region.calls().sum(|call| call.service == service);
         assert_eq!(made, 0, "{made} calls of {service} were made");
     }
     // Everything but reading is a write, whatever the functions come to use.
     let reads = ["GetItem", "BatchGetItem", "Query", "Scan"];
     let writes =
-        wharf.region.calls().sum(|call| call.service == "dynamodb" && !reads.contains(&call.operation.as_str()));
+        local.region.calls().sum(|call| call.service == "dynamodb" && !reads.contains(&call.operation.as_str()));
     assert_eq!(writes, 0, "something was stored");
-    wharf.close().await;
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_of_an_unknown_site_is_refused_and_not_kept() {
-    let wharf = Wharf::open(brisk()).await;
-    wharf.api.put("/v1/servers/main", &server(None)).await.unwrap();
-    let user = json!({ "public_keys": [wharf.key.public_line()], "site": "unknown" });
-    let answer = wharf.api.ask(Method::PUT, "/v1/servers/main/users/alice", Some(&user)).await.unwrap();
+    let local = LocalRegion::open(brisk()).await;
+    local.api.put("/v1/servers/main", &server(None)).await.unwrap();
+    let user = json!({ "public_keys": [local.key.public_line()], "site": "unknown" });
+    let answer = local.api.ask(Method::PUT, "/v1/servers/main/users/alice", Some(&user)).await.unwrap();
     assert_eq!(answer.status, 422, "{}", answer.body);
     assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.contains("unknown")), "{}", answer.body);
     assert_eq!(answer.body["field"], "/site", "{}", answer.body);
-    assert_eq!(wharf.api.get("/v1/servers/main/users/alice").await.unwrap().status, 404);
-    wharf.close().await;
+    assert_eq!(local.api.get("/v1/servers/main/users/alice").await.unwrap().status, 404);
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_and_what_is_too_large_have_clear_answers() {
-    let wharf = Wharf::open(brisk()).await;
+    let local = LocalRegion::open(brisk()).await;
     for path in ["/v1/servers/none", "/v1/sites/none", "/v1/servers/none/users/nobody", "/v1/sites/none/rollouts"] {
-        let answer = wharf.api.get(path).await.unwrap();
+        let answer = local.api.get(path).await.unwrap();
         assert_eq!(answer.status, 404, "{path}: {}", answer.body);
         assert!(answer.body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{path}: {}", answer.body);
     }
     let large = vec![b' '; 7 * 1024 * 1024];
-    let answer = wharf.api.ask_raw(Method::PUT, "/v1/servers/main", &[], large).await.unwrap();
+    let answer = local.api.ask_raw(Method::PUT, "/v1/servers/main", &[], large).await.unwrap();
     assert_eq!(answer.status, 413);
-    let answer = wharf.api.ask(Method::POST, "/v1/servers", None).await.unwrap();
+    let answer = local.api.ask(Method::POST, "/v1/servers", None).await.unwrap();
     assert_eq!(answer.status, 405, "{}", answer.body);
-    wharf.close().await;
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_etag_does_not_overwrite_and_a_dry_run_stores_nothing() {
-    let wharf = Wharf::open(brisk()).await;
+    let local = LocalRegion::open(brisk()).await;
     let body = blog("5s").to_string();
-    let dry = wharf.api.ask_raw(Method::PUT, "/v1/sites/blog?dry_run=true", &[], body.clone()).await.unwrap();
+    let dry = local.api.ask_raw(Method::PUT, "/v1/sites/blog?dry_run=true", &[], body.clone()).await.unwrap();
     assert!(dry.status.is_success(), "{}", dry.body);
-    assert_eq!(wharf.api.get("/v1/sites/blog").await.unwrap().status, 404);
-    let made = wharf.api.ask_raw(Method::PUT, "/v1/sites/blog", &[("if-none-match", "*")], body.clone()).await.unwrap();
+    assert_eq!(local.api.get("/v1/sites/blog").await.unwrap().status, 404);
+    let made = local.api.ask_raw(Method::PUT, "/v1/sites/blog", &[("if-none-match", "*")], body.clone()).await.unwrap();
     assert_eq!(made.status, 201, "{}", made.body);
     let etag = made.headers["etag"].to_str().unwrap().to_owned();
     let other = blog("7s").to_string();
-    let changed = wharf.api.ask_raw(Method::PUT, "/v1/sites/blog", &[("if-match", &etag)], other).await.unwrap();
+    let changed = local.api.ask_raw(Method::PUT, "/v1/sites/blog", &[("if-match", &etag)], other).await.unwrap();
     assert_eq!(changed.status, 200, "{}", changed.body);
-    let stale = wharf.api.ask_raw(Method::PUT, "/v1/sites/blog", &[("if-match", &etag)], body).await.unwrap();
+    let stale = local.api.ask_raw(Method::PUT, "/v1/sites/blog", &[("if-match", &etag)], body).await.unwrap();
     assert_eq!(stale.status, 412, "{}", stale.body);
-    wharf.close().await;
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn web_pages_reach_neither_the_api_nor_the_aws_endpoint() {
-    let wharf = Wharf::open(brisk()).await;
-    let aws = wharfinger_cli::client::http::Http::new(wharf.region.addresses().aws);
+    let local = LocalRegion::open(brisk()).await;
+    let aws = wharfinger_cli::client::http::Http::new(local.region.addresses().aws);
     let origin = [("origin", "http://127.0.0.1:8080"), ("content-type", "text/plain")];
-    for http in [&wharf.api, &aws] {
+    for http in [&local.api, &aws] {
         let posted = http.ask_raw(Method::POST, "/v1/servers/main/stop", &origin, "").await.unwrap();
         assert_eq!(posted.status, 403, "a page's form: {}", posted.body);
         let rebound = http.ask_raw(Method::GET, "/v1/servers", &[("host", "evil.example")], "").await.unwrap();
         assert_eq!(rebound.status, 403, "a page's own name: {}", rebound.body);
     }
-    wharf.close().await;
+    local.close().await;
 }

@@ -2,55 +2,55 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Wharf, blog, brisk, server};
+use crate::support::{LocalRegion, blog, brisk, server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_makes_one_revision_that_mounts_the_site() {
-    let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
-    let alice = wharf.log_in().await;
+    let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
+    let alice = local.log_in().await;
     alice.put("index.html", b"<h1>Ahoy</h1>").await.unwrap();
     alice.log_out().await.unwrap();
 
-    let rollouts = wharf.until_rolled_out("succeeded").await;
+    let rollouts = local.until_rolled_out("succeeded").await;
 
     assert_eq!(rollouts.len(), 1, "{rollouts:?}");
-    assert!(wharf.page("/").await.contains("Ahoy"));
-    assert_eq!(wharf.calls("ecs", "RegisterTaskDefinition"), 1);
-    assert_eq!(wharf.calls("ecs", "UpdateService"), 1);
-    let task = wharf.region.task_definition("web:2").await.unwrap();
+    assert!(local.page("/").await.contains("Ahoy"));
+    assert_eq!(local.calls("ecs", "RegisterTaskDefinition"), 1);
+    assert_eq!(local.calls("ecs", "UpdateService"), 1);
+    let task = local.region.task_definition("web:2").await.unwrap();
     let volume = &task["volumes"][0]["efsVolumeConfiguration"];
     assert_eq!(volume["rootDirectory"], "/sites/blog");
     assert_eq!(volume["transitEncryption"], "ENABLED");
     assert_eq!(volume["authorizationConfig"]["iam"], "ENABLED");
     assert_eq!(task["containerDefinitions"][0]["mountPoints"][0]["containerPath"], "/usr/local/apache2/htdocs");
-    wharf.close().await;
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_later_upload_makes_a_second_revision_with_one_mount() {
-    let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
-    let alice = wharf.log_in().await;
+    let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
+    let alice = local.log_in().await;
     alice.put("index.html", b"first").await.unwrap();
-    wharf.until_rolled_out("succeeded").await;
+    local.until_rolled_out("succeeded").await;
     alice.put("index.html", b"second").await.unwrap();
     alice.sftp.rename("index.html", "home.html").await.unwrap();
     alice.sftp.rename("home.html", "index.html").await.unwrap();
     alice.log_out().await.unwrap();
 
-    let rollouts = wharf
+    let rollouts = local
         .until("there are two rollouts, both succeeded", || async {
-            let rollouts = wharf.rollouts().await?;
+            let rollouts = local.rollouts().await?;
             let done = rollouts.iter().all(|rollout| rollout["state"] == "succeeded");
             Ok((done && rollouts.len() == 2).then_some(rollouts))
         })
         .await;
 
-    let task = wharf.region.task_definition("web:3").await.unwrap();
+    let task = local.region.task_definition("web:3").await.unwrap();
     assert_eq!(task["volumes"].as_array().map(Vec::len), Some(1), "{task}");
     assert_eq!(task["containerDefinitions"][0]["mountPoints"].as_array().map(Vec::len), Some(1), "{task}");
-    assert_eq!(wharf.page("/").await, "second");
+    assert_eq!(local.page("/").await, "second");
     assert_eq!(rollouts.len(), 2);
-    wharf.close().await;
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,94 +58,94 @@ async fn a_marker_file_finishes_the_upload_at_once() {
     let mut site = blog("1h");
     site["finish"]["max_wait"] = json!("2h");
     site["finish"]["marker"] = json!(".deploy");
-    let wharf = Wharf::ready(brisk(), &server(None), &site).await;
-    let alice = wharf.log_in().await;
+    let local = LocalRegion::ready(brisk(), &server(None), &site).await;
+    let alice = local.log_in().await;
     alice.put("index.html", b"marked").await.unwrap();
     alice.put(".deploy", b"").await.unwrap();
     alice.log_out().await.unwrap();
 
-    wharf.until_rolled_out("succeeded").await;
+    local.until_rolled_out("succeeded").await;
 
-    assert_eq!(wharf.page("/").await, "marked");
-    wharf.close().await;
+    assert_eq!(local.page("/").await, "marked");
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_breaks_off_holds_the_rollout_until_it_is_whole() {
-    let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
-    let alice = wharf.log_in().await;
+    let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
+    let alice = local.log_in().await;
     let mut file = alice.sftp.create("index.html").await.unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut file, b"half").await.unwrap();
     tokio::io::AsyncWriteExt::flush(&mut file).await.unwrap();
     alice.vanish().unwrap();
-    let held = wharf
+    let held = local
         .until("the window is held by the partial file", || async {
-            let site = wharf.api.get("/v1/sites/blog").await?.taken("site")?;
+            let site = local.api.get("/v1/sites/blog").await?.taken("site")?;
             let window = site["status"]["window"].clone();
             Ok((window["state"] == "held").then_some(window))
         })
         .await;
     assert!(held.to_string().contains("index.html"), "{held}");
-    assert_eq!(wharf.rollouts().await.unwrap().len(), 0);
+    assert_eq!(local.rollouts().await.unwrap().len(), 0);
 
-    let alice = wharf.log_in().await;
+    let alice = local.log_in().await;
     alice.put("index.html", b"whole").await.unwrap();
     alice.log_out().await.unwrap();
 
-    assert_eq!(wharf.until_rolled_out("succeeded").await.len(), 1);
-    assert_eq!(wharf.page("/").await, "whole");
-    wharf.close().await;
+    assert_eq!(local.until_rolled_out("succeeded").await.len(), 1);
+    assert_eq!(local.page("/").await, "whole");
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollout_that_cannot_start_ends_with_its_reason() {
     let mut site = blog("1s");
     site["service"] = json!("missing");
-    let wharf = Wharf::ready(brisk(), &server(None), &site).await;
-    let alice = wharf.log_in().await;
+    let local = LocalRegion::ready(brisk(), &server(None), &site).await;
+    let alice = local.log_in().await;
     alice.put("index.html", b"x").await.unwrap();
     alice.log_out().await.unwrap();
 
-    let rollouts = wharf.until_rolled_out("failed").await;
+    let rollouts = local.until_rolled_out("failed").await;
 
     let reason = rollouts[0]["reason"].as_str().unwrap_or_default().to_owned();
     assert!(reason.contains("missing"), "{reason}");
-    assert_eq!(wharf.calls("ecs", "RegisterTaskDefinition"), 0);
-    wharf.close().await;
+    assert_eq!(local.calls("ecs", "RegisterTaskDefinition"), 0);
+    local.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_come_change_and_go_and_so_does_the_server() {
-    let wharf = Wharf::ready(brisk(), &server(None), &blog("1s")).await;
-    let first = wharf.server().await.unwrap();
+    let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
+    let first = local.server().await.unwrap();
     let other = wharfinger_cli::client::sftp::UserKey::generate();
     let user = json!({ "public_keys": [other.public_line()], "site": "blog" });
-    wharf.api.put("/v1/servers/main/users/alice", &user).await.unwrap();
-    let address = wharf.region.addresses().sftp;
-    wharf
+    local.api.put("/v1/servers/main/users/alice", &user).await.unwrap();
+    let address = local.region.addresses().sftp;
+    local
         .until("alice's new key is taken and the old one is not", || async {
             use wharfinger_cli::client::sftp::Visitor;
             let new = Visitor::log_in(address, "alice", &other).await;
-            let old = Visitor::log_in(address, "alice", &wharf.key).await;
+            let old = Visitor::log_in(address, "alice", &local.key).await;
             Ok((new.is_ok() && old.is_err()).then_some(()))
         })
         .await;
-    wharf.api.delete("/v1/servers/main/users/alice").await.unwrap();
-    wharf.until("alice is gone", || async { gone(&wharf, "/v1/servers/main/users/alice").await }).await;
-    wharf.api.delete("/v1/servers/main").await.unwrap();
-    wharf.until("the server is gone", || async { gone(&wharf, "/v1/servers/main").await }).await;
-    let left = wharf.region.call("transfer", "ListServers", json!({})).await.unwrap();
+    local.api.delete("/v1/servers/main/users/alice").await.unwrap();
+    local.until("alice is gone", || async { gone(&local, "/v1/servers/main/users/alice").await }).await;
+    local.api.delete("/v1/servers/main").await.unwrap();
+    local.until("the server is gone", || async { gone(&local, "/v1/servers/main").await }).await;
+    let left = local.region.call("transfer", "ListServers", json!({})).await.unwrap();
     assert_eq!(left["Servers"], json!([]), "{left}");
 
     // The same name again: the host key is the one that clients know.
-    wharf.api.put("/v1/servers/main", &server(None)).await.unwrap();
-    let again = wharf.until_power("online").await;
+    local.api.put("/v1/servers/main", &server(None)).await.unwrap();
+    let again = local.until_power("online").await;
     assert_eq!(fingerprints(&again), fingerprints(&first));
-    wharf.close().await;
+    local.close().await;
 }
 
-async fn gone(wharf: &Wharf, path: &str) -> anyhow::Result<Option<()>> {
-    Ok((wharf.api.get(path).await?.status == 404).then_some(()))
+async fn gone(local: &LocalRegion, path: &str) -> anyhow::Result<Option<()>> {
+    Ok((local.api.get(path).await?.status == 404).then_some(()))
 }
 
 fn fingerprints(server: &Value) -> &Value {

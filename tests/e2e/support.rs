@@ -15,7 +15,7 @@ use wharfinger_region::{options::Options, region::Region, seed};
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// A region, and what a person needs to work with it.
-pub(crate) struct Wharf {
+pub(crate) struct LocalRegion {
     /// The region.
     pub(crate) region: Region,
     /// Its HTTP API.
@@ -50,7 +50,7 @@ pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_wharfinger"))
 }
 
-impl Wharf {
+impl LocalRegion {
     /// Starts a region.
     pub(crate) async fn open(options: Options) -> Self {
         let region = Region::start(options, program().to_owned()).await.expect("the region starts");
@@ -61,13 +61,13 @@ impl Wharf {
 
     /// A region with the server `main`, the site `blog` and the user `alice`, all ready.
     pub(crate) async fn ready(options: Options, server: &Value, site: &Value) -> Self {
-        let wharf = Self::open(options).await;
-        wharf.api.put("/v1/servers/main", server).await.expect("the server is taken");
-        wharf.api.put("/v1/sites/blog", site).await.expect("the site is taken");
-        wharf.put_alice().await;
-        wharf.until_power("online").await;
-        wharf.until_alice_is_ready().await;
-        wharf
+        let local = Self::open(options).await;
+        local.api.put("/v1/servers/main", server).await.expect("the server is taken");
+        local.api.put("/v1/sites/blog", site).await.expect("the site is taken");
+        local.put_alice().await;
+        local.until_power("online").await;
+        local.until_alice_is_ready().await;
+        local
     }
 
     /// Asks for alice.

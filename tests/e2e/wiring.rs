@@ -2,7 +2,7 @@
 
 use wharfinger_region::region::Region;
 
-use crate::support::{Wharf, brisk, program};
+use crate::support::{LocalRegion, brisk, program};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parameter_that_the_template_lacks_or_refuses_is_a_clear_error() {
@@ -20,13 +20,13 @@ async fn a_parameter_that_the_template_lacks_or_refuses_is_a_clear_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sweep_runs_on_the_templates_schedule() {
-    let wharf = Wharf::open(brisk()).await;
-    wharf
+    let local = LocalRegion::open(brisk()).await;
+    local
         .until("the sweep has run three times", || async {
-            let sweeps = wharf.region.lambda().statistics();
+            let sweeps = local.region.lambda().statistics();
             let autostop = sweeps.iter().find(|function| function.function.to_lowercase().contains("autostop"));
             Ok(autostop.is_some_and(|function| function.invocations >= 3 && function.errors == 0).then_some(()))
         })
         .await;
-    wharf.close().await;
+    local.close().await;
 }

@@ -31,8 +31,8 @@ use tower::ServiceExt as _;
 use wharfinger_aws::{error::AwsError, sqs::Queue};
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
+    messages::{ServerWake, SiteTick},
     names::{ServerName, SiteName},
-    wake::{ServerWake, SiteTick},
 };
 use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
 use wharfinger_store::table::Table;

@@ -22,9 +22,9 @@ use wharfinger_aws::{cloudwatch::Metrics, sqs::Queue};
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     idle::{self, Action, Decision, Signs},
+    messages::ServerWake,
     names::ServerName,
     server::{Asker, Power, ServerPhase, WantedPower},
-    wake::ServerWake,
 };
 use wharfinger_runtime::{Environment, Moment, logs, metrics, sdk_config};
 use wharfinger_store::{
@@ -123,15 +123,11 @@ impl App {
 
     /// The servers that can be read, whose lost wake-ups are sent anew.
     async fn repaired_servers(&self, now: Timestamp) -> anyhow::Result<(Vec<(ServerName, ServerItem)>, Troubles)> {
-        let mut troubles = Troubles::new();
         let servers = self.table.all::<ServerItem>(servers::PARTITION).await.context("list the servers")?;
-        let servers = readable(servers, |item| {
-            metrics::trouble(metrics::Trouble::UnreadableRecord, &item.to_string(), now);
-            troubles.push(format!("server {}: its record can't be read: {}", item.name(), item.reason));
-        });
+        let servers = readable(servers, |item| metrics::unreadable_record(item, now));
         let servers: Vec<_> = servers.into_iter().map(|(name, item)| (ServerName::from_stored(name), item)).collect();
         let repairs = servers.iter().map(|(server, item)| told(server, self.repair(server, item, now)).boxed());
-        troubles.extend(some_at_once(repairs.collect()).await);
+        let troubles = some_at_once(repairs.collect()).await;
         Ok((servers, troubles))
     }
 

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use wharfinger_aws::sqs::Queue;
-use wharfinger_decisions::{idle::SiteSign, names::SiteName, wake::SiteTick, wakeup};
+use wharfinger_decisions::{idle::SiteSign, messages::SiteTick, names::SiteName, wakeup};
 use wharfinger_runtime::metrics;
 use wharfinger_store::{
     signs::{ReadSite, SiteSigns, UnknownSite, site_sign},
@@ -37,9 +37,10 @@ pub(crate) async fn sweep(table: &Table, ticks: &Queue, sites: Vec<ReadSite>, no
             Err(unknown) => {
                 let trouble = format!("site {}: {}", unknown.name, unknown.reason);
                 if unknown.unreadable {
-                    metrics::trouble(metrics::Trouble::UnreadableRecord, &trouble, now);
+                    metrics::unreadable_record(&trouble, now);
+                } else {
+                    troubles.push(trouble);
                 }
-                troubles.push(trouble);
                 signs.unknown.push(unknown);
             }
         }

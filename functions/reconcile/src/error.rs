@@ -1,9 +1,7 @@
 //! What keeps a server or a user from being as wanted, by who can do something about it.
 
-use jiff::Timestamp;
 use wharfinger_aws::error::{AwsError, Kind};
-use wharfinger_runtime::metrics;
-use wharfinger_store::{table::StoreError, unreadable::Unreadable};
+use wharfinger_store::table::StoreError;
 
 /// Why a step was not done.
 #[derive(Debug, thiserror::Error)]
@@ -64,10 +62,4 @@ pub(crate) fn sentence(error: &AwsError) -> String {
             format!("{error}. It is tried again; change what was asked for, or what AWS objects to")
         }
     }
-}
-
-/// Tells of an item that can't be read, which is left as it is.
-pub(crate) fn leave_alone(item: &Unreadable, now: Timestamp) {
-    tracing::error!(%item, "a record can't be read and is left alone");
-    metrics::trouble(metrics::Trouble::UnreadableRecord, &item.to_string(), now);
 }

@@ -32,8 +32,8 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use jiff::SignedDuration;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use wharfinger_chance::Chance;
-use wharfinger_decisions::{names::ServerName, wake::ServerWake};
-use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
+use wharfinger_decisions::{messages::ServerWake, names::ServerName};
+use wharfinger_runtime::{Environment, Moment, logs, metrics, sdk_config};
 use wharfinger_store::{
     lease::{Armed, Claim, Lease, Release},
     servers::{self, ServerRecord},
@@ -132,7 +132,7 @@ async fn visit(app: &App, server: &ServerName, moment: Moment) -> anyhow::Result
             visited.with_context(|| format!("look after server {server}"))
         }
         Some(Err(unreadable)) => {
-            error::leave_alone(&unreadable, moment.present());
+            metrics::unreadable_record(&unreadable, moment.present());
             let record = unreadable.remains();
             Ok(Box::pin(Visit::new(app, server, &record, moment).remove_users()).await)
         }

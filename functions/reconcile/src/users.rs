@@ -11,16 +11,17 @@ use wharfinger_decisions::{
     account::{Listed, Urgency, User, Wanted},
     names::UserName,
 };
+use wharfinger_runtime::metrics;
 use wharfinger_store::{
     sites::{self, SiteRecord},
     table::StoreError,
-    unreadable::{Unreadable, readable},
+    unreadable::readable,
     users::{self, UserRecord},
 };
 
 use crate::{
     concurrency::Concurrency,
-    error::{Error, leave_alone, sentence},
+    error::{Error, sentence},
     tally::{Progress, Tally},
     visit::Visit,
 };
@@ -86,14 +87,14 @@ impl Visit<'_> {
         // A record that can't be read is somebody's: its account is no stranger's.
         let unknown = listed.iter().flatten().filter(|(name, _)| !records.iter().any(|(known, _)| known == *name));
         users.without_record = unknown.map(|(name, _)| name.clone()).collect();
-        let records = readable(records, |item: &Unreadable| leave_alone(item, self.moment.present()));
+        let records = readable(records, |item| metrics::unreadable_record(item, self.moment.present()));
         users.plan(records, &sites, server_id, listed.as_ref());
         users
     }
 
     async fn sites(&self) -> Sites {
         let sites = self.app.table.all::<SiteRecord>(sites::PARTITION).await?;
-        let sites = readable(sites, |item: &Unreadable| leave_alone(item, self.moment.present()));
+        let sites = readable(sites, |item| metrics::unreadable_record(item, self.moment.present()));
         Ok(sites.into_iter().filter(|(_, site)| !site.deleting).collect())
     }
 }

@@ -7,9 +7,9 @@ use aws_lambda_events::event::sqs::SqsEvent;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_decisions::{
+    messages::SiteTick,
     names::SiteName,
     sftp_event::{self, SftpEvent},
-    wake::SiteTick,
 };
 
 /// SQS's id of a message.

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use wharfinger_decisions::{names::SiteName, wake::SiteTick};
+use wharfinger_decisions::{messages::SiteTick, names::SiteName};
 
 use crate::App;
 

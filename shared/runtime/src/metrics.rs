@@ -1,7 +1,7 @@
 //! Troubles as metrics: lines of the log in CloudWatch's embedded metric format, which CloudWatch Logs turns into
 //! metrics without a call. The template has an alarm on their sum.
 
-use std::io::Write as _;
+use std::{fmt::Display, io::Write as _};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -50,6 +50,12 @@ pub fn trouble(kind: Trouble, thing: &str, now: Timestamp) {
         // In one piece, so that a line of another thread can't come between. A log that is gone is no reason to fail.
         let _ = std::io::stdout().lock().write_all(format!("{line}\n").as_bytes());
     }
+}
+
+/// Logs and counts a `record` that this version can't read, and so leaves alone.
+pub fn unreadable_record(record: impl Display, now: Timestamp) {
+    tracing::error!(%record, "a record can't be read and is left alone");
+    trouble(Trouble::UnreadableRecord, &record.to_string(), now);
 }
 
 /// The line of one trouble. Lambda reads `timestamp` and `level` as those of any line.

@@ -1,4 +1,4 @@
-//! Bodies: from bytes to a spec whose every value was checked, or a problem that names the field.
+//! Request bodies: parsed into a spec whose values are all valid, or refused with a problem that names the field.
 //!
 //! Syntax comes first (line and column), then types and values, each with the JSON pointer of the field (RFC 6901).
 //! Values are not repeated in messages: a private key pasted in the wrong place must not reach a log.
@@ -81,7 +81,7 @@ fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-/// Says in plain words what `serde` found at `pointer`.
+/// Rewords an error of `serde` at `pointer` for callers.
 fn explain(pointer: &str, error: &serde_json::Error) -> Refused {
     let message = plain(error);
     if let Some(field) = quoted_after(&message, "missing field ") {
@@ -151,7 +151,7 @@ fn given_words(given: &str) -> &'static str {
     }
 }
 
-/// Refuses what `serde` takes beside JSON's own form of a type: lists for objects, objects for strings.
+/// Refuses what `serde` accepts in place of the proper JSON type: lists for objects, objects for strings.
 fn check_shape(given: &Value, taken: &Value, pointer: &str) -> Result<(), Refused> {
     match (given, taken) {
         (Value::Object(given), Value::Object(taken)) => {

@@ -1,4 +1,4 @@
-//! One request, taken apart: names from the path, query, headers, body, who calls and when.
+//! One request as handlers see it: names from the path, query, headers, body, caller and time.
 
 use axum::{
     body::{Bytes, to_bytes},
@@ -100,7 +100,7 @@ impl Call {
         self.known("site").map(SiteName::from_stored)
     }
 
-    /// A name that is not allowed today may have been when its thing was made: it must be shown and removed.
+    /// Accepts names that are not allowed today: resources that an earlier version created must be shown and removed.
     fn known(&self, part: &str) -> Result<&str, Refused> {
         let text = self.part(part);
         if !text.is_empty() && text.len() <= LONGEST_NAME && !text.chars().any(char::is_control) {
@@ -119,12 +119,12 @@ impl Call {
         parse(self.part(part).to_owned()).map_err(|invalid| Problem::invalid_name(part, &invalid))
     }
 
-    /// The query, in which only the parameters `allowed` may stand.
+    /// The query, which may have only the parameters `allowed`.
     pub(crate) fn query(&self, allowed: &[&str]) -> Result<Query, Refused> {
         Query::read(self.query.as_deref(), allowed)
     }
 
-    /// What must hold of a thing before it is changed.
+    /// The request's preconditions.
     pub(crate) fn preconditions(&self) -> Result<Preconditions, Refused> {
         Preconditions::read(&self.headers)
     }
@@ -136,7 +136,7 @@ impl Call {
         Ok(Wanted { spec: body::read(&self.headers, &self.body, planned)?, preconditions, dry_run })
     }
 
-    /// Refuses a body where none has a meaning.
+    /// Refuses a body on a request that takes none.
     pub(crate) fn no_body(&self) -> Result<(), Refused> {
         match self.body.trim_ascii() {
             b"" | b"{}" => Ok(()),

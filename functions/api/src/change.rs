@@ -1,4 +1,4 @@
-//! What a PUT leads to, decided from what is there; and the way around other writers.
+//! Decides what a PUT does, and retries when other writers interfere.
 
 use axum::response::Response;
 use jiff::Timestamp;
@@ -11,17 +11,17 @@ use crate::{
     problem::{Kind, Problem, Refused},
 };
 
-/// How often a change is decided anew when other writers come first.
+/// How often a change is tried when other writers come first.
 const TRIES: u32 = 5;
 
-/// What a PUT leads to.
+/// What a PUT does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// The thing is made.
+    /// The resource is created.
     Create,
-    /// The thing, seen at this version, gets a new spec.
+    /// The resource, last seen at this version, gets a new spec.
     Replace(u64),
-    /// It is wanted like this already.
+    /// Nothing: the spec is the same.
     Keep,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn decide<I, S>(
     }
 }
 
-/// The record as `change` leaves it, with `intent`, which is what is there where nothing changes.
+/// Returns the record after `change`, with `intent`.
 pub(crate) fn next_record<I, S: Clone + Default>(
     change: Change,
     current: Option<&Record<I, S>>,
@@ -55,14 +55,14 @@ pub(crate) fn next_record<I, S: Clone + Default>(
     Record { intent, status, version, deleting: false, created_at, updated_at, unknown: Vec::new() }
 }
 
-/// Whether two specs are the same to the letter, comments of keys included.
+/// Whether two specs are identical, including the comments of keys.
 pub(crate) fn is_same<T: Serialize>(one: &T, other: &T) -> bool {
     serde_json::to_value(one).ok() == serde_json::to_value(other).ok()
 }
 
-/// Runs `attempt`, which reads, decides and writes, again while other writers come first. A caller's `If-Match` is
-/// held against each new reading, so that it is never passed over. Between two attempts it waits for a while that
-/// `chance` draws, so that writers who met do not meet again.
+/// Retries `attempt`, which reads, decides and writes, while other writers come first. Each attempt checks the caller's
+/// `If-Match` against a new reading. The waits in between are drawn from `chance`, so that two writers do not collide
+/// again.
 pub(crate) async fn settle<F>(chance: &Chance, attempt: impl Fn() -> F) -> Result<Response, Refused>
 where
     F: Future<Output = Result<Response, Refused>>,

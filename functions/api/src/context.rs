@@ -1,10 +1,10 @@
-//! What API Gateway says of a request beside the request itself.
+//! What API Gateway adds to a request: method, request id and caller.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What the gateway itself says of a request. Requests carry it as an extension.
+/// The gateway's context of a request, which requests carry as an extension.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Context {

@@ -1,4 +1,4 @@
-//! Things as the table has them: whole, or, where this version can't read an item, what remains of it.
+//! Records as read from the table: complete, or the readable remains of an item that this version can't read.
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,7 +14,7 @@ use wharfinger_store::{
 
 use crate::problem::{Problem, Refused};
 
-/// A thing, and why it could not be read in full.
+/// A record, and why it could not be read in full.
 #[derive(Debug)]
 pub(crate) struct Found<T> {
     pub(crate) thing: T,
@@ -25,7 +25,7 @@ pub(crate) struct Found<T> {
 pub(crate) trait Thing: DeserializeOwned {
     /// What remains of it.
     fn remains(unreadable: &Unreadable) -> Self;
-    /// What of its record a person should know.
+    /// The condition of the record itself, if there is one.
     fn condition(&self) -> Option<Condition>;
     /// The version of what is wanted.
     fn version(&self) -> u64;
@@ -89,7 +89,7 @@ impl<T: Thing> Found<T> {
         Ok(table.all::<T>(pk).await?.into_iter().map(|(name, read)| (name, read.into())).collect())
     }
 
-    /// What a writer saw of it.
+    /// What a write is conditional on.
     pub(crate) fn seen(&self) -> Seen<'_> {
         match &self.unreadable {
             Some(unreadable) => Seen::Unreadable(unreadable),
@@ -97,7 +97,7 @@ impl<T: Thing> Found<T> {
         }
     }
 
-    /// The thing, or, where that is not all of it, the refusal to decide anything by it. `what` is `the server "main"`.
+    /// The record, or a refusal if it could not be read in full. `what` names it, such as `the server "main"`.
     pub(crate) fn whole(self, what: &str) -> Result<T, Refused> {
         match self.unreadable {
             Some(unreadable) => Err(Problem::unreadable(what, &unreadable)),

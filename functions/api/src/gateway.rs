@@ -1,8 +1,9 @@
-//! The edge to API Gateway: its events (payload format 2.0) become requests, and our responses its answers.
+//! The boundary to API Gateway: turns its events (payload format 2.0) into requests, and our responses into its
+//! results.
 //!
-//! Nothing that a caller sends makes the function fail: what can't be a request is answered with 400. A request's URI is
-//! path and query alone. The headers `Host`, `Forwarded` and their like are passed on and never interpreted: callers
-//! write into them what they want, and nothing here depends on them.
+//! Nothing that a caller sends makes the function fail: an event that is no valid request is answered with 400. A
+//! request's URI is path and query alone. Headers such as `Host` and `Forwarded` are never interpreted, because callers
+//! can write anything into them.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,7 @@ use crate::{
     problem::{Kind, Problem, Refused, finish},
 };
 
-/// What stays as it is in a path: RFC 3986's `pchar`, the slash, and what is encoded already.
+/// What is not encoded in a path: RFC 3986's `pchar`, the slash, and what is encoded already.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -45,7 +46,7 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'%');
 
-/// What stays as it is in a query.
+/// What is not encoded in a query.
 const QUERY: &AsciiSet = &PATH.remove(b'?');
 
 /// An event of an HTTP API, as far as it is read.
@@ -64,7 +65,7 @@ pub struct Event {
     is_base64_encoded: bool,
 }
 
-/// What the gateway takes for an answer.
+/// A response in the gateway's format.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -113,7 +114,7 @@ impl Event {
     }
 }
 
-/// A header is refused rather than left out: without its `If-Match`, a request would mean something else.
+/// An invalid header is refused rather than dropped: without its `If-Match`, a request would mean something else.
 fn header((name, value): (&String, &String)) -> Result<(HeaderName, HeaderValue), Refused> {
     let read = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
     let sentence = || format!("the header {name:?} can't be read: leave control characters out");

@@ -1,7 +1,7 @@
-//! The HTTP API, version 1: people say what they want of servers, users and sites, and see what is.
+//! The HTTP API, version 1: people declare the servers, users and sites that they want, and see their status.
 //!
 //! A handler observes (reads the table), decides (plain functions, no I/O) and acts (one conditional write, then a
-//! message that wakes whoever brings it about). It never calls AWS's Transfer Family or ECS and never waits for them.
+//! message that wakes `reconcile` or `rollout`). It never calls Transfer Family or ECS, and never waits for them.
 
 mod body;
 mod call;
@@ -52,8 +52,8 @@ pub struct App {
 }
 
 impl App {
-    /// Clients over `sdk`, for the table and the queues that the template names in `environment`. All that is random is
-    /// drawn from `chance`.
+    /// Builds the clients from `sdk`, for the table and queues that `environment` names. Everything random comes from
+    /// `chance`.
     ///
     /// # Errors
     /// When a variable is missing.
@@ -85,7 +85,8 @@ impl App {
     }
 }
 
-/// What was wanted is stored by now, and the sweep repairs a lost wake-up: the caller's answer stays a success.
+/// Logs a wake-up that could not be sent. The request has succeeded all the same: the change is stored, and the next
+/// sweep wakes the function.
 fn log_lost_wake(kind: &str, name: &str, sent: Result<(), AwsError>) {
     if let Err(error) = sent {
         let error = anyhow::Error::new(error);
@@ -116,7 +117,7 @@ pub async fn run() -> anyhow::Result<()> {
 /// Answers a request.
 ///
 /// # Errors
-/// Never: what goes wrong is told in the answer.
+/// Never: failures are HTTP responses.
 pub async fn handle(router: Router, mut request: http::Request<Body>, moment: Moment) -> Result<Response, Infallible> {
     request.extensions_mut().insert(moment);
     router.oneshot(request).await

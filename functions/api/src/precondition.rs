@@ -15,7 +15,7 @@ pub(crate) fn etag_header(version: u64) -> HeaderValue {
     HeaderValue::try_from(etag(version)).expect("digits in quotation marks are a header's value")
 }
 
-/// What a caller requires of the thing before it is changed.
+/// What a caller requires of a resource before it is changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Preconditions {
     if_match: Option<Match>,
@@ -49,7 +49,7 @@ impl Preconditions {
         Ok(Self { if_match, if_none_match })
     }
 
-    /// Holds them against `what` (`the server "main"`) at version `current`, `None` where it does not exist.
+    /// Checks them against `what` (`the server "main"`) at version `current`, or `None` if it does not exist.
     pub(crate) fn check(&self, what: &str, current: Option<u64>) -> Result<(), Refused> {
         let refuse = |detail| Err(Problem::new(Kind::PreconditionFailed, detail));
         match (&self.if_match, current) {

@@ -1,8 +1,8 @@
-//! What goes wrong, as callers see it: the one table of statuses, and RFC 9457 bodies (`application/problem+json`).
+//! Errors as callers see them: the one table of statuses, and RFC 9457 bodies (`application/problem+json`).
 //!
-//! `detail` is a sentence that says what to do. What only operators should see, the cause, goes to the log, once.
-//! Statuses follow one rule: 400 for what can't be read, 422 for what can be read and is not allowed, 409 for what would
-//! be allowed if something else were different, 412 for what the caller made conditional.
+//! `detail` is a sentence that says what to do. The cause, which only operators should see, is logged once. Statuses
+//! follow one rule: 400 for what can't be parsed, 422 for what can be parsed and is not allowed, 409 for what conflicts
+//! with the state of something, 412 for a failed precondition.
 
 use std::sync::Arc;
 
@@ -126,13 +126,13 @@ impl Problem {
         problem
     }
 
-    /// The values that would do.
+    /// Adds the values that are allowed.
     pub(crate) fn allowing(mut self: Box<Self>, allowed: Vec<String>) -> Refused {
         self.allowed = allowed;
         self
     }
 
-    /// `what`, such as `the server "main"`, is not there.
+    /// `what`, such as `the server "main"`, does not exist.
     pub(crate) fn not_found(what: &str) -> Refused {
         Self::new(Kind::NotFound, format!("{what} does not exist"))
     }
@@ -142,7 +142,7 @@ impl Problem {
         Self::new(Kind::InvalidName, format!("the {part} in the path: {invalid}"))
     }
 
-    /// `what` is on its way out.
+    /// `what` is being deleted.
     pub(crate) fn deleting(what: &str) -> Refused {
         Self::new(
             Kind::Deleting,
@@ -150,7 +150,7 @@ impl Problem {
         )
     }
 
-    /// The record of `what` can't be read, so that nothing can be decided by it.
+    /// The record of `what` can't be read by this version.
     pub(crate) fn unreadable(what: &str, unreadable: &Unreadable) -> Refused {
         Self::new(
             Kind::Unreadable,
@@ -161,7 +161,7 @@ impl Problem {
         )
     }
 
-    /// The same, with the `methods` of an `Allow` header as the values that would do.
+    /// The same problem, naming the `methods` of an `Allow` header.
     fn naming(&self, methods: &str) -> Refused {
         let methods: Vec<String> = methods.split(',').map(|method| method.trim().to_owned()).collect();
         let choice = match methods.split_last() {
@@ -219,7 +219,7 @@ struct ListedError {
 }
 
 impl From<Vec<Misfit>> for Refused {
-    /// The first is the problem; where there are more, all are listed.
+    /// The first error is the problem's own; if there are more, all are listed.
     fn from(misfits: Vec<Misfit>) -> Self {
         let first = misfits.first().expect("a refusal has a reason");
         let mut problem = Problem::field(first.field, &first.invalid);

@@ -1,5 +1,4 @@
-//! What may stand behind the question mark. An unknown, repeated or unreadable parameter is refused: a misspelt
-//! `dry-run` must not change anything.
+//! Query parameters. An unknown, repeated or malformed one is refused: a misspelt `dry-run` must not change anything.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use wharfinger_store::page::PageRequest;
@@ -65,7 +64,7 @@ impl Query {
     }
 }
 
-/// The cursor for going on behind the sort key `key`.
+/// The cursor of the page after the sort key `key`.
 pub(crate) fn write_cursor(key: &str) -> String {
     URL_SAFE_NO_PAD.encode(key)
 }

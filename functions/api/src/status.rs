@@ -15,12 +15,12 @@ use wharfinger_store::{servers::ServerItem, users::UserRecord};
 
 use crate::found::Found;
 
-/// What stands in `reason` until `reconcile` has had its first look.
+/// The `reason` until `reconcile` has first looked.
 const ACCEPTED: &str = "it was accepted; work on it is about to begin";
-/// What stands in `reason` from a DELETE until the thing is gone.
+/// The `reason` between a DELETE and the end of the resource.
 const DELETING: &str = "it is being deleted";
 
-/// What stands in `reason` as long as nothing is done about a record that can't be read.
+/// The `reason` while a record can't be read.
 const UNREADABLE: &str = "its record can't be read, so it is left as it is: see the conditions";
 
 /// `status` of a server.
@@ -28,7 +28,7 @@ const UNREADABLE: &str = "its record can't be read, so it is left as it is: see 
 pub(crate) struct ServerView {
     power: ServerPhase,
     reason: String,
-    /// All that is wanted has been brought about.
+    /// Everything is as wanted.
     settled: bool,
     /// `null` where the record can't be read.
     wanted: Option<WantedPower>,

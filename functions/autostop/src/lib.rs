@@ -1,6 +1,6 @@
-//! The sweep: decides for each server whether it stays online, says why, and repairs wake-ups that were lost.
+//! The sweep: decides for each server whether it stays online, and why; and replaces wake-ups that were lost.
 //!
-//! It only changes what is wanted; `reconcile` asks once more before it shuts the door.
+//! It only changes what is wanted; `reconcile` checks again before it stops the server.
 
 mod repair;
 mod sites;
@@ -43,16 +43,16 @@ pub struct App {
     metrics: Metrics,
 }
 
-/// How many sites or servers are looked at side by side.
+/// How many sites or servers are processed at once.
 const AT_ONCE: usize = 16;
 
-/// What went wrong, a sentence each. It is told at the end, and holds up nothing else.
+/// What went wrong, one sentence each. It is logged at the end and stops nothing else.
 type Troubles = Vec<String>;
 
-/// Runs the function until the runtime ends it.
+/// Serves invocations until Lambda ends the process.
 ///
 /// # Errors
-/// When its environment is not as the template makes it.
+/// When the environment is incomplete, or the Lambda runtime can't be reached.
 pub async fn run() -> anyhow::Result<()> {
     logs::start();
     let app = App::new(&sdk_config().await, &Environment::of_process(), Chance::system())?;
@@ -65,7 +65,7 @@ pub async fn run() -> anyhow::Result<()> {
     Box::pin(served).await.map_err(|error| anyhow::anyhow!("serve the runtime: {error}"))
 }
 
-/// Sweeps once over everything.
+/// Runs one sweep.
 ///
 /// # Errors
 /// When the servers can't be listed.
@@ -74,7 +74,8 @@ pub async fn handle(app: &App, moment: Moment) -> anyhow::Result<()> {
 }
 
 impl App {
-    /// Clients over `sdk`, and what the template says in `environment`. All that is random is drawn from `chance`.
+    /// Builds the clients from `sdk` and reads the configuration from `environment`. Everything random comes from
+    /// `chance`.
     ///
     /// # Errors
     /// When a variable is missing or can't be read.
@@ -93,8 +94,7 @@ impl App {
         })
     }
 
-    /// Looks at everything once: what was lost is repaired before anything is decided. The trouble of one thing holds
-    /// up no other.
+    /// Runs one sweep: repairs come before decisions, and a failure of one site or server does not stop the others.
     async fn all(&self, moment: Moment) -> anyhow::Result<()> {
         let sites = Box::pin(self.sites(moment.now));
         let ((sites, mut troubles), servers) = future::join(sites, Box::pin(self.repaired_servers(moment.now))).await;
@@ -113,7 +113,7 @@ impl App {
         Ok(())
     }
 
-    /// The sites, whose lost ticks are sent anew.
+    /// Reads the sites and sends lost ticks again.
     async fn sites(&self, now: Timestamp) -> (SiteSigns, Troubles) {
         match self.table.sites().await {
             Ok(sites) => sites::sweep(&self.table, &self.ticks, sites, now).await,
@@ -121,7 +121,7 @@ impl App {
         }
     }
 
-    /// The servers that can be read, whose lost wake-ups are sent anew.
+    /// Reads the servers and sends lost wake-ups again. Unreadable servers are left out.
     async fn repaired_servers(&self, now: Timestamp) -> anyhow::Result<(Vec<(ServerName, ServerItem)>, Troubles)> {
         let servers = self.table.all::<ServerItem>(servers::PARTITION).await.context("list the servers")?;
         let servers = readable(servers, |item| metrics::unreadable_record(item, now));
@@ -157,7 +157,8 @@ impl App {
         Ok(())
     }
 
-    /// Asks only what can matter: a server that is not online, or has no policy, stays as it is.
+    /// Gathers the signs of use. AWS is asked only if the answer can matter: for a server that is online and has an
+    /// idle policy.
     async fn signs(&self, record: &ServerRecord, sites: &SiteSigns, now: Timestamp) -> Signs {
         let (intent, status) = (&record.intent, &record.status);
         let (Some(policy), Some(id), ServerPhase::Online) = (&intent.spec.idle, &status.server_id, status.power) else {
@@ -168,7 +169,7 @@ impl App {
         self.table.signs_of_use(record, id, traffic, sites).await
     }
 
-    /// Asks for the server to be stopped, unless somebody asked for something else meanwhile.
+    /// Requests that the server be stopped, unless somebody has changed it or asked for it since.
     async fn stop(&self, server: &ServerName, record: &ServerRecord, decision: &Decision) -> anyhow::Result<()> {
         let power = WantedPower {
             power: Power::Stopped,
@@ -192,17 +193,17 @@ impl App {
     }
 }
 
-/// The trouble of `work` for a server.
+/// Runs `work` for a server and returns what went wrong.
 async fn told(server: &ServerName, work: impl Future<Output = anyhow::Result<()>>) -> Option<String> {
     work.await.err().map(|error| format!("server {server}: {error:#}"))
 }
 
-/// Does all of `work`, some side by side.
+/// Runs all of `work`, [`AT_ONCE`] at a time.
 async fn some_at_once(work: Vec<BoxFuture<'_, Option<String>>>) -> Troubles {
     stream::iter(work).buffer_unordered(AT_ONCE).filter_map(future::ready).collect().await
 }
 
-/// No site is known: none of the servers is taken as idle.
+/// Signs that keep every server online, because no site is known.
 fn unlisted(error: &anyhow::Error) -> (SiteSigns, Troubles) {
     let reason = format!("{error:#}");
     let any = UnknownSite {

@@ -1,4 +1,4 @@
-//! Which servers need a wake-up because theirs was lost, or because nobody has looked for long.
+//! Which servers need a wake-up, because theirs was lost or because `reconcile` has not looked for a while.
 
 use jiff::Timestamp;
 use wharfinger_decisions::{
@@ -7,7 +7,7 @@ use wharfinger_decisions::{
 };
 use wharfinger_store::servers::ServerItem;
 
-/// Why the server is to be woken; `None`: it need not be.
+/// Why the server needs a wake-up, or `None` if it does not.
 pub(crate) fn reason(item: &ServerItem, now: Timestamp) -> Option<&'static str> {
     if item.armed.is_pending(now, GRACE) {
         return None;

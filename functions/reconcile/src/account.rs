@@ -1,4 +1,4 @@
-//! One user's account: brought to what is wanted, or deleted.
+//! One user's account on Transfer Family: creates, changes or deletes it.
 
 use wharfinger_decisions::{
     account::{self, Step, Wanted},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 impl Visit<'_> {
-    /// What is wanted of the account of `user`.
+    /// Returns the wanted account of `user`.
     pub(crate) fn account(&self, user: &UserRecord, sites: &Sites) -> Result<Wanted, Error> {
         let spec = &self.record.intent.spec;
         let site = match (&user.intent.site, sites) {
@@ -42,8 +42,8 @@ impl Visit<'_> {
         })
     }
 
-    /// Brings one account of the server `server_id` to what is wanted, and writes down what came of it. What can't be
-    /// written down is done again by the next visit.
+    /// Brings one account on the server `server_id` to the wanted state and writes the user's status. If the status
+    /// can't be written, the next visit repeats the work.
     pub(crate) async fn work(&self, server_id: &str, job: Job) -> Progress {
         let name = job.name.clone();
         self.try_work(server_id, job).await.unwrap_or_else(|error| {
@@ -90,7 +90,6 @@ impl Visit<'_> {
         }
     }
 
-    /// Makes the account what is wanted.
     async fn bring(&self, server_id: &str, name: &UserName, wanted: &Wanted) -> Result<(), Error> {
         match self.take_steps(server_id, name, wanted).await {
             // The answer to CreateUser was lost and the SDK asked again: what is there now says what is left to do.
@@ -99,7 +98,7 @@ impl Visit<'_> {
         }
     }
 
-    /// Takes all steps to `wanted`. Keys are taken back also when another step was refused.
+    /// Takes all steps to `wanted`. Old keys are removed even if another step was refused. Returns the first error.
     async fn take_steps(&self, server_id: &str, name: &UserName, wanted: &Wanted) -> Result<(), Error> {
         let transfer = &self.app.transfer;
         let account = transfer.account(server_id, name.as_str(), SERVER_TAG).await?;

@@ -1,4 +1,4 @@
-//! What the function needs: its configuration, and clients built once.
+//! The function's configuration, and its clients, which are built once.
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
@@ -21,18 +21,19 @@ pub struct App {
     pub(crate) file_systems: FileSystems,
     pub(crate) secrets: Secrets,
     pub(crate) metrics: Metrics,
-    /// The port that clients use.
+    /// The SFTP port.
     pub(crate) sftp_port: u16,
-    /// The role of users whose server names none.
+    /// The IAM role of users whose server names none.
     pub(crate) user_role: RoleArn,
-    /// What the names of secrets begin with. It also tells deployments in one account apart.
+    /// The prefix of the secrets' names. It is unique to the deployment within an AWS account.
     pub(crate) secret_prefix: String,
     /// What host keys are drawn from.
     pub(crate) chance: Chance,
 }
 
 impl App {
-    /// Clients over `sdk`, and what the template says in `environment`. All that is random is drawn from `chance`.
+    /// Builds the clients from `sdk` and reads the configuration from `environment`. Everything random comes from
+    /// `chance`.
     ///
     /// # Errors
     /// When a variable is missing or can't be read.

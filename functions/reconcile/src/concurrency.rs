@@ -1,9 +1,9 @@
-//! How many accounts are worked on at once: many while AWS keeps up, few while it throttles.
+//! How many accounts are processed at once: many while AWS keeps up, few while it throttles.
 
-/// The most at once. Transfer Family throttles an account's calls together, people's own among them.
+/// The upper limit. Transfer Family throttles all calls of an AWS account together, including those of people.
 const MOST: usize = 8;
 
-/// How many may run at once now.
+/// The current limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Concurrency(usize);
 
@@ -14,12 +14,12 @@ impl Default for Concurrency {
 }
 
 impl Concurrency {
-    /// Whether another one may start while `running` run.
+    /// Whether another job may start while `running` jobs run.
     pub(crate) fn allows(self, running: usize) -> bool {
         running < self.0
     }
 
-    /// Halved where AWS was too busy, one more where it was not.
+    /// Halved if AWS was too busy, one more if it was not.
     pub(crate) fn after(self, busy: bool) -> Self {
         Self(if busy { (self.0 / 2).max(1) } else { (self.0 + 1).min(MOST) })
     }

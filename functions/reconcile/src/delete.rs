@@ -1,5 +1,5 @@
-//! The end of a server that AWS no longer has. Its host key goes (it can be brought back for a week), then its users'
-//! records, and its own record last, so that a crash in between is taken up.
+//! Removes what is left of a server that AWS no longer has: the host key, which can be restored for a week, then the
+//! users' records, and the server's record last, so that the next visit recovers from a crash in between.
 
 use wharfinger_decisions::names::UserName;
 use wharfinger_store::{
@@ -10,7 +10,7 @@ use wharfinger_store::{
 use crate::{error::Error, visit::Visit};
 
 impl Visit<'_> {
-    /// Forgets the server and its users.
+    /// Removes the server and its users from the table.
     pub(crate) async fn forget_server(&self) -> Result<(), Error> {
         self.app.secrets.delete(&self.app.host_key_name(self.server)).await?;
         for (name, user) in self.app.table.all::<UserRecord>(&users::partition(self.server)).await? {
@@ -25,7 +25,7 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Forgets the users that are to be deleted from a server that AWS does not have.
+    /// Removes the users that are to be deleted from a server that AWS does not have.
     pub(crate) async fn forget_deleted_users(&self) -> Result<(), StoreError> {
         for (name, user) in self.app.table.all::<UserRecord>(&users::partition(self.server)).await? {
             if let Ok(user) = user
@@ -39,13 +39,13 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Forgets the thing at `key`. One that changed since it was read at `version` is for the next visit.
+    /// Removes the record at `key`. One that has changed since `version` is left to the next visit.
     pub(crate) async fn forget(&self, key: &Key, version: u64) -> Result<(), StoreError> {
         gone(self.app.table.forget(key, version).await)
     }
 }
 
-/// What changed since it was read is for the next visit.
+/// Takes a conflict as success: a record that has changed since it was read is left to the next visit.
 fn gone(answer: Result<(), StoreError>) -> Result<(), StoreError> {
     match answer {
         Err(StoreError::Conflict) => Ok(()),

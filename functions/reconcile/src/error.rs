@@ -1,35 +1,35 @@
-//! What keeps a server or a user from being as wanted, by who can do something about it.
+//! Why a server or a user is not as wanted, by who can do something about it.
 
 use wharfinger_aws::error::{AwsError, Kind};
 use wharfinger_store::table::StoreError;
 
-/// Why a step was not done.
+/// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// AWS did not do it.
+    /// The AWS call failed.
     #[error(transparent)]
     Aws(#[from] AwsError),
-    /// Something that people have to provide is not there: a sentence that says what to do.
+    /// Something that people have to provide is missing. The sentence says what to do.
     #[error("{0}")]
     Missing(String),
-    /// AWS could not be asked about something that the step needs.
+    /// Something that the step depends on is unknown.
     #[error("{sentence}")]
     Unknown {
-        /// What was asked, and the answer.
+        /// What was asked, and what was answered.
         sentence: String,
-        /// Time alone may help.
+        /// Whether a retry may succeed.
         temporary: bool,
     },
-    /// Our own table did not answer. The whole visit is tried again.
+    /// The table failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// No host key could be made.
+    /// No host key could be generated.
     #[error("no host key could be made")]
     HostKey(#[from] ssh_key::Error),
 }
 
 impl Error {
-    /// Whether time alone may help.
+    /// Whether a retry may succeed without anybody changing anything.
     pub(crate) fn is_temporary(&self) -> bool {
         match self {
             Self::Aws(error) => error.is_temporary(),
@@ -39,12 +39,12 @@ impl Error {
         }
     }
 
-    /// The error of a question to AWS that others asked too.
+    /// Copies the error of a call whose result several steps share.
     pub(crate) fn unknown(error: &AwsError) -> Self {
         Self::Unknown { sentence: sentence(error), temporary: error.is_temporary() }
     }
 
-    /// For people: what happened, and what to do.
+    /// A sentence for people: what happened, and what to do.
     pub(crate) fn sentence(&self) -> String {
         match self {
             Self::Aws(error) => sentence(error),
@@ -53,7 +53,7 @@ impl Error {
     }
 }
 
-/// What AWS answered, and what to do, for people.
+/// A sentence for people: what AWS answered, and what to do.
 pub(crate) fn sentence(error: &AwsError) -> String {
     match &error.kind {
         Kind::Busy(_) | Kind::Unanswered(_) => format!("waiting for AWS: {error}"),

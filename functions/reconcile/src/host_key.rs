@@ -1,5 +1,5 @@
-//! The private host key of a server: ours from the start, because one that AWS makes can't be taken out again, and a
-//! server that is rebuilt must show its clients the same key.
+//! A server's private host key. Wharfinger generates it, because a key that AWS generates can't be exported, and a
+//! rebuilt server must present the same key to its clients.
 
 use ssh_key::{Algorithm, LineEnding, PrivateKey};
 use wharfinger_aws::secrets::Secret;
@@ -8,7 +8,7 @@ use wharfinger_decisions::names::ServerName;
 
 use crate::{app::App, error::Error};
 
-/// The key of `server`: the one that is kept, or a new one, which is kept before it is used.
+/// Returns the stored key of `server`, or generates one and stores it before it is used.
 pub(crate) async fn obtain(app: &App, server: &ServerName) -> Result<Secret, Error> {
     let name = app.host_key_name(server);
     if let Some(kept) = app.secrets.get(&name).await? {
@@ -26,8 +26,8 @@ pub(crate) async fn obtain(app: &App, server: &ServerName) -> Result<Secret, Err
     }
 }
 
-/// Draws a key from `chance`, which in a deployed function is a cryptographically secure generator that the operating
-/// system seeded.
+/// Generates a key from `chance`. In a deployed function that is a cryptographically secure generator seeded by the
+/// operating system.
 fn generate(server: &ServerName, chance: &Chance) -> Result<Secret, ssh_key::Error> {
     let mut key = PrivateKey::random(&mut chance.key_generator(), Algorithm::Ed25519)?;
     key.set_comment(server.as_str());

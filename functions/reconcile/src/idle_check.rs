@@ -1,4 +1,4 @@
-//! Asks once more whether anybody is there, just before the idle sweep's stop is carried out.
+//! Repeats the idle check just before a stop that the idle sweep asked for.
 
 use wharfinger_decisions::{
     idle::{self, Decision, Signs},
@@ -8,7 +8,7 @@ use wharfinger_decisions::{
 use crate::visit::Visit;
 
 impl Visit<'_> {
-    /// The idle decision for the server `id`, which is online, as things are now.
+    /// Decides anew whether the server `id`, which is online, is idle.
     pub(crate) async fn idle_decision(&self, id: &str) -> Decision {
         let (app, record, now) = (self.app, self.record, self.moment.present());
         let spec = &record.intent.spec;

@@ -1,8 +1,8 @@
-//! Brings one server and its users to what is wanted, a step at a time.
+//! Brings one server and its users to the wanted state, one step at a time.
 //!
-//! A message only says which server; what to do is read from the table and from AWS. While AWS is busy the function
-//! asks to be woken again, after 2 to 30 seconds; what AWS refuses is tried again after minutes. A lease keeps two
-//! deliveries from acting at once, and every step can be repeated, so a crash anywhere is taken up by the next visit.
+//! A message only names a server; what to do is read from the table and from AWS. While AWS is working, the function
+//! wakes itself again after 2 to 30 seconds; what AWS refuses is retried after minutes. A lease keeps two deliveries
+//! from acting at once. Every step can be repeated, so the next visit recovers from a crash at any point.
 
 mod account;
 mod app;
@@ -42,16 +42,16 @@ use wharfinger_store::{
 pub use crate::app::App;
 use crate::{next_visit::NextVisit, visit::Visit};
 
-/// Longer than the function may run, so that a lease outlives its owner only after a crash.
+/// Longer than the function may run: a lease outlives its owner only after a crash.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
-/// Another visit is begun in the same invocation until then, of the 30 seconds that it may run.
+/// No further visit is started after this much of the invocation's 30 seconds.
 const TIME_TO_START: Duration = Duration::from_secs(10);
 
-/// Runs the function until the runtime ends it.
+/// Serves invocations until Lambda ends the process.
 ///
 /// # Errors
-/// When its environment is not as the template makes it.
+/// When the environment is incomplete, or the Lambda runtime can't be reached.
 pub async fn run() -> anyhow::Result<()> {
     logs::start();
     let app = App::new(&sdk_config().await, &Environment::of_process(), Chance::system())?;
@@ -64,7 +64,7 @@ pub async fn run() -> anyhow::Result<()> {
     Box::pin(served).await.map_err(|error| anyhow::anyhow!("serve the runtime: {error}"))
 }
 
-/// Handles the batch of the invocation `request_id`. The answer names the messages that are to come again.
+/// Handles one batch. The response names the messages that SQS is to deliver again.
 pub async fn handle(app: &App, event: SqsEvent, request_id: &str, moment: Moment) -> SqsBatchResponse {
     let mut response = SqsBatchResponse::default();
     for message in event.records {
@@ -95,7 +95,7 @@ async fn wake(app: &App, body: &str, owner: &str, moment: Moment) -> anyhow::Res
     }
 }
 
-/// Visits the server, and again while somebody asks for it meanwhile; then arms the next wake-up.
+/// Visits the server, repeats that while other deliveries ask for it, and arms the next wake-up.
 async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment: Moment) -> anyhow::Result<()> {
     let mut armed = lease.armed.clone();
     loop {
@@ -139,7 +139,7 @@ async fn visit(app: &App, server: &ServerName, moment: Moment) -> anyhow::Result
     }
 }
 
-/// There is no time for another visit: a message asks for it.
+/// Leaves the next visit to another invocation, for lack of time.
 async fn hand_over(app: &App, server: &ServerName, lease: &Lease, armed: &Armed) -> anyhow::Result<()> {
     wake_again(app, server, Duration::ZERO).await?;
     while app.table.release_lease(lease, armed).await.context("give the lease back")? == Release::Wanted {}

@@ -1,4 +1,4 @@
-//! The `reconcile` function: brings one server and its users to what is wanted.
+//! The `reconcile` function.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {

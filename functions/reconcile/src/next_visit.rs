@@ -1,23 +1,24 @@
-//! When a server is to be visited again: soon while AWS works, slowly where AWS refuses.
+//! When to visit a server again: soon while AWS is working, slowly if AWS refuses something.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use wharfinger_decisions::wakeup::{self, Armed};
 
-/// When a server is to be visited again. What is waited for is named: a new reason starts the delays anew.
+/// When to visit a server again. Delays grow while the reason stays the same, and start over with a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NextVisit {
-    /// All is as wanted, or the server is no more.
+    /// Everything is as wanted, or the server no longer exists.
     NotNeeded,
-    /// After seconds: AWS is at work, or busy.
+    /// In seconds: AWS is working on it, or throttling.
     Soon(String),
-    /// After minutes: AWS refuses, and only a change by a person helps soon.
+    /// In minutes: AWS refuses, and nothing helps until a person changes something.
     Slowly(String),
 }
 
 impl NextVisit {
-    /// What is armed after this, where `armed` was before, and the delay of the message to send now, if one is needed.
+    /// Returns the wake-up that is armed from now on, given the one `armed` before, and the delay of the message to
+    /// send, if one is needed.
     pub(crate) fn arm(&self, armed: &Armed, now: Timestamp) -> (Armed, Option<Duration>) {
         match self {
             Self::NotNeeded => (armed.settled(now), None),
@@ -26,7 +27,7 @@ impl NextVisit {
         }
     }
 
-    /// Soon if what is waited for is `temporary`, else slowly.
+    /// Soon if the reason is `temporary`, slowly otherwise.
     pub(crate) fn after(reason: impl Into<String>, temporary: bool) -> Self {
         if temporary { Self::Soon(reason.into()) } else { Self::Slowly(reason.into()) }
     }

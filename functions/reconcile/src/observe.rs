@@ -1,5 +1,5 @@
-//! A server as AWS shows it: independent answers, each of which may be missing. What could not be seen is unknown, and
-//! only the steps that need it wait.
+//! A server as AWS shows it: independent answers, each of which may have failed. Only the steps that need a failed
+//! answer wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,33 +19,33 @@ use wharfinger_decisions::{
 
 use crate::{error::sentence, visit::Visit};
 
-/// The tag that says which server of ours it is.
+/// The tag with the server's name.
 pub(crate) const SERVER_TAG: &str = "wharfinger:server";
 
-/// The tag that says which deployment it belongs to.
+/// The tag with the deployment's name.
 const DEPLOYMENT_TAG: &str = "wharfinger:deployment";
 
-/// How often AWS is searched for further servers with our tags while the server is known.
+/// How often AWS is searched for more servers with our tags while the server's id is known.
 const SEARCH_EVERY: SignedDuration = SignedDuration::from_mins(10);
 
 /// What AWS shows of a server.
 #[derive(Debug)]
 pub(crate) struct Observation {
-    /// The server; `None`: AWS has none with its id or our tags.
+    /// The server, or `None` if AWS has none with its id or our tags.
     pub(crate) server: Result<Option<Server>, AwsError>,
-    /// The ids of further servers with the same tags: billed, and nobody's. `None`: they were not searched for.
+    /// The ids of other servers with the same tags, which are billed and unused. `None` if there was no search.
     pub(crate) others: Option<Result<Vec<String>, AwsError>>,
     /// Its VPC endpoint, once there is one.
     pub(crate) endpoint: Result<Option<VpcEndpoint>, AwsError>,
-    /// Those of the wanted Elastic IPs that exist.
+    /// The wanted Elastic IPs that exist.
     pub(crate) elastic_ips: Result<BTreeMap<AllocationId, ElasticIp>, AwsError>,
-    /// The ingress rules of the wanted groups and of the endpoint's.
+    /// The ingress rules of the wanted groups and of the endpoint's groups.
     pub(crate) rules: Result<Vec<Rule>, AwsError>,
-    /// What its new network was checked against; `None`: its network is not to change.
+    /// The subnets and groups of a new network, or `None` if the network does not change.
     pub(crate) new_network: Option<NewNetwork>,
 }
 
-/// Those of the wanted subnets and security groups that exist.
+/// The wanted subnets and security groups that exist.
 #[derive(Debug)]
 pub(crate) struct NewNetwork {
     pub(crate) subnets: Result<BTreeMap<SubnetId, Subnet>, AwsError>,
@@ -59,13 +59,13 @@ impl Visit<'_> {
         tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
-    /// Whether it is time to search for further servers with our tags.
+    /// Whether it is time to search for more servers with our tags.
     pub(crate) fn search_is_due(&self) -> bool {
         let searched = self.record.status.searched_at;
         searched.is_none_or(|at| self.moment.present().duration_since(at) >= SEARCH_EVERY)
     }
 
-    /// Looks at the server, whose id is `known` if it has one, and at all that it needs.
+    /// Observes the server, whose id is `known` if it has one, and its network.
     pub(crate) async fn observe(&self, known: Option<&str>, search: bool) -> Observation {
         let (server, others) = self.find(known, search).await;
         let found = server.as_ref().ok().and_then(Option::as_ref);
@@ -132,10 +132,10 @@ impl Visit<'_> {
         Some(NewNetwork { subnets, groups })
     }
 
-    /// What the next step is decided from.
+    /// Returns what the next step is decided from.
     ///
     /// # Errors
-    /// When the server itself could not be seen.
+    /// When the server itself could not be observed.
     pub(crate) fn situation<'a>(
         &self,
         observation: &'a Observation,
@@ -151,7 +151,7 @@ impl Visit<'_> {
         Ok(Situation { server: server.map(|server| observation.observed(server)), obstacles, history })
     }
 
-    /// Where clients connect, as far as it is known.
+    /// Returns where clients connect, or the last known endpoint if AWS can't be asked.
     pub(crate) async fn endpoint_for_clients(&self, observation: &Observation) -> Result<Option<Endpoint>, AwsError> {
         let Ok(Some(server)) = &observation.server else { return Ok(self.record.status.endpoint.clone()) };
         let (Ok(elastic_ips), Ok(endpoint)) = (&observation.elastic_ips, &observation.endpoint) else {
@@ -171,8 +171,8 @@ impl Visit<'_> {
     }
 }
 
-/// Of several servers with our tags, the one with users is the one in use; the order of ids makes the choice the same
-/// each time.
+/// Of several servers with our tags, takes the one with the most users, then the lowest id, and returns the ids of the
+/// others.
 fn in_use(mut tagged: Vec<Server>) -> (Option<Server>, Vec<String>) {
     tagged.sort_by(|one, other| other.user_count.cmp(&one.user_count).then_with(|| one.id.cmp(&other.id)));
     let mut tagged = tagged.into_iter();
@@ -180,7 +180,7 @@ fn in_use(mut tagged: Vec<Server>) -> (Option<Server>, Vec<String>) {
 }
 
 impl Observation {
-    /// The server, if it could be seen.
+    /// The server, if it could be observed and exists.
     pub(crate) fn server(&self) -> Option<&Server> {
         self.server.as_ref().ok()?.as_ref()
     }
@@ -196,7 +196,7 @@ impl Observation {
         Observed { state: server.state, placement: server.placement.clone(), endpoint }
     }
 
-    /// What stands in the way of the `wanted` placement in `network`.
+    /// Returns the obstacles to the `wanted` placement in `network`.
     pub(crate) fn obstacles(&self, network: &Network, wanted: &Placement) -> Vec<Obstacle> {
         let own = match &self.server {
             Ok(server) => server.as_ref().map(|server| server.placement.addresses.clone()).unwrap_or_default(),

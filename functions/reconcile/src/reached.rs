@@ -1,16 +1,16 @@
-//! Where a visit's steps came to.
+//! The state that a visit's steps reached.
 
 use wharfinger_decisions::power::{History, Plan};
 
 use crate::{error::Error, observe::Observation};
 
-/// Where the steps came to.
+/// The state that the steps reached.
 pub(crate) struct Reached {
-    /// What was seen last.
+    /// The last observation.
     pub(crate) observation: Observation,
     /// Whether the rules that let clients in are as wanted.
     pub(crate) rules: Result<(), Error>,
-    /// What became of the server's placements.
+    /// The server's placements so far.
     pub(crate) history: History,
     /// Why no more steps were taken.
     pub(crate) end: End,
@@ -18,13 +18,13 @@ pub(crate) struct Reached {
 
 /// Why no more steps were taken.
 pub(crate) enum End {
-    /// The plan says to wait, or that all is done, or that a person must help.
+    /// The plan: everything is done, AWS is working, or a person must help.
     Plan(Plan),
-    /// The idle sweep's stop was taken back, for this reason.
+    /// The idle sweep's stop was withdrawn, for this reason.
     Kept(String),
-    /// The step was refused, waits for rules that are refused, or could not be written down.
+    /// The step failed, depends on rules that failed, or could not be recorded.
     Failed(Error),
-    /// The server itself could not be seen.
+    /// The server itself could not be observed.
     Unseen(Error),
 }
 

@@ -1,13 +1,13 @@
-//! The rules that let trusted addresses in: added to the first security group before the server opens, taken back
-//! wherever they are no longer wanted, also from groups that are about to leave the endpoint.
+//! Security-group rules for the trusted addresses. They are added to the first group before the server opens, and
+//! revoked from any group of the endpoint when they are no longer wanted.
 
 use wharfinger_decisions::ingress::{self, Changes, Owner, Rule};
 
 use crate::{error::Error, observe::Observation, visit::Visit};
 
 impl Visit<'_> {
-    /// Takes back the rules that are no longer wanted. Every one is tried; of several errors one that may pass by itself
-    /// is returned.
+    /// Revokes the rules that are no longer wanted. Every rule is tried. Of several errors, a temporary one is
+    /// preferred.
     pub(crate) async fn revoke_rules(&self, observation: &Observation) -> Result<(), Error> {
         let Ok(rules) = &observation.rules else { return Ok(()) };
         let mut errors = Vec::new();
@@ -19,7 +19,7 @@ impl Visit<'_> {
         error.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Lets the trusted addresses in. Every rule is tried; the first error is returned.
+    /// Adds the missing rules for the trusted addresses. Every rule is tried; the first error is returned.
     pub(crate) async fn authorize_rules(&self, observation: &Observation) -> Result<(), Error> {
         let rules = observation.rules.as_ref().map_err(Error::unknown)?;
         let Some(group) = self.network().security_group_ids.first() else { return Ok(()) };

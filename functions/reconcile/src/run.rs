@@ -1,7 +1,7 @@
-//! How a visit to a server goes: observe, close what is to be closed, take steps, open, and write down what is known.
+//! One visit to a server: observe, revoke access, take steps, grant access, and write the status.
 //!
-//! What closes (users, keys and address blocks that go) comes first and waits for nothing. Steps that only shut the
-//! door need the server alone; what opens it or cuts sessions waits until everything is known.
+//! Revoking access (users, keys and address blocks that are no longer wanted) comes first and waits for nothing.
+//! Stopping needs to know the server alone; what opens the server or cuts sessions waits until everything is known.
 
 use std::time::Duration;
 
@@ -27,14 +27,13 @@ use crate::{
 /// More than the longest run of steps between two waits.
 const MOST_STEPS: usize = 8;
 
-/// Of the 30 seconds that the function may run: accounts that close something are begun until then.
+/// Accounts that lose access are not started after this much of the function's 30 seconds.
 const TIME_TO_CLOSE: Duration = Duration::from_secs(10);
 
-/// Accounts of any kind are begun until then; those that are left over come with the next visit.
+/// No account is started after this; what is left over is for the next visit.
 const TIME_FOR_USERS: Duration = Duration::from_secs(15);
 
 impl Visit<'_> {
-    /// Looks after the server once.
     pub(crate) async fn run(&self) -> Result<NextVisit, Error> {
         let known = self.record.status.server_id.as_deref();
         let first = Box::pin(self.observe(known, self.search_is_due())).await;
@@ -63,14 +62,7 @@ impl Visit<'_> {
         Ok(self.conclude(reached, &users.tally).await?)
     }
 
-    /// Deletes the users that are to be deleted, and does nothing else: the server's record can't be read.
-    pub(crate) async fn remove_users(&self) -> NextVisit {
-        let mut users = self.users(self.record.status.server_id.as_deref()).await;
-        users.remove(TIME_FOR_USERS).await;
-        users.tally.next_visit()
-    }
-
-    /// AWS's id of the server: as it is seen, or as it was while it can't be seen.
+    /// AWS's id of the server, or the last known one if the server can't be observed.
     fn server_id<'b>(&'b self, observation: &'b Observation) -> Option<&'b str> {
         match &observation.server {
             Ok(server) => server.as_ref().map(|server| server.id.as_str()),
@@ -78,7 +70,7 @@ impl Visit<'_> {
         }
     }
 
-    /// Takes steps until AWS or a person has to be waited for. `revoked`: whether rules could be taken back so far.
+    /// Takes steps until there is something to wait for. `revoked` is the result of revoking rules so far.
     async fn proceed(&self, first: Observation, revoked: Result<(), Error>) -> Reached {
         let mut rules = revoked.and(self.authorize_rules(&first).await);
         // Of rules that may be left in groups which are not looked at any more.
@@ -121,10 +113,10 @@ impl Visit<'_> {
         Reached { observation, rules: lost.and(rules), history, end }
     }
 
-    /// Does what `plan` says.
+    /// Carries out `plan`.
     ///
     /// # Errors
-    /// Where no more steps are to be taken.
+    /// When no more steps are to be taken.
     async fn step(&self, observation: &Observation, plan: &Plan, rules: &Result<(), Error>) -> Result<Outcome, End> {
         let is_last = matches!(plan.step, Step::Wait | Step::Blocked | Step::Settled | Step::Forget);
         if let Err(error) = rules
@@ -146,7 +138,7 @@ impl Visit<'_> {
         Ok(outcome)
     }
 
-    /// Writes the id of a new server down at once. Where that is lost, its tags still tell it.
+    /// Records the id of a new server at once. If that fails, the server is found by its tags.
     async fn note_made(&self, id: &str, plan: &Plan) {
         tracing::info!(server = %self.server, id, "a server was made");
         let status = ServerStatus {
@@ -160,7 +152,8 @@ impl Visit<'_> {
         }
     }
 
-    /// Writes a refusal down before the server is opened again: a crash must not cut its sessions a second time.
+    /// Records a refusal before the server is opened again: after a crash, sessions must not be cut for it a second
+    /// time.
     async fn note_refusal(&self, history: &History) -> Result<(), StoreError> {
         self.write(&ServerStatus { history: history.clone(), ..self.record.status.clone() }).await
     }
@@ -194,5 +187,12 @@ impl Visit<'_> {
             Err(StoreError::Conflict) => Ok(()),
             other => other,
         }
+    }
+
+    /// Deletes the users that are to be deleted and does nothing else: for a server whose record can't be read.
+    pub(crate) async fn remove_users(&self) -> NextVisit {
+        let mut users = self.users(self.record.status.server_id.as_deref()).await;
+        users.remove(TIME_FOR_USERS).await;
+        users.tally.next_visit()
     }
 }

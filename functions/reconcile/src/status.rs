@@ -1,5 +1,5 @@
-//! What a visit found, as the server's status, its conditions, and when to look again. Everything here is decided from
-//! the findings alone. The power says what is; conditions say what is wrong.
+//! Turns what a visit found into the server's status, its conditions and the time of the next visit, without I/O. The
+//! power says what the server does; conditions say what is wrong.
 
 use jiff::Timestamp;
 use wharfinger_decisions::{
@@ -29,7 +29,7 @@ pub(crate) struct Findings<'a> {
 }
 
 impl Findings<'_> {
-    /// Logs what is not as wanted.
+    /// Logs what went wrong.
     pub(crate) fn log(&self, server: &ServerName) {
         if let End::Failed(error) | End::Unseen(error) = &self.reached.end {
             tracing::warn!(%server, %error, "a step was not done");
@@ -39,7 +39,7 @@ impl Findings<'_> {
         }
     }
 
-    /// The server's status, but for where clients connect.
+    /// Returns the server's status, with its endpoint unchanged.
     pub(crate) fn status(&self) -> ServerStatus {
         let before = &self.record.status;
         let observation = &self.reached.observation;
@@ -93,7 +93,7 @@ impl Findings<'_> {
         }
     }
 
-    /// What a server is doing that comes no further: a server that takes clients is not called failed.
+    /// The phase of a server that makes no progress. A server that accepts clients is not called failed.
     fn stuck(&self) -> ServerPhase {
         let observation = &self.reached.observation;
         let available = matches!(&observation.endpoint, Ok(Some(endpoint)) if endpoint.available);
@@ -133,7 +133,7 @@ impl Findings<'_> {
             && self.users.is_settled()
     }
 
-    /// When to look again: the users' waiting is not slowed down by the server's.
+    /// When to visit again: users that wait are not slowed down by a server that AWS refuses.
     pub(crate) fn next_visit(&self) -> NextVisit {
         let (server, users) = (self.next_visit_for_server(), self.users.next_visit());
         match (&server, &users) {
@@ -159,7 +159,7 @@ impl Findings<'_> {
         }
     }
 
-    /// What is wrong.
+    /// Returns what is wrong.
     fn conditions(&self) -> Vec<Condition> {
         let found = |code: &'static str, severity, message: String, remedy: &str| Condition {
             code: code.into(),
@@ -190,7 +190,7 @@ impl Findings<'_> {
         conditions
     }
 
-    /// Another server with our tags. Between two searches it is taken to be there still.
+    /// Reports another server with our tags. Between two searches the last result stands.
     fn second_server(&self) -> Option<Condition> {
         const CODE: &str = "second_server";
         match &self.reached.observation.others {
@@ -241,7 +241,7 @@ fn severity(error: &Error) -> Severity {
     if error.is_temporary() { Severity::Warning } else { Severity::Error }
 }
 
-/// One condition for each code, which tells of all that was found.
+/// Merges conditions of the same code into one.
 fn grouped(found: impl Iterator<Item = Condition>) -> Vec<Condition> {
     let mut conditions: Vec<Condition> = Vec::new();
     for condition in found {

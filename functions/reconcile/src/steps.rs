@@ -1,4 +1,4 @@
-//! Does one step of a plan.
+//! Carries out one step of a plan.
 
 use wharfinger_aws::{
     error::AwsError,
@@ -18,22 +18,22 @@ use crate::{
     visit::Visit,
 };
 
-/// What came of a step after which further ones may follow.
+/// The result of a step after which more steps may follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// AWS was asked, or there was nothing to ask.
+    /// AWS accepted the call, or no call was needed.
     Asked,
-    /// AWS made a server, with this id.
+    /// AWS created a server with this id.
     Made(String),
-    /// AWS refuses the new network for good, with this sentence.
+    /// AWS permanently refuses the new network, with this message.
     Refused(String),
 }
 
 impl Visit<'_> {
-    /// Does `step`; `server` is as it was just seen.
+    /// Carries out `step` on `server`, as just observed.
     ///
     /// # Errors
-    /// Where no more steps are to be taken.
+    /// When no more steps are to be taken.
     pub(crate) async fn act(&self, server: Option<&Server>, step: &Step) -> Result<Outcome, End> {
         let transfer = &self.app.transfer;
         let Some(server) = server else {
@@ -78,16 +78,7 @@ impl Visit<'_> {
         Ok(self.app.transfer.create_server(&new).await?)
     }
 
-    /// Addresses are given in the order of the spec, which pairs them with subnets, and not at all where they stay.
-    async fn readdress(&self, server: &Server, target: &Placement) -> Result<(), AwsError> {
-        let wanted = &self.network().address_allocation_ids;
-        let mut ordered: Vec<_> = wanted.iter().filter(|id| target.addresses.contains(*id)).cloned().collect();
-        ordered.extend(target.addresses.iter().filter(|id| !wanted.contains(*id)).cloned());
-        let changed = (target.addresses != server.placement.addresses).then_some(&ordered[..]);
-        self.app.transfer.set_network(&server.id, &target.subnets, changed).await
-    }
-
-    /// Stops the server, or takes the idle sweep's stop back where somebody is there after all.
+    /// Stops the server, or withdraws the idle sweep's stop if the server is in use after all.
     async fn stop_if_idle(&self, id: &str) -> Result<(), End> {
         let decision = self.idle_decision(id).await;
         if decision.action == Action::Stop {
@@ -103,5 +94,15 @@ impl Visit<'_> {
         }
         self.app.table.note_decision(self.server, &decision).await?;
         Err(End::Kept(reason))
+    }
+
+    /// Sets subnets and Elastic IPs. The addresses keep the order of the spec, which pairs them with subnets, and are
+    /// left out if they do not change.
+    async fn readdress(&self, server: &Server, target: &Placement) -> Result<(), AwsError> {
+        let wanted = &self.network().address_allocation_ids;
+        let mut ordered: Vec<_> = wanted.iter().filter(|id| target.addresses.contains(*id)).cloned().collect();
+        ordered.extend(target.addresses.iter().filter(|id| !wanted.contains(*id)).cloned());
+        let changed = (target.addresses != server.placement.addresses).then_some(&ordered[..]);
+        self.app.transfer.set_network(&server.id, &target.subnets, changed).await
     }
 }

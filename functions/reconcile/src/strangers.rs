@@ -1,5 +1,5 @@
-//! Accounts without a record. Ours are deleted, unless they are so many that the table may be the wrong one; those of
-//! others are only reported.
+//! Accounts without a record. Ours are deleted, unless there are so many that the table may be the wrong one; accounts
+//! of others are only reported.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use wharfinger_decisions::account;
 
 use crate::{observe::SERVER_TAG, users::Users};
 
-/// How many of them are described at once.
+/// How many accounts are described at once.
 const AT_ONCE: usize = 4;
 
 impl Users<'_> {
-    /// Describes the accounts without a record, as far as that can be done `until` then, and deletes ours. None is
-    /// deleted while one of them is unknown: there may be too many of ours.
+    /// Describes the accounts without a record until `until`, and deletes ours. None is deleted while the owner of one
+    /// is unknown: there may be too many of ours.
     pub(crate) async fn look_at_strangers(&mut self, until: Duration) {
         let Some(server_id) = self.server_id.clone() else { return };
         let (ours, all_known) = self.describe_strangers(&server_id, until).await;
@@ -32,7 +32,7 @@ impl Users<'_> {
         }
     }
 
-    /// Those that are ours, and whether it is known of all of them whose they are.
+    /// Returns the accounts that are ours, and whether every owner is known.
     async fn describe_strangers(&mut self, server_id: &str, until: Duration) -> (Vec<String>, bool) {
         let (visit, transfer) = (self.visit, &self.visit.app.transfer);
         let describe = |name: String| async move { (transfer.account(server_id, &name, SERVER_TAG).await, name) };

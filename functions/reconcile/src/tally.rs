@@ -1,41 +1,40 @@
-//! What became of a server's users in one visit.
+//! The results for a server's users in one visit.
 
 use wharfinger_store::table::StoreError;
 
 use crate::next_visit::NextVisit;
 
-/// What came of an account.
+/// The result for one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// It is as wanted, or gone as wanted.
+    /// The account is as wanted, or deleted as wanted.
     Settled,
-    /// It waits for AWS or the table, which may have too much to do.
+    /// AWS or the table is busy; to be tried again soon.
     Waiting,
-    /// AWS refuses it, or it lacks something.
+    /// AWS refuses it, or something it needs is missing.
     Refused,
 }
 
-/// What came of a server's users.
+/// Counts over a server's users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// How many wait for AWS or the table.
+    /// Users waiting for AWS or the table.
     pub(crate) waiting: usize,
-    /// How many are refused.
+    /// Users that AWS refuses, or that lack something.
     pub(crate) refused: usize,
-    /// How many there was no time for.
+    /// Users there was no time for.
     pub(crate) left_over: usize,
-    /// Accounts on AWS that nobody asked for, and that are not ours.
+    /// Accounts on AWS without a record that Wharfinger did not create.
     pub(crate) strangers: Vec<String>,
-    /// How many accounts without a record AWS refuses to describe, so that nobody knows whose they are.
+    /// Accounts without a record that AWS refuses to describe, so their owner is unknown.
     pub(crate) undescribed: usize,
-    /// How many accounts of ours have no record; they are so many that none was deleted.
+    /// Accounts of ours without a record, if there are too many to delete them safely.
     pub(crate) without_record: Option<usize>,
-    /// Why the users' records or AWS's list of accounts could not be read, a sentence each.
+    /// Why the users' records or AWS's list of accounts could not be read, one sentence each.
     pub(crate) unknown: Vec<String>,
 }
 
 impl Tally {
-    /// Counts an account.
     pub(crate) fn count(&mut self, progress: Progress) {
         match progress {
             Progress::Settled => {}
@@ -44,20 +43,19 @@ impl Tally {
         }
     }
 
-    /// Notes that the users' records could not be read.
+    /// Records that the users could not be read from the table.
     pub(crate) fn unread(&mut self, error: &StoreError) {
         tracing::warn!(%error, "the users' records could not be read");
         self.unknown.push(error.to_string());
     }
 
-    /// Whether all accounts are known to be as wanted.
+    /// Whether every account is known to be as wanted.
     pub(crate) fn is_settled(&self) -> bool {
         let Self { waiting, refused, left_over, strangers: _, undescribed, without_record, unknown } = self;
         let counts = [waiting, refused, left_over, undescribed];
         counts.iter().all(|count| **count == 0) && without_record.is_none() && unknown.is_empty()
     }
 
-    /// When to look at them again.
     pub(crate) fn next_visit(&self) -> NextVisit {
         if self.left_over > 0 {
             NextVisit::Soon("users".into())

@@ -1,4 +1,4 @@
-//! A server's users, worked off by urgency and several at once. One user's refusal costs no other.
+//! A server's users: processed by urgency, several at once. If AWS refuses one user, the others go on.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -29,12 +29,12 @@ use crate::{
 /// How long accounts without a record may be described in one visit.
 const TIME_FOR_STRANGERS: Duration = Duration::from_secs(3);
 
-/// The users of a server, and what came of them so far.
+/// The users of a server, and the results so far.
 pub(crate) struct Users<'a> {
     pub(crate) visit: &'a Visit<'a>,
     pub(crate) server_id: Option<String>,
     jobs: VecDeque<Job>,
-    /// Accounts on AWS that have no record.
+    /// Accounts on AWS without a record.
     pub(crate) without_record: Vec<String>,
     /// How many accounts AWS has.
     pub(crate) listed: usize,
@@ -43,21 +43,20 @@ pub(crate) struct Users<'a> {
     pub(crate) tally: Tally,
 }
 
-/// One account to be worked on.
+/// One account to process.
 pub(crate) struct Job {
     pub(crate) name: UserName,
     pub(crate) user: UserRecord,
-    /// What is wanted of the account; an error: that can't be told.
+    /// The wanted account, or why it can't be determined.
     pub(crate) wanted: Result<Wanted, Error>,
     pub(crate) urgency: Urgency,
 }
 
-/// The sites that are not on their way out, by name; an error: the table did not answer.
+/// The sites that are not being deleted, by name, or why the table could not be read.
 pub(crate) type Sites = Result<BTreeMap<String, SiteRecord>, StoreError>;
 
 impl Visit<'_> {
-    /// The users of the server that AWS knows as `server_id`, the most urgent first. Without one there is nothing to do
-    /// for them.
+    /// Loads the users of the server `server_id`, the most urgent first. Without an id there is nothing to do.
     pub(crate) async fn users(&self, server_id: Option<&str>) -> Users<'_> {
         let mut users = Users {
             visit: self,
@@ -100,7 +99,7 @@ impl Visit<'_> {
 }
 
 impl Users<'_> {
-    /// Makes a job of each account that is to be worked on. Users whose site can't be read now wait for the next visit.
+    /// Plans a job for each account that needs work. Users whose site can't be read now are left to the next visit.
     fn plan(
         &mut self,
         records: Vec<(String, UserRecord)>,
@@ -126,20 +125,20 @@ impl Users<'_> {
         self.jobs = jobs.into();
     }
 
-    /// Deletes those that are to be deleted, as far as they can be begun `until` then. All others are left alone.
+    /// Deletes the users that are to be deleted and drops all other jobs. No job is started after `until`.
     pub(crate) async fn remove(&mut self, until: Duration) {
         self.jobs.retain(|job| job.urgency == Urgency::Remove);
         self.work_off(Urgency::Remove, until).await;
         self.tally.left_over = self.jobs.len();
     }
 
-    /// Works off the accounts that may let somebody in too much, as far as they can be begun `until` then.
+    /// Processes the accounts that may grant more access than wanted. No job is started after `until`.
     pub(crate) async fn close(&mut self, until: Duration) {
         self.work_off(Urgency::Revoke, until).await;
     }
 
-    /// Works off all others, as far as they can be begun `until` then. Accounts without a record are looked at after
-    /// those that are not as wanted, and have a little time of their own.
+    /// Processes all other accounts. No job is started after `until`. Accounts without a record come after those that
+    /// are not as wanted, with a time limit of their own.
     pub(crate) async fn settle(&mut self, until: Duration) {
         self.tally.unknown.extend(self.unlisted.take());
         self.work_off(Urgency::Settle, until).await;

@@ -1,4 +1,5 @@
-//! One visit to a server: what is known before it begins. What is done with it lies beside, one module a concern.
+//! One visit to a server: what is known before it begins. Its methods are spread over the crate, one module per
+//! concern.
 
 use wharfinger_decisions::{names::ServerName, power::Wanted, server::Network};
 use wharfinger_runtime::Moment;
@@ -16,7 +17,7 @@ pub(crate) struct Visit<'a> {
 }
 
 impl<'a> Visit<'a> {
-    /// A visit to `server`, whose record was just read.
+    /// A visit to `server`, given its current record.
     pub(crate) fn new(app: &'a App, server: &'a ServerName, record: &'a ServerRecord, moment: Moment) -> Self {
         let wanted = Wanted::of(&record.intent, record.deleting);
         Self { app, server, record, wanted, moment }

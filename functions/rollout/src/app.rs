@@ -15,13 +15,13 @@ pub struct App {
     pub ticks: Queue,
     /// The services.
     pub ecs: Ecs,
-    /// What the ids of rollouts and waits are drawn from.
+    /// The source of rollout ids and of the waits between retries.
     pub chance: Chance,
 }
 
 impl App {
-    /// Clients over `sdk`, for the table and the queue that the template names in `environment`. All that is random is
-    /// drawn from `chance`.
+    /// Builds the clients from `sdk`, for the table and queue that `environment` names. Everything random comes from
+    /// `chance`.
     ///
     /// # Errors
     /// When a variable is missing.
@@ -36,7 +36,7 @@ impl App {
         })
     }
 
-    /// Waits, since `conflicts` writes in a row, from 1, met another writer.
+    /// Waits before the next try, after `conflicts` conflicting writes in a row.
     pub(crate) async fn back_off(&self, conflicts: u32) {
         tokio::time::sleep(self.chance.backoff(conflicts)).await;
     }

@@ -30,7 +30,7 @@ pub struct VpcEndpoint {
     pub groups: BTreeSet<SecurityGroupId>,
     /// Its network interfaces.
     pub interfaces: Vec<String>,
-    /// It takes connections.
+    /// Whether it accepts connections.
     pub available: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct VpcEndpoint {
 pub struct ElasticIp {
     /// The address.
     pub public_ip: String,
-    /// It belongs to a network interface now.
+    /// Whether it is associated with a network interface.
     pub held: bool,
 }
 
@@ -68,7 +68,7 @@ impl Ec2 {
     /// Allows `cidr` to reach TCP `port` through `group`. Succeeds if the rule exists.
     ///
     /// # Errors
-    /// When EC2 fails or refuses; not found: there is no such group.
+    /// When EC2 fails or refuses; [`NotFound`](crate::error::Kind::NotFound) when the group does not exist.
     pub async fn authorize(
         &self,
         group: &SecurityGroupId,
@@ -104,7 +104,7 @@ impl Ec2 {
         }
     }
 
-    /// The endpoint `id`; `None`: it is not there, or not yet.
+    /// Reads the endpoint `id`, or `None` if it does not exist yet.
     ///
     /// # Errors
     /// When EC2 fails or refuses.
@@ -146,7 +146,7 @@ impl Ec2 {
         call.send().await.map(drop).map_err(|error| AwsError::sort(action(), error))
     }
 
-    /// Those of `allocations` that exist.
+    /// Returns the `allocations` that exist.
     ///
     /// # Errors
     /// When EC2 fails or refuses.

@@ -34,20 +34,20 @@ impl Ecs {
         Self { client }
     }
 
-    /// Reads a service; `None`: ECS does not know it.
+    /// Reads a service, or `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] when the cluster is not there.
+    /// [`Kind::NotFound`] when the cluster does not exist.
     pub async fn service(&self, cluster: &str, service: &str) -> Result<Option<Service>, AwsError> {
         let answer = self.client.describe_services().cluster(cluster).services(service).send().await;
         let answer = answer.map_err(|error| AwsError::sort(format!("describe service {cluster}/{service}"), error))?;
         Ok(answer.services().first().map(service_of))
     }
 
-    /// Brings the revision `task_definition` to a service. Where the service is to run it already, nothing starts.
+    /// Updates a service to the revision `task_definition`. If the service has it already, no deployment starts.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] when service or cluster are not there.
+    /// [`Kind::NotFound`] when the service or the cluster does not exist.
     pub async fn update_service(
         &self,
         cluster: &str,
@@ -74,8 +74,8 @@ impl Ecs {
 
     /// Registers a task definition given as RegisterTaskDefinition's JSON. Returns the new revision's ARN.
     ///
-    /// It is sent once: an answer that was lost must not lead to a second revision. After [`Kind::Unanswered`], look
-    /// whether it is there.
+    /// The call is never repeated, because a lost answer must not lead to a second revision. After
+    /// [`Kind::Unanswered`], check whether the revision exists.
     ///
     /// # Errors
     /// When ECS refuses it or does not answer.
@@ -102,7 +102,7 @@ impl Ecs {
         listed.map_err(|error| AwsError::sort(format!("list revisions of {family}"), error))
     }
 
-    /// Takes a revision out of use. Tasks that run it go on.
+    /// Deregisters a revision. Running tasks are not affected.
     ///
     /// # Errors
     /// When ECS fails.

@@ -1,4 +1,4 @@
-//! EFS: whether a file system can be reached where a server is to be.
+//! EFS: whether a file system can be reached from a server's VPC.
 
 use aws_sdk_efs::{Client, types::LifeCycleState};
 use wharfinger_decisions::ids::{FileSystemId, VpcId};
@@ -18,8 +18,7 @@ impl FileSystems {
         Self { client }
     }
 
-    /// What is missing before a server in `vpc` can serve `file_system`, in a sentence that says what to do; `None`:
-    /// nothing.
+    /// What is missing before a server in `vpc` can serve `file_system`, as a sentence that says what to do, or `None`.
     ///
     /// # Errors
     /// When EFS fails or refuses.

@@ -9,37 +9,37 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 pub struct AwsError {
     /// What was tried, on which resource: `stop server s-0123`.
     pub action: String,
-    /// What can be done, with AWS's words or the cause: there is no source beside it that would say them again.
+    /// What can be done about it. It holds AWS's message or the cause, so there is no `source`.
     pub kind: Kind,
 }
 
 /// What can be done about a failed call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Kind {
-    /// The thing is not there.
+    /// The resource does not exist.
     #[error("AWS does not know it")]
     NotFound,
-    /// The thing is there already.
+    /// The resource exists already.
     #[error("it exists already")]
     Exists,
-    /// AWS is busy with it or throttles: try again later.
+    /// AWS is working on the resource, or throttling: retry later.
     #[error("AWS is not ready for it: {0}")]
     Busy(String),
-    /// AWS refuses it as it was asked: only a changed request can succeed.
+    /// AWS refuses the request: only a different one can succeed.
     #[error("AWS refuses it: {code}: {message}")]
     Refused {
         /// AWS's code.
         code: String,
-        /// AWS's sentence.
+        /// AWS's message.
         message: String,
     },
-    /// No answer, or one that says nothing about the request: it may or may not have been done.
+    /// No answer, or one that does not tell: the request may or may not have taken effect.
     #[error("no usable answer: {0}")]
     Unanswered(String),
 }
 
 impl AwsError {
-    /// Sorts the SDK's error for `action`.
+    /// Classifies the SDK's error for `action`.
     pub fn sort<E>(action: impl Into<String>, error: SdkError<E, HttpResponse>) -> Self
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
@@ -59,13 +59,13 @@ impl AwsError {
         Self { action: action.into(), kind }
     }
 
-    /// Whether the thing is not there.
+    /// Whether the resource does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.kind == Kind::NotFound
     }
 
-    /// Whether the thing is there already.
+    /// Whether the resource exists already.
     #[must_use]
     pub fn is_exists(&self) -> bool {
         self.kind == Kind::Exists
@@ -78,7 +78,7 @@ impl AwsError {
     }
 }
 
-/// What the error and its causes say, in one line.
+/// The messages of an error and its causes, in one line.
 fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

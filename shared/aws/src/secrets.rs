@@ -10,12 +10,12 @@ use crate::error::{AwsError, Kind};
 /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html>
 const RECOVERY_DAYS: i64 = 7;
 
-/// A text that must not be seen.
+/// A text that is not printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides `text`.
+    /// Wraps `text`.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
@@ -47,7 +47,7 @@ impl Secrets {
         Self { client }
     }
 
-    /// Reads the secret `name`; one that is scheduled for deletion is brought back first.
+    /// Reads the secret `name`. One that is scheduled for deletion is restored first.
     ///
     /// # Errors
     /// When Secrets Manager fails or refuses.
@@ -75,10 +75,10 @@ impl Secrets {
         answer.map(drop).map_err(|error| AwsError::sort(format!("restore secret {name}"), error))
     }
 
-    /// Makes the secret `name`. A repeat of the same call by the SDK is harmless: it carries one request token.
+    /// Creates the secret `name`. The SDK can safely repeat the call: it carries a request token.
     ///
     /// # Errors
-    /// [`Kind::Exists`] when another was there first: read that one.
+    /// [`Kind::Exists`] when the secret exists: read it.
     pub async fn create(&self, name: &str, description: &str, secret: &Secret) -> Result<(), AwsError> {
         let answer =
             self.client.create_secret().name(name).description(description).secret_string(secret.reveal()).send().await;

@@ -22,8 +22,8 @@ impl Queue {
         Self { client, url: url.into() }
     }
 
-    /// Sends `message` as JSON. It is delivered no sooner than after `delay`, in whole seconds, rounded up; a delay
-    /// beyond [`LONGEST_DELAY`](wakeup::LONGEST_DELAY) is shortened to it: whoever is woken looks whether it is time.
+    /// Sends `message` as JSON, to be delivered after `delay`, rounded up to whole seconds. A delay beyond
+    /// [`LONGEST_DELAY`](wakeup::LONGEST_DELAY) is shortened to it: the receiver checks whether it is time.
     ///
     /// # Errors
     /// When SQS did not take it.

@@ -50,7 +50,7 @@ pub struct Server {
     pub tags: BTreeMap<String, String>,
 }
 
-/// A server to be made.
+/// A server to create.
 #[derive(Clone, Debug)]
 pub struct NewServer<'a> {
     /// Its VPC.
@@ -72,7 +72,7 @@ impl Transfer {
         Self { client }
     }
 
-    /// The server `id`; `None`: there is none.
+    /// Reads the server `id`, or `None` if it does not exist.
     ///
     /// # Errors
     /// When AWS fails or refuses.
@@ -85,7 +85,7 @@ impl Transfer {
         }
     }
 
-    /// All servers that carry all of `tags`, but for the one that is `known`.
+    /// Lists the servers that carry all of `tags`, except the one that is `known`.
     ///
     /// # Errors
     /// When AWS fails or refuses.
@@ -106,10 +106,10 @@ impl Transfer {
         Ok(found)
     }
 
-    /// Makes a server for SFTP on EFS in a VPC and returns its id. It starts at once.
+    /// Creates a server for SFTP on EFS in a VPC and returns its id. AWS starts it at once.
     ///
-    /// The call has no client token, so a repeat after a lost answer would make a second, billed server: it is sent
-    /// once, and a caller without an answer looks for the tags before the next try.
+    /// The call has no client token, so a repeat after a lost answer would create a second, billed server. It is sent
+    /// only once, and a caller without an answer must search for the tags before the next try.
     ///
     /// # Errors
     /// When AWS fails or refuses.
@@ -135,7 +135,7 @@ impl Transfer {
         Ok(answer.map_err(|error| AwsError::sort("create a server", error))?.server_id)
     }
 
-    /// Sets subnets and Elastic IPs of an offline server. Both can't change in one call.
+    /// Sets subnets and Elastic IPs of an offline server. AWS can't change both in one call.
     ///
     /// # Errors
     /// When AWS fails or refuses.
@@ -163,7 +163,7 @@ impl Transfer {
         answer.map(drop).map_err(|error| AwsError::sort(format!("start server {id}"), error))
     }
 
-    /// Shuts the door.
+    /// Stops a server: it refuses clients, and is billed as before.
     ///
     /// # Errors
     /// When AWS fails or refuses.
@@ -218,7 +218,7 @@ fn state(id: &str, state: Option<&State>) -> Result<AwsState, AwsError> {
     }
 }
 
-/// What AWS names is taken as AWS's: an id of an unknown form can't be one that we want.
+/// Ids of an unknown form are dropped: they can't be ones that we asked for.
 fn parsed<T: Ord, E>(ids: Vec<String>, parse: impl Fn(String) -> Result<T, E>) -> BTreeSet<T> {
     ids.into_iter().filter_map(|id| parse(id).ok()).collect()
 }

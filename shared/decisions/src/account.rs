@@ -14,7 +14,7 @@ use crate::{
 
 pub use urgency::{Listed, Urgency, User, is_mass_deletion};
 
-/// What is wanted of an account.
+/// The wanted account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The IAM role that it carries.
@@ -28,7 +28,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// What the account has of this on the server `server_id` once it is as wanted.
+    /// What the account on the server `server_id` is given.
     #[must_use]
     pub fn applied(&self, server_id: &str) -> Applied {
         Applied { server_id: server_id.to_owned(), role: self.role.to_string(), root: self.root.clone() }
@@ -40,13 +40,13 @@ impl Wanted {
 pub struct Account {
     /// The ARN of its role.
     pub role: String,
-    /// The target of its one mapping of `/`; `None`: it has another kind of home.
+    /// The target of its mapping of `/`, or `None` if its home directory is configured differently.
     pub root: Option<String>,
     /// Its identity on the file system.
     pub posix: Option<Posix>,
     /// Its keys.
     pub keys: Vec<AccountKey>,
-    /// The server name in our tag, if it carries one.
+    /// The server name in our tag, if it has the tag.
     pub tagged: Option<String>,
 }
 
@@ -72,7 +72,7 @@ pub enum Step {
     RemoveKey(String),
 }
 
-/// The steps to `wanted`, in order. None: the account is as wanted.
+/// The steps to `wanted`, in order; empty if the account is as wanted.
 #[must_use]
 pub fn steps(wanted: &Wanted, account: Option<&Account>) -> Vec<Step> {
     let Some(account) = account else {
@@ -98,7 +98,7 @@ pub fn steps(wanted: &Wanted, account: Option<&Account>) -> Vec<Step> {
     steps
 }
 
-/// The order of further groups means nothing.
+/// Compares identities. The order of secondary groups is irrelevant.
 fn same_identity(one: &Posix, other: &Posix) -> bool {
     let sorted = |posix: &Posix| {
         let mut groups = posix.secondary_gids.clone();
@@ -109,13 +109,13 @@ fn same_identity(one: &Posix, other: &Posix) -> bool {
     one.uid == other.uid && one.gid == other.gid && sorted(one) == sorted(other)
 }
 
-/// Why a user's root can't be told.
+/// Why a user has no valid root directory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RootError {
     /// It names neither a site nor a directory. The whole file system is nobody's root.
     #[error("the user has neither a site nor a directory: give it one of them")]
     None,
-    /// Its site is not there.
+    /// Its site does not exist.
     #[error("the site {0} does not exist: make it, or give the user another site or a directory")]
     NoSite(String),
     /// Its site lies on another file system than the server's.
@@ -134,7 +134,7 @@ pub enum RootError {
 /// that the user names, where it exists.
 ///
 /// # Errors
-/// When there is none on the server's file system.
+/// When the user has no root on the server's file system.
 pub fn root(user: &UserSpec, site: Option<&SiteSpec>, file_system: &FileSystemId) -> Result<String, RootError> {
     let Some(name) = &user.site else {
         return user.directory.as_ref().map(|directory| directory.on(file_system)).ok_or(RootError::None);

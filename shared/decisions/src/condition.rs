@@ -1,14 +1,14 @@
-//! A condition: something that holds of a thing and that a person or an alarm should know, in one form everywhere.
+//! Conditions: what people or alarms should know about a resource, in one form everywhere.
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The table's item of a thing is of a form that this version does not know.
+/// This version can't read the resource's record.
 pub const UNREADABLE_RECORD: &str = "unreadable_record";
 
-/// Parts of the table's item of a thing were written by another version and mean nothing to this one.
+/// Another version wrote parts of the resource's record that this one does not know.
 pub const UNKNOWN_PARTS: &str = "unknown_parts";
 
 /// How bad it is.
@@ -23,24 +23,24 @@ pub enum Severity {
     Error,
 }
 
-/// Something that holds of a server, a user or a site.
+/// A condition of a server, a user or a site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// What it is, for programs: `address_missing`. One code holds at most once of a thing.
+    /// A code for programs: `address_missing`. A resource has at most one condition of each code.
     pub code: Cow<'static, str>,
     /// How bad it is.
     pub severity: Severity,
-    /// What is the case, in a sentence.
+    /// What is wrong, in a sentence.
     pub message: String,
-    /// What to do about it, in a sentence; empty: nothing.
+    /// What to do about it, in a sentence; empty if nothing.
     #[serde(default)]
     pub remedy: String,
-    /// Since when it has held without a break.
+    /// When it began.
     pub since: Timestamp,
 }
 
-/// The conditions that hold now: those `found`, the ones that held `before` with the time since when they have.
-/// The worst comes first, then the order of codes.
+/// Returns the conditions `found`; those that also held `before` keep the time when they began. The worst come first,
+/// then in the order of codes.
 #[must_use]
 pub fn carry_on(before: &[Condition], found: Vec<Condition>) -> Vec<Condition> {
     let mut held: Vec<Condition> = Vec::with_capacity(found.len());

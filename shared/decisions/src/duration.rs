@@ -42,8 +42,8 @@ impl HumanDuration {
         if whole && allowed.contains(&duration) { Ok(Self(duration)) } else { Err(refused()) }
     }
 
-    /// What an earlier version accepted and kept, whatever its length. `None`: it is no duration. For the table's
-    /// readers alone.
+    /// Accepts a duration of any length that an earlier version stored, or returns `None` if it is no duration. Only
+    /// for reading the table.
     #[must_use]
     pub fn from_stored(text: &str) -> Option<Self> {
         let span: jiff::Span = text.parse().ok()?;

@@ -1,8 +1,8 @@
-//! Whether a server may be stopped for want of use, and why not.
+//! Whether a server is idle and may be stopped, and why not.
 //!
-//! Nobody counts as there only when everything says so: no datapoint of traffic (Transfer Family emits them while a
-//! session is open, also when nothing moves), no event, no window or rollout, online long enough to know. A question
-//! that was not answered says "somebody may be there". More signs of use never turn "keep" into "stop".
+//! A server is idle only if every sign agrees: no datapoint of traffic (Transfer Family emits them while a session is
+//! open, even if nothing is transferred), no event, no window or rollout, and online long enough to know. An unanswered
+//! question counts as possible use. More signs of use never turn "keep" into "stop".
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub struct Traffic {
     pub bytes: u64,
 }
 
-/// What a site on the server's file system is at.
+/// The activity of a site on the server's file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteSign {
     /// The site.
@@ -43,14 +43,14 @@ pub struct SiteSign {
     pub rollout_in_flight: bool,
 }
 
-/// What a question about use came to.
+/// The answer to a question about use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer<T> {
-    /// It was not asked, because nothing depends on it.
+    /// Not asked, because nothing depends on it.
     NotAsked,
-    /// It was not answered, for the reason given.
+    /// Not answered, for this reason.
     Unknown(String),
-    /// It was answered.
+    /// Answered.
     Known(T),
 }
 
@@ -64,7 +64,7 @@ impl<T, E: fmt::Display> From<Result<T, E>> for Answer<T> {
 }
 
 impl<T> Answer<T> {
-    /// The answer, or a sentence that says that `what` (`its events are`) is not known.
+    /// The answer, or a sentence that says that `what` (`its events are`) unknown.
     fn known(&self, what: &str) -> Result<&T, String> {
         match self {
             Self::Known(known) => Ok(known),
@@ -131,7 +131,7 @@ impl Signs {
 pub enum Action {
     /// It stays as it is.
     Keep,
-    /// Its door is shut.
+    /// It is stopped.
     Stop,
 }
 
@@ -156,14 +156,14 @@ impl fmt::Display for Decision {
     }
 }
 
-/// How long nobody must have been there: what the policy says, and never less than metrics need to tell.
+/// How long a server must have been unused: what the policy says, but at least as long as metrics need to show it.
 /// `period` is the one at which metrics are emitted.
 #[must_use]
 pub fn window(policy: &IdlePolicy, period: SignedDuration) -> SignedDuration {
     policy.after.get().max(period * SILENT_PERIODS)
 }
 
-/// Decides from the `signs` at `now`; `policy`: `None`, it is never stopped for want of use.
+/// Decides from the `signs` at `now`. Without a `policy` a server is never stopped for being idle.
 #[must_use]
 pub fn decide(policy: Option<&IdlePolicy>, period: SignedDuration, signs: &Signs, now: Timestamp) -> Decision {
     let verdict = match policy {
@@ -176,7 +176,7 @@ pub fn decide(policy: Option<&IdlePolicy>, period: SignedDuration, signs: &Signs
     }
 }
 
-/// For how long nobody was there, or why it is kept.
+/// How long the server has been unused, or why it is kept.
 fn quiet_for(
     window: SignedDuration,
     policy: &IdlePolicy,

@@ -1,4 +1,4 @@
-//! AWS's resource ids, as far as a wrong one can be told before AWS is asked.
+//! AWS's resource ids, validated by their form.
 
 use crate::text::{Invalid, parsed_string};
 

@@ -1,5 +1,5 @@
-//! The rules of a security group that let trusted addresses in: which to add, which to take back. Only rules that
-//! carry our description are ever taken back.
+//! Security-group rules for trusted addresses: which to add and which to revoke. Only rules with our description are
+//! ever revoked.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub struct Owner<'a> {
 }
 
 impl Owner<'_> {
-    /// The description of a rule that is made now.
+    /// The description of new rules.
     #[must_use]
     pub fn description(&self) -> String {
         format!("wharfinger:{}/{}", self.deployment, self.server)
@@ -47,13 +47,13 @@ pub struct Rule {
 /// What to change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Blocks to let in through the first wanted group.
+    /// Blocks to allow in the first wanted group.
     pub authorize: Vec<Cidr>,
-    /// Rules to take back, each with its group.
+    /// Rules to revoke, each with its group.
     pub revoke: Vec<(SecurityGroupId, String)>,
 }
 
-/// A block as AWS writes it. One that was taken before a rule was tightened is still the same block.
+/// A block as AWS writes it, without today's validation: a block that was accepted earlier is still the same.
 fn as_aws_has_it(text: &str) -> Cidr {
     Cidr::parse(text).unwrap_or_else(|_| Cidr::from_stored(text))
 }

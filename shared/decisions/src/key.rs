@@ -58,7 +58,7 @@ impl PublicKey {
         Ok(Self { body, comment })
     }
 
-    /// What an earlier version accepted and kept: today's rules are not run on it. For the table's readers alone.
+    /// Accepts what an earlier version stored, without today's validation. Only for reading the table.
     #[must_use]
     pub fn from_stored(text: &str) -> Self {
         let mut words = text.trim().splitn(3, ' ');

@@ -1,5 +1,5 @@
-//! What Wharfinger means and decides. Everything here is plain, synchronous Rust: time, ids and policy come in as
-//! arguments, and each answer carries its reason. The words of this crate are the words of the API, the logs and the
+//! Wharfinger's domain types and decisions. Everything here is plain, synchronous Rust: time, ids and policy are
+//! arguments, and each decision carries its reason. The terms of this crate are those of the API, the logs and the
 //! table.
 
 pub mod account;

@@ -1,5 +1,4 @@
-//! The messages by which functions wake each other. They carry a name and nothing else: whoever is woken reads the
-//! present.
+//! The messages with which functions wake each other. They carry only a name: the receiver reads the current state.
 
 use serde::{Deserialize, Deserializer, Serialize};
 

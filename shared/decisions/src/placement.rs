@@ -1,4 +1,4 @@
-//! Where a server is on the network, and what became of the places it was to have.
+//! A server's placement in the network, and the history of its placements.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AllocationId, SubnetId};
 
-/// Where a server is on the network: what AWS changes only while the server is offline.
+/// A server's placement in the network, which AWS changes only while the server is offline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// The subnets of its endpoint.
@@ -15,13 +15,13 @@ pub struct Placement {
     pub addresses: BTreeSet<AllocationId>,
 }
 
-/// What became of a server's placements.
+/// The history of a server's placements.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    /// The one with which clients could last reach it: what is restored when another is refused.
+    /// The last one in which clients could reach it. It is restored if another is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_service: Option<Placement>,
-    /// The one that AWS refused last. No session is cut for it again.
+    /// The last one that AWS refused. No session is cut for it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
 }

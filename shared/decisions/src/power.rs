@@ -1,4 +1,4 @@
-//! A server's next step: from what is wanted and what AWS shows to one call, or to waiting, and why.
+//! Decides a server's next step from what is wanted and what AWS shows: one call, or waiting, and why.
 //!
 //! The order is AWS's: Elastic IPs and subnets change only while the server is offline, addresses leave before subnets
 //! change, and a server is made without addresses. So a server is stopped for them, and never otherwise than asked.
@@ -37,22 +37,22 @@ pub enum Step {
         /// All Elastic IPs it has then.
         addresses: BTreeSet<AllocationId>,
     },
-    /// Open the door.
+    /// Start it.
     Start,
-    /// Shut the door.
+    /// Stop it.
     Stop {
         /// Only if still nobody is there: nobody but the idle sweep wants it.
         if_idle: bool,
     },
     /// Delete it.
     Delete,
-    /// AWS is at it: look again later.
+    /// AWS is working: look again later.
     Wait,
     /// Nothing can be done before a person changes something.
     Blocked,
-    /// Deleted, on AWS too: forget it.
+    /// AWS has deleted it: remove the record.
     Forget,
-    /// All is as wanted.
+    /// Everything is as wanted.
     Settled,
 }
 
@@ -160,7 +160,7 @@ fn regroup(wanted: &Wanted, server: &Observed) -> Option<Plan> {
         .then(|| Plan::new(Step::Regroup { add, remove }, phase(server.state), "its security groups are being changed"))
 }
 
-/// Which placement the steps lead to.
+/// The placement that the steps lead to.
 enum Aim<'a> {
     /// The wanted one.
     Wanted,
@@ -168,7 +168,7 @@ enum Aim<'a> {
     Keep(String),
     /// The one with which clients could last reach it.
     Restore(&'a Placement),
-    /// None: AWS refuses the wanted one, with this sentence, and there is none to go back to.
+    /// None: AWS refuses the wanted one, with this message, and there is none to go back to.
     Nothing(String),
 }
 

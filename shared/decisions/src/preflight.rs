@@ -1,4 +1,4 @@
-//! What stands in the way of a server's wanted network, found before anything that interrupts a session is begun.
+//! Obstacles to a server's wanted network, found before any session is interrupted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ pub enum Obstacle {
     ZoneTwice(SubnetId),
     /// The security group does not exist, or belongs to another VPC.
     GroupMissing(SecurityGroupId),
-    /// AWS did not say.
+    /// AWS could not be asked.
     Unknown {
         /// What was asked, and how AWS answered.
         error: String,
@@ -81,7 +81,7 @@ pub fn groups(
 }
 
 impl Obstacle {
-    /// Whether waiting may be enough: nobody has to change anything.
+    /// Whether it may pass without anybody changing anything.
     #[must_use]
     pub fn passes_by_itself(&self) -> bool {
         matches!(self, Self::AddressHeld(_) | Self::Unknown { temporary: true, .. })

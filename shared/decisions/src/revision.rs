@@ -14,7 +14,7 @@ pub const SITE_TAG: &str = "wharfinger:site";
 /// The tag that names the rollout of a revision.
 pub const ROLLOUT_TAG: &str = "wharfinger:rollout";
 
-/// What DescribeTaskDefinition tells and RegisterTaskDefinition does not take.
+/// What DescribeTaskDefinition returns and RegisterTaskDefinition does not accept.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskDefinition.html>
 pub const READ_ONLY: [&str; 9] = [
     "taskDefinitionArn",
@@ -53,7 +53,7 @@ pub enum Refusal {
     /// EFS can't be mounted in Windows containers.
     #[error("the task definition is for Windows, whose containers can't mount EFS")]
     Windows,
-    /// It is not what AWS sends.
+    /// It does not have the form that AWS sends.
     #[error("the task definition has another form than expected: {0} is missing")]
     Form(&'static str),
 }

@@ -14,7 +14,7 @@ pub struct Rollout {
     pub site: SiteName,
     /// How far it has come.
     pub state: State,
-    /// Why it stands there, in a sentence.
+    /// Why it is in this state, in a sentence.
     pub reason: String,
     /// What it was started for.
     pub cause: Cause,
@@ -26,7 +26,7 @@ pub struct Rollout {
     pub deployment_id: Option<String>,
     /// When the window was claimed.
     pub started_at: Timestamp,
-    /// When the verdict fell.
+    /// When it came to its verdict.
     #[serde(default)]
     pub finished_at: Option<Timestamp>,
 }
@@ -63,7 +63,7 @@ pub enum State {
 }
 
 impl State {
-    /// Whether the verdict has fallen.
+    /// Whether the rollout is over.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::RolledBack | Self::Superseded)

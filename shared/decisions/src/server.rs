@@ -24,10 +24,10 @@ pub struct ServerSpec {
     pub file_system_id: FileSystemId,
     /// Where it listens and who may reach it.
     pub network: Network,
-    /// When it is stopped for want of use; absent: never.
+    /// When it is idle and stopped; never, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<IdlePolicy>,
-    /// The IAM role that its users carry; absent: the role that the deployment was given.
+    /// The IAM role of its users; the deployment's role, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_role_arn: Option<RoleArn>,
 }
@@ -54,7 +54,7 @@ pub struct Network {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdlePolicy {
-    /// How long nobody must have been there.
+    /// How long it must have been unused.
     pub after: HumanDuration,
     /// What is done then.
     pub action: IdleAction,
@@ -64,17 +64,17 @@ pub struct IdlePolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdleAction {
-    /// The door is shut. AWS bills a stopped server like one that is online.
+    /// It is stopped. AWS bills a stopped server like one that is online.
     Stop,
     /// The server is recorded and deleted, which stops the bill.
     Sleep,
 }
 
 impl ServerSpec {
-    /// What no single field can say: counts that belong together, repeats.
+    /// Checks what concerns several fields: counts that must agree, and repeats.
     ///
     /// # Errors
-    /// Everything that is wrong.
+    /// All violations.
     pub fn check(&self) -> Result<(), Vec<Misfit>> {
         let network = &self.network;
         let (addresses, subnets) = (network.address_allocation_ids.len(), network.subnet_ids.len());
@@ -95,10 +95,10 @@ impl ServerSpec {
         ])
     }
 
-    /// What a changed spec may not change while the server exists: AWS has no call for it.
+    /// Checks that a new spec keeps what AWS can't change while the server exists.
     ///
     /// # Errors
-    /// Everything that is wrong.
+    /// All violations.
     pub fn check_change(&self, from: &Self) -> Result<(), Vec<Misfit>> {
         // What can't be read of an earlier version's record is empty.
         let differs = |one: &str, other: &str| !other.is_empty() && one != other;
@@ -128,7 +128,7 @@ fn count<T: PartialEq>(field: &'static str, list: &[T], least: usize, most: usiz
 pub struct ServerIntent {
     /// What it should be.
     pub spec: ServerSpec,
-    /// Whether its door should be open.
+    /// Whether it should accept clients.
     pub power: WantedPower,
 }
 
@@ -159,9 +159,9 @@ pub enum Asker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Power {
-    /// The door is open.
+    /// It accepts clients.
     Online,
-    /// The door is shut; AWS bills as before.
+    /// It refuses clients; AWS bills as before.
     Stopped,
 }
 
@@ -178,7 +178,7 @@ pub enum ServerPhase {
     Online,
     /// It is on its way to stopped.
     Stopping,
-    /// The door is shut; AWS bills as before.
+    /// It refuses clients; AWS bills as before.
     Stopped,
     /// It is being deleted.
     Deleting,
@@ -208,13 +208,13 @@ pub struct ServerStatus {
     /// The version of the intent that was last brought about in full.
     #[serde(default)]
     pub settled_version: u64,
-    /// When `reconcile` last looked.
+    /// When `reconcile` last observed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
-    /// What holds of it and somebody should know.
+    /// Its conditions.
     #[serde(default)]
     pub conditions: Vec<Condition>,
-    /// What became of its subnets and Elastic IPs.
+    /// The history of its subnets and Elastic IPs.
     #[serde(default)]
     pub history: History,
     /// When AWS was last searched for further servers with our tags.

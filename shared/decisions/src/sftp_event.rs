@@ -1,4 +1,4 @@
-//! What a Transfer Family event means for the sites: which files changed, and whether they are whole.
+//! What a Transfer Family event means for the sites: which files changed, and whether they are complete.
 //!
 //! Every field of an event is optional, and an event can come late, twice or out of order. The deepest site directory
 //! that contains a path owns it; a rename can touch two sites.
@@ -11,7 +11,7 @@ use crate::{directory::split_event_path, ids::FileSystemId, names::SiteName, sit
 /// The longest file name that is kept, in bytes: a window must fit into one item of the table.
 const LONGEST_NAME: usize = 512;
 
-/// What an SFTP user did, as an event tells it.
+/// What an SFTP user did, according to an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SftpEvent {
     /// Tells this event from others; the same for each of its deliveries.
@@ -37,9 +37,9 @@ struct Touched {
 /// What became of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It was uploaded, or renamed to this name: it is whole.
+    /// It was uploaded or renamed to this name, and is complete.
     Whole,
-    /// Its upload broke off: a part of it is there.
+    /// Its upload broke off, and it is partial.
     Partial,
     /// It was deleted or renamed away.
     Gone,
@@ -67,8 +67,8 @@ pub struct Change {
     pub marker: bool,
 }
 
-/// Reads a Transfer Family event that was heard of at `now`. `None`: it is another event. Whose word counts is for the
-/// rule to say, by its source: an event that was forwarded or replayed has the source of whoever did so.
+/// Reads a Transfer Family event that arrived at `now`, or `None` if it is another event. The EventBridge rule decides
+/// which sources are trusted: a forwarded or replayed event has the source of whoever sent it.
 #[must_use]
 pub fn read(event: &Value, now: Timestamp) -> Option<SftpEvent> {
     let kind = event["detail-type"].as_str().filter(|kind| kind.starts_with("SFTP Server "))?;

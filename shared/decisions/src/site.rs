@@ -66,10 +66,10 @@ impl Default for Finish {
 }
 
 impl SiteSpec {
-    /// What no single field can say.
+    /// Checks what concerns several fields.
     ///
     /// # Errors
-    /// Everything that is wrong.
+    /// All violations.
     pub fn check(&self) -> Result<(), Vec<Misfit>> {
         let finish = &self.finish;
         let is_name = |marker: &str| {

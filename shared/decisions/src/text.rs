@@ -1,7 +1,6 @@
-//! Strings that carry a proof: each is made by its `parse`, so that whoever holds one need not check again, or was when
-//! an earlier version kept it.
+//! String types that are valid by construction: each is made by its `parse`, or was when an earlier version stored it.
 
-/// Makes a string type whose way in is `$parse`, a function from `String` to `Result<String, Invalid>`.
+/// Defines a string type that is validated by `$parse`, a function from `String` to `Result<String, Invalid>`.
 macro_rules! parsed_string {
     ($(#[$doc:meta])* $name:ident, $parse:expr) => {
         $(#[$doc])*
@@ -10,7 +9,7 @@ macro_rules! parsed_string {
         pub struct $name(String);
 
         impl $name {
-            /// Checks `text` and keeps it.
+            /// Validates `text`.
             ///
             /// # Errors
             /// A sentence that says what is allowed.
@@ -18,7 +17,7 @@ macro_rules! parsed_string {
                 ($parse)(text.into()).map(Self)
             }
 
-            /// What an earlier version accepted and kept: today's rules are not run on it. For the table's readers alone.
+            /// Accepts what an earlier version stored, without today's validation. Only for reading the table.
             pub fn from_stored(text: impl Into<String>) -> Self {
                 Self(text.into())
             }
@@ -70,7 +69,7 @@ impl Invalid {
     }
 }
 
-/// A field that is well formed and does not go with the rest, or with what is there.
+/// A field that is well formed but conflicts with other fields or with the existing resource.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {invalid}")]
 pub struct Misfit {
@@ -81,20 +80,20 @@ pub struct Misfit {
 }
 
 impl Misfit {
-    /// The field `field` does not do, for the reason that `sentence` gives.
+    /// The field `field` is wrong, for the reason that `sentence` gives.
     pub(crate) fn new(field: &'static str, sentence: impl Into<String>) -> Self {
         Self { field, invalid: Invalid(sentence.into()) }
     }
 }
 
-/// Nothing wrong, or all that is, in the order of the fields.
+/// Returns the misfits as an error, if there are any, in the order of the fields.
 pub(crate) fn all_fit(misfits: impl IntoIterator<Item = Option<Misfit>>) -> Result<(), Vec<Misfit>> {
     let misfits: Vec<Misfit> = misfits.into_iter().flatten().collect();
     if misfits.is_empty() { Ok(()) } else { Err(misfits) }
 }
 
-/// `text` in quotation marks, if it is short and plain enough for a message. What is longer is not repeated: it may be
-/// a private key that was pasted in the wrong place.
+/// Quotes `text` if it is short and plain enough for a message. Anything longer is not repeated: it may be a private
+/// key pasted in the wrong place.
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 40;
     let plain = text.chars().count() <= LONGEST && !text.contains("PRIVATE");

@@ -11,7 +11,7 @@ use crate::{
     text::{Misfit, all_fit},
 };
 
-/// What an account was given, as far as it follows from other things than the user's own spec.
+/// The parts of an account that follow from more than the user's own spec.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// The server that has the account: another one after a rebuild.
@@ -60,10 +60,10 @@ impl Default for Posix {
 }
 
 impl UserSpec {
-    /// What no single field can say.
+    /// Checks what concerns several fields.
     ///
     /// # Errors
-    /// Everything that is wrong.
+    /// All violations.
     pub fn check(&self) -> Result<(), Vec<Misfit>> {
         all_fit([self.check_keys(), self.check_root()].into_iter().chain(self.posix.check()))
     }
@@ -102,7 +102,7 @@ impl Posix {
     }
 }
 
-/// Where a user stands.
+/// A user's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UserPhase {
@@ -113,14 +113,14 @@ pub enum UserPhase {
     Ready,
     /// AWS refuses it; `reason` says why. It is tried again.
     Failed,
-    /// On its way out.
+    /// Being deleted.
     Deleting,
 }
 
 /// What is known of a user. Written by `reconcile` alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserStatus {
-    /// Where it stands.
+    /// Its state.
     pub state: UserPhase,
     /// Why, in a sentence for people.
     pub reason: String,
@@ -130,10 +130,10 @@ pub struct UserStatus {
     /// The version of the spec that AWS was asked for last; 0: none, or an earlier version of `reconcile` asked.
     #[serde(default)]
     pub tried_version: u64,
-    /// When `reconcile` last looked.
+    /// When `reconcile` last observed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
-    /// What holds of it and somebody should know.
+    /// Its conditions.
     #[serde(default)]
     pub conditions: Vec<Condition>,
     /// What the account was given last.

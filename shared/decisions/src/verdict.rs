@@ -1,4 +1,4 @@
-//! What became of a rollout's deployment, read off the service as it is now.
+//! The verdict on a rollout's deployment, from the service as it is now.
 //!
 //! Success is only: our deployment is the service's PRIMARY one, it is COMPLETED, and it runs our revision. A COMPLETED
 //! alone means nothing: a rollback completes too.
@@ -55,12 +55,12 @@ pub struct Deployment {
     pub failed: i32,
 }
 
-/// Where a rollout stands, and why.
+/// A rollout's state, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// [`State::Deploying`] or a final state.
     pub state: State,
-    /// In a sentence.
+    /// The reason, as a sentence.
     pub reason: String,
 }
 
@@ -94,7 +94,7 @@ impl Service {
         self.primary().filter(brings).or_else(|| self.deployments.iter().find(brings))
     }
 
-    /// Why the service can't be rolled out; `None`: it can.
+    /// Why the service can't be rolled out, or `None` if it can.
     #[must_use]
     pub fn obstacle(&self) -> Option<String> {
         if self.status != "ACTIVE" {
@@ -109,8 +109,8 @@ impl Service {
     }
 }
 
-/// Judges `rollout`, whose deployment was started at `since`, by its service; `None`: there is no such service any more.
-/// The claim can be long before `since`, where ECS was busy: it says nothing about how old the deployment is.
+/// Judges `rollout`, whose deployment was started at `since`, by its `service`, which is `None` if it no longer exists.
+/// `since` can be long after the claim if ECS was busy, so the claim says nothing about the deployment's age.
 #[must_use]
 pub fn decide(rollout: &Rollout, since: Timestamp, service: Option<&Service>, now: Timestamp) -> Verdict {
     let Some(service) = service else {

@@ -1,6 +1,6 @@
-//! Delayed messages that wake a function for itself, and their laws: one that is early enough is enough, none is armed
-//! for later than SQS can bring it, and delays grow while the same thing is waited for. What the table says is armed
-//! must be what was sent, else a wake-up finds a later one that will never come.
+//! Delayed messages with which a function wakes itself. One that comes early enough is enough; none is armed for later
+//! than SQS can deliver; delays grow while the same thing is waited for. The table must name exactly what was sent:
+//! otherwise a wake-up relies on a later one that never comes.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 /// The longest delay of a message. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
 pub const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(900);
 
-/// How late a wake-up may be before it is taken as lost: queues deliver late now and then.
+/// How late a wake-up may be before it counts as lost: queues sometimes deliver late.
 pub const GRACE: SignedDuration = SignedDuration::from_secs(30);
 
-/// How long a thing is taken to be as it was last seen in AWS, which may have changed behind our back.
+/// How long an observation of AWS is trusted: people may change things there at any time.
 pub const TRUSTED_FOR: SignedDuration = SignedDuration::from_mins(10);
 
 /// A delayed message on its way.
@@ -31,14 +31,14 @@ pub struct Armed {
 }
 
 impl Armed {
-    /// Whether a message is still on its way at `now`, as far as queues are punctual to `grace`.
+    /// Whether a message is still on its way at `now`, allowing for a delay of `grace`.
     #[must_use]
     pub fn is_pending(&self, now: Timestamp, grace: SignedDuration) -> bool {
         is_pending(self.at, now, grace)
     }
 
-    /// What is armed after a look that waits for `step`, and the delay of the message to send now, if one is needed.
-    /// `backoff` gives the delay before the try of a number.
+    /// Returns what is armed after a look that waits for `step`, and the delay of the message to send, if one is
+    /// needed. `backoff` maps the number of tries to a delay.
     #[must_use]
     pub fn next(&self, step: &str, backoff: impl Fn(u32) -> Duration, now: Timestamp) -> (Self, Option<Duration>) {
         let pending = self.is_pending(now, SignedDuration::ZERO);
@@ -55,7 +55,8 @@ impl Armed {
         (Self { at: Some(at), step: step.to_owned(), tries }, Some(delay))
     }
 
-    /// What is armed after a look that waits for nothing: a message still on its way finds nothing to do.
+    /// Returns what is armed after a look that waits for nothing: a message that is still on its way will find nothing
+    /// to do.
     #[must_use]
     pub fn settled(&self, now: Timestamp) -> Self {
         Self { at: self.at.filter(|_| self.is_pending(now, SignedDuration::ZERO)), ..Self::default() }
@@ -68,26 +69,26 @@ pub fn is_pending(armed: Option<Timestamp>, now: Timestamp, grace: SignedDuratio
     armed.is_some_and(|at| at.saturating_add(grace).unwrap_or(Timestamp::MAX) > now)
 }
 
-/// While AWS is at work: 2, 3, 4, 6 … 30 seconds.
+/// Delays while AWS is working: 2, 3, 4, 6 … 30 seconds.
 #[must_use]
 pub fn soon(tries: u32) -> Duration {
     let grown = (0..tries.min(10)).fold(2u64, |seconds, _| seconds + seconds.div_ceil(3));
     Duration::from_secs(grown.min(30))
 }
 
-/// Where AWS refuses, and only a person helps soon: 1, 2, 4 … 15 minutes.
+/// Delays after a refusal, which usually needs a person: 1, 2, 4 … 15 minutes.
 #[must_use]
 pub fn slowly(tries: u32) -> Duration {
     Duration::from_secs(60u64.saturating_mul(1 << tries.min(4)).min(900))
 }
 
-/// Beside events that tell of the end, for when they are lost: 5, 5, 5, 10 … 30 seconds.
+/// Delays beside events that announce the end, in case they are lost: 5, 5, 5, 10 … 30 seconds.
 #[must_use]
 pub fn beside_events(tries: u32) -> Duration {
     Duration::from_secs(u64::from(5 + 5 * (tries.min(15) / 3)).min(30))
 }
 
-/// For when to arm a tick, so that a look takes place at `due` or earlier; `None`: the one that is `armed` will do.
+/// When to arm a tick, so that there is a look at `due` or earlier. `None` if the one that is `armed` is enough.
 #[must_use]
 pub fn rearm(armed: Option<Timestamp>, due: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let at = within_reach(due, now);
@@ -95,7 +96,7 @@ pub fn rearm(armed: Option<Timestamp>, due: Timestamp, now: Timestamp) -> Option
     (!is_enough).then_some(at)
 }
 
-/// `due`, or the latest time for which SQS takes a tick: that one looks anew and arms the next.
+/// `due`, or the latest time that SQS can deliver at: the tick then arms the next one.
 #[must_use]
 pub fn within_reach(due: Timestamp, now: Timestamp) -> Timestamp {
     due.min(now.saturating_add(LONGEST_DELAY).unwrap_or(Timestamp::MAX))

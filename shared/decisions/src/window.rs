@@ -1,8 +1,7 @@
 //! A site's window: the changes since its last rollout, and when they count as finished.
 //!
-//! A window's content does not depend on the order in which events come or on how often: [`SeenEvents`] knows the latest
-//! events, and every summary is a maximum or a sum over distinct events. [`decide`] says what a look at the window
-//! leads to, and why.
+//! A window's content does not depend on the order of events or on repeats: [`SeenEvents`] knows the latest events, and
+//! every summary is a maximum or a sum over distinct events. [`decide`] decides what to do with the window, and why.
 
 mod view;
 
@@ -60,18 +59,18 @@ pub struct Window {
     pub marker: Option<Timestamp>,
 }
 
-/// What taking in changes led to.
+/// The result of adding changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Absorbed {
     /// Changes counted now.
     pub new: u64,
-    /// Changes that were known already: their delivery is a repeat.
+    /// Changes that had been counted before.
     pub repeated: u64,
     /// The events counted now.
     pub events: SeenEvents,
 }
 
-/// What a look at a window leads to.
+/// What to do with a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// There is no change.
@@ -105,7 +104,7 @@ impl Window {
         self.changes() > 0
     }
 
-    /// Takes in changes that were heard of at `now`. Those that are `seen` change nothing.
+    /// Adds changes that arrived at `now`. Those that are `seen` change nothing.
     pub fn absorb(&mut self, seen: &SeenEvents, changes: &[Change], now: Timestamp) -> Absorbed {
         let mut absorbed = Absorbed::default();
         for change in changes {
@@ -123,7 +122,7 @@ impl Window {
         absorbed
     }
 
-    /// Takes in the changes that wait in `other`, a window of the same site.
+    /// Adds the changes that wait in `other`, a window of the same site.
     pub fn merge(&mut self, other: &Self) {
         let earliest = |one: Option<Timestamp>, two: Option<Timestamp>| [one, two].into_iter().flatten().min();
         self.seq += other.changes();

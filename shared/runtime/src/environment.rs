@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-/// A variable that is missing or can't be read. The function can't start; the template must be mended.
+/// A variable that is missing or can't be parsed: the function can't start, and the template must be fixed.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
     /// It is not set.

@@ -1,4 +1,5 @@
-//! How a function starts: configuration read once from the environment, clients built once, logs as JSON lines.
+//! What every function needs at its start: configuration from the environment, the SDK's configuration, logs, metrics
+//! and time.
 
 mod environment;
 mod http_client;

@@ -15,7 +15,7 @@ const TROUBLES: &str = "Troubles";
 /// The dimension of every metric, and the name of the variable that gives its value.
 const DIMENSION: (&str, &str) = ("Deployment", "DEPLOYMENT");
 
-/// What goes wrong with a deployment's own things while its functions run without an error.
+/// What can go wrong with a deployment's resources while its functions run without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// AWS reports a server as failed, or refuses what it needs.
@@ -52,7 +52,7 @@ pub fn trouble(kind: Trouble, thing: &str, now: Timestamp) {
     }
 }
 
-/// Logs and counts a `record` that this version can't read, and so leaves alone.
+/// Logs and counts a `record` that this version can't read and therefore leaves alone.
 pub fn unreadable_record(record: impl Display, now: Timestamp) {
     tracing::error!(%record, "a record can't be read and is left alone");
     trouble(Trouble::UnreadableRecord, &record.to_string(), now);

@@ -1,11 +1,11 @@
-//! When a Transfer Family server was last heard of in an event: partition `ACTIVITY`, one item a server id.
+//! When Transfer Family last sent an event about a server: partition `ACTIVITY`, one item per server id.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::table::{Guard, Key, StoreError, Table};
 
-/// How long it is kept, as TTL in whole seconds: far longer than any idle policy looks back.
+/// How long an item is kept: far longer than any idle policy looks back.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -18,7 +18,7 @@ fn key(server_id: &str) -> Key {
 }
 
 impl Table {
-    /// Notes an event of `server_id` at `at`. An older event than the one known changes nothing.
+    /// Records an event of `server_id` at `at`. Does nothing if a later one is known.
     ///
     /// # Errors
     /// When DynamoDB fails.
@@ -34,7 +34,7 @@ impl Table {
         }
     }
 
-    /// When `server_id` was last heard of.
+    /// When the last event of `server_id` was.
     ///
     /// # Errors
     /// When DynamoDB fails.

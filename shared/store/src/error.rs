@@ -1,43 +1,43 @@
-//! Why the table did not do what was asked.
+//! Why a call to the table failed.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::item::Unreadable;
 
-/// Why the table did not do what was asked.
+/// Why a call to the table failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The item is not as the caller took it to be: another writer was there first. Read again and decide anew.
+    /// The condition did not hold: another writer came first. Read again and decide again.
     #[error("the item was changed by another writer")]
     Conflict,
-    /// DynamoDB did not answer or refused.
+    /// DynamoDB refused the call.
     #[error("DynamoDB could not {what}")]
     Table {
-        /// What was tried.
+        /// What was attempted.
         what: &'static str,
         /// Its answer.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// DynamoDB throttles, failed for a moment or did not answer: the call may or may not have been done, and the same
-    /// call can succeed later.
+    /// DynamoDB throttled, failed temporarily or did not answer: the call may or may not have taken effect, and may
+    /// succeed later.
     #[error("DynamoDB was too busy to {what}")]
     Busy {
-        /// What was tried.
+        /// What was attempted.
         what: &'static str,
         /// Its answer, or why there was none.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The item is of a form that this version does not know.
+    /// This version can't read the item.
     #[error("an item of the table can't be read: {0}")]
     Unreadable(Box<Unreadable>),
-    /// A value has no form in DynamoDB.
+    /// A value can't be represented in DynamoDB.
     #[error("a value can't be written to the table")]
     Form(#[from] serde_dynamo::Error),
 }
 
-/// A failed call: a conflict where a condition did not hold, else the cause under what was tried.
+/// Converts the error of a call that attempted `what`.
 pub fn table_error<E, R>(what: &'static str, error: SdkError<E, R>) -> StoreError
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{error::StoreError, item::Attributes};
 
-/// A condition of a write: an expression with the names and values that it, and an update expression beside it, use.
+/// A condition expression, with the names and values that it and the update expression use.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
     pub(crate) expression: Option<String>,
@@ -14,19 +14,19 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// The write is always made.
+    /// No condition.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// The item is not there.
+    /// The item does not exist.
     #[must_use]
     pub fn absent() -> Self {
         Self::that("attribute_not_exists(pk)")
     }
 
-    /// The item is there.
+    /// The item exists.
     #[must_use]
     pub fn present() -> Self {
         Self::that("attribute_exists(pk)")
@@ -37,7 +37,7 @@ impl Guard {
         Self { expression: Some(expression.into()), ..Self::default() }
     }
 
-    /// The condition, and `expression` beside it.
+    /// Adds `expression` to the condition.
     #[must_use]
     pub(crate) fn and(mut self, expression: &str) -> Self {
         self.expression = Some(match self.expression {
@@ -47,24 +47,24 @@ impl Guard {
         self
     }
 
-    /// Gives the placeholder `placeholder` (`#name`) its attribute name.
+    /// Defines the name placeholder `placeholder` (`#name`).
     #[must_use]
     pub fn name(mut self, placeholder: &str, name: &str) -> Self {
         self.names.get_or_insert_default().insert(placeholder.to_owned(), name.to_owned());
         self
     }
 
-    /// Gives the placeholder `placeholder` (`:value`) its value.
+    /// Defines the value placeholder `placeholder` (`:value`).
     ///
     /// # Errors
-    /// When the value has no form in DynamoDB.
+    /// When the value can't be represented in DynamoDB.
     pub fn value<T: Serialize>(mut self, placeholder: &str, value: T) -> Result<Self, StoreError> {
         let value: AttributeValue = serde_dynamo::to_attribute_value(value)?;
         self.values.get_or_insert_default().insert(placeholder.to_owned(), value);
         Ok(self)
     }
 
-    /// Gives the placeholder `placeholder` an attribute as it was read.
+    /// Defines a value placeholder as an attribute that was read.
     pub(crate) fn raw_value(mut self, placeholder: &str, value: AttributeValue) -> Self {
         self.values.get_or_insert_default().insert(placeholder.to_owned(), value);
         self

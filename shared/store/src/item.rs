@@ -1,4 +1,4 @@
-//! An item of the table: its key, its attributes, and what is known of one that can't be read.
+//! An item of the table: its key, its attributes, and the error for one that can't be read.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub type Attributes = std::collections::HashMap<String, AttributeValue>;
 pub struct Key {
     /// The partition: a kind of thing, or the things of one owner.
     pub pk: String,
-    /// The item in it.
+    /// The sort key.
     pub sk: String,
 }
 
@@ -40,7 +40,7 @@ pub type Read<T> = Result<T, Box<Unreadable>>;
 /// An item that this version can't read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unreadable {
-    /// Where it lies.
+    /// Its key.
     pub key: Key,
     /// Why it can't be read.
     pub reason: String,
@@ -72,7 +72,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// An item as `T`, or why it is none.
+/// Reads an item as `T`.
 pub(crate) fn read<T: DeserializeOwned>(item: Attributes) -> Read<T> {
     serde_dynamo::from_item(item.clone()).map_err(|error| Box::new(Unreadable::new(item, error)))
 }

@@ -1,8 +1,8 @@
-//! One writer at a time for an item that a function works on, and the wake-up that it has armed for itself.
+//! Leases: one worker at a time per item, and the wake-up that it has armed for itself.
 //!
-//! The lease runs out by itself, so that a crash holds nobody up for long. The armed wake-up is noted beside it: of
-//! many deliveries for one item only one chain of delayed messages goes on. Whoever finds the lease taken leaves a mark
-//! and goes; the one who has it sees the mark before giving the lease back, and looks again.
+//! A lease expires, so that a crash does not block the item for long. The armed wake-up is stored beside it, so that
+//! many deliveries for one item keep only one chain of delayed messages. A delivery that finds the lease taken leaves a
+//! mark and ends; the holder sees the mark before releasing the lease, and works again.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use crate::table::{Guard, Key, StoreError, Table};
 pub struct Lease {
     key: Key,
     owner: String,
-    /// The wake-up that was armed by whoever worked on it last.
+    /// The wake-up that the last holder armed.
     pub armed: Armed,
 }
 
@@ -27,29 +27,29 @@ struct Kept {
     lease_owner: Option<String>,
 }
 
-/// What a delivery finds.
+/// The result of asking for a lease.
 #[derive(Clone, Debug)]
 pub enum Claim {
-    /// The right is its own.
+    /// The lease was granted.
     Taken(Lease),
-    /// Another has the right, and will look again before giving it back.
+    /// Another worker has the lease, and will work again before releasing it.
     Noted,
-    /// There is no such item.
+    /// The item does not exist.
     Gone,
 }
 
-/// What became of a lease that was to be given back.
+/// The result of releasing a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
-    /// It is given back, or had run out, or its item is gone.
+    /// It is released, has expired, or its item no longer exists.
     Free,
-    /// Somebody was here meanwhile. It is still held: look again.
+    /// Another delivery came meanwhile. The lease is still held: work again.
     Wanted,
 }
 
 impl Table {
-    /// Takes the right to work on the item at `key` until `now` + `lasts`, or leaves a mark for the one who has it. No
-    /// delivery is lost: a mark is made only while the lease is held, and a lease is given back only without a mark.
+    /// Takes the lease on the item at `key` until `now` + `lasts`, or leaves a mark for its holder. No delivery is
+    /// lost: a mark is made only while the lease is held, and a lease is released only without a mark.
     ///
     /// # Errors
     /// When DynamoDB fails.
@@ -98,7 +98,7 @@ impl Table {
         Ok(Some(Lease { key: key.clone(), owner: owner.to_owned(), armed }))
     }
 
-    /// Whether the lease is held, and the mark made.
+    /// Leaves a mark if the lease is held. Returns whether it is.
     async fn mark_wanted(&self, key: &Key, now: Timestamp) -> Result<bool, StoreError> {
         let held = Guard::that("lease_until >= :now").value(":now", now.as_second())?.value(":yes", true)?;
         match self.update(key, "SET lease_wanted = :yes", held).await {
@@ -108,8 +108,8 @@ impl Table {
         }
     }
 
-    /// Gives the right back and notes the wake-up that is armed now, unless somebody was here meanwhile: then the mark
-    /// is taken away and the right is kept.
+    /// Releases the lease and stores the wake-up that is armed now. If another delivery left a mark, removes the mark
+    /// and keeps the lease.
     ///
     /// # Errors
     /// When DynamoDB fails.
@@ -130,8 +130,8 @@ impl Table {
         }
     }
 
-    /// What became of `lease` where neither write was possible: the SDK asked again after the answer to one of them was
-    /// lost. Only the one that takes the mark away leaves the owner.
+    /// Finds out what happened to `lease` when neither write was possible, because the SDK repeated one after a lost
+    /// answer: only the one that removes the mark keeps the owner.
     async fn released(&self, lease: &Lease) -> Result<Release, StoreError> {
         let kept = self.read::<Kept>(&lease.key).await?.and_then(Result::ok);
         let is_held = kept.and_then(|kept| kept.lease_owner).is_some_and(|owner| owner == lease.owner);

@@ -1,5 +1,5 @@
-//! Wharfinger's table: the source of truth for what is wanted of servers, users and sites, and for what is known of
-//! them. One DynamoDB table; each kind of thing has its module, its partition and its rules for who may write what.
+//! Wharfinger's table: the source of truth for the intents and statuses of servers, users and sites. It is one DynamoDB
+//! table; each kind of record has its module, its partition, and its rules for who may write what.
 
 pub mod activity;
 mod error;

@@ -1,10 +1,10 @@
-//! What servers, users and sites have in common: what is wanted, with a version, and what is known.
+//! What servers, users and sites have in common: a versioned intent, and a status.
 //!
-//! Writers of the intent (people over the API, the idle sweep) must name the version they saw; the status has one
-//! writer and is not part of the version. A deleted thing stays as a record until its AWS side is gone.
+//! Writers of the intent (people over the API, the idle sweep) must name the version they saw. The status has one
+//! writer and no version. A deleted resource keeps its record until its AWS side is gone.
 //!
-//! Each write of the intent leaves an id of its own in the item. An answer that is lost on its way makes the SDK send
-//! the same write again, which then meets its own result: by the id it is told from another writer's.
+//! Each write of the intent leaves its own id in the item. If the answer is lost, the SDK repeats the write, which then
+//! conflicts with its own result: the id tells that from another writer's.
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ use crate::{
     table::{Guard, Key, StoreError, Table},
 };
 
-/// A thing as the functions see it, whatever version wrote its item.
+/// A record, whatever version wrote its item.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Record<I, S> {
     /// What is wanted.
@@ -27,13 +27,13 @@ pub struct Record<I, S> {
     pub status: S,
     /// Counts the changes of the intent, from 1. It is the ETag.
     pub version: u64,
-    /// It is on its way out.
+    /// It is being deleted.
     pub deleting: bool,
     /// When it was first wanted.
     pub created_at: Timestamp,
     /// When the intent was last changed.
     pub updated_at: Timestamp,
-    /// JSON pointers into the item's intent: parts that another version wrote and this one leaves out of account.
+    /// JSON pointers to the parts of the stored intent that another version wrote and this one ignores.
     #[serde(skip)]
     pub unknown: Vec<String>,
 }
@@ -43,9 +43,9 @@ pub struct Record<I, S> {
 pub enum Seen<'a> {
     /// There was none.
     Nothing,
-    /// It was at this version, and not on its way out.
+    /// It was at this version, and not being deleted.
     Version(u64),
-    /// It could not be read; what is written takes its place.
+    /// It could not be read, and is replaced.
     Unreadable(&'a Unreadable),
 }
 
@@ -64,7 +64,7 @@ where
     I: Intent,
     S: DeserializeOwned + Serialize + Default,
 {
-    /// Reads what any version wrote. What is on its way out is read as far as it can be.
+    /// Reads what any version wrote. A record that is being deleted is read as far as possible.
     pub(crate) fn from_stored(item: &Value) -> Result<Self, String> {
         let format = item.get("format").map_or(Ok(FORMAT), stored::read::<u64>)?;
         if format > FORMAT {
@@ -83,7 +83,7 @@ where
         Ok(Self { intent, status, version, deleting, created_at, updated_at, unknown })
     }
 
-    /// What of the record itself a person should know.
+    /// The condition of the record itself, if there is one.
     #[must_use]
     pub fn condition(&self) -> Option<Condition> {
         (!self.unknown.is_empty()).then(|| Condition {
@@ -100,8 +100,8 @@ where
 }
 
 impl Table {
-    /// Writes what is wanted of a thing, `next`, of which `seen` was read, together with `beside`: all or nothing.
-    /// An item that was readable keeps what else is in it.
+    /// Writes the intent of `next`, of which `seen` was read, together with `beside`, in one transaction. A readable
+    /// item keeps its other attributes.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another writer came first.
@@ -140,7 +140,7 @@ impl Table {
         self.or_own(key, &id, answer).await
     }
 
-    /// Marks a thing that was seen at version `seen` as on its way out.
+    /// Marks a record that was read at version `seen` as being deleted.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it has changed since.
@@ -149,8 +149,8 @@ impl Table {
         self.next_version(key, "deleting = :yes", guard, seen, now).await.map(|_version| ())
     }
 
-    /// Marks a thing whose item can't be read as on its way out, with what can be read of it in a form that every
-    /// version reads.
+    /// Marks a record that can't be read as being deleted, and rewrites its readable parts in a form that every version
+    /// reads.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it has changed since.
@@ -165,7 +165,7 @@ impl Table {
         Ok(next)
     }
 
-    /// Makes the change `set` of an intent under `guard`, which names the version `:seen`.
+    /// Applies the update `set` to an intent and raises its version. `guard` refers to the version read as `:seen`.
     pub(crate) async fn next_version(
         &self,
         key: &Key,
@@ -181,7 +181,7 @@ impl Table {
         self.or_own(key, &id, answer).await.map(|()| version)
     }
 
-    /// The answer to the write `id`, where a conflict with that very write is none.
+    /// Turns the answer to the write `id` into success if it conflicts with that very write.
     async fn or_own(&self, key: &Key, id: &str, answer: Result<(), StoreError>) -> Result<(), StoreError> {
         let Err(StoreError::Conflict) = answer else { return answer };
         match self.read::<Written>(key).await? {
@@ -190,16 +190,16 @@ impl Table {
         }
     }
 
-    /// Writes what is known of a thing.
+    /// Writes a status.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it is gone.
+    /// [`StoreError::Conflict`] when the record no longer exists.
     pub async fn write_status<S: Serialize>(&self, key: &Key, status: &S) -> Result<(), StoreError> {
         let guard = Guard::present().name("#status", "status").value(":status", status)?;
         self.update(key, "SET #status = :status", guard).await
     }
 
-    /// Forgets a thing that was seen at version `seen`.
+    /// Removes a record that was read at version `seen`.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it has changed since.
@@ -207,7 +207,7 @@ impl Table {
         self.delete(key, Guard::that("version = :seen").value(":seen", seen)?).await
     }
 
-    /// Forgets a thing whose item can't be read.
+    /// Removes a record that can't be read.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it has changed since.
@@ -232,7 +232,7 @@ struct Written {
     written_by: String,
 }
 
-/// `guard` with the values of a written intent.
+/// Adds the values of a written intent to `guard`.
 fn written<I: Serialize, S>(guard: Guard, next: &Record<I, S>, id: &str) -> Result<Guard, StoreError> {
     guard
         .name("#format", "format")

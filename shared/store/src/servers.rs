@@ -23,7 +23,7 @@ pub const PARTITION: &str = "SERVERS";
 /// A server as the table holds it.
 pub type ServerRecord = Record<ServerIntent, ServerStatus>;
 
-/// A server's whole item: the record, and what functions note beside it.
+/// A server's whole item: the record, and what functions store beside it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ServerItem {
     /// What is wanted and what is known.
@@ -44,15 +44,15 @@ impl<'de> Deserialize<'de> for ServerItem {
     }
 }
 
-/// Where a server lies.
+/// The key of a server.
 #[must_use]
 pub fn key(server: &ServerName) -> Key {
     Key::new(PARTITION, server.as_str())
 }
 
-/// What a server with `spec` must have alone: its Elastic IPs, and the security group that holds its rules. EC2 holds
-/// the same rule only once, so two servers that let the same block in would own it together, and a change of one would
-/// lock out the clients of the other.
+/// What only one server may have: its Elastic IPs, and the security group with its rules. EC2 keeps identical rules
+/// only once, so two servers that allow the same block would share a rule, and a change of one would lock out the
+/// clients of the other.
 #[must_use]
 pub fn claims(spec: &ServerSpec) -> Vec<Claim> {
     let network = &spec.network;
@@ -62,8 +62,8 @@ pub fn claims(spec: &ServerSpec) -> Vec<Claim> {
 }
 
 impl Table {
-    /// Sets the wanted power of a server that was seen at version `seen` and is not on its way out, and nothing else of
-    /// what is wanted: parts that another version wrote stay. Returns the new version.
+    /// Sets the wanted power of a server that was read at version `seen` and is not being deleted. The rest of the
+    /// intent stays, including parts that another version wrote. Returns the new version.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it has changed since.
@@ -78,8 +78,8 @@ impl Table {
         self.next_version(&key(server), "intent.#power = :power", guard.name("#power", "power"), seen, now).await
     }
 
-    /// Notes that the power of a server, which was seen at version `seen` and is not on its way out, is wanted again as
-    /// it is wanted already. The version stays.
+    /// Renews the wanted power of a server that was read at version `seen` and is not being deleted: it was asked for
+    /// again, and is the same. The version stays.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it has changed since.
@@ -89,11 +89,11 @@ impl Table {
         self.update(&key(server), "SET intent.#power = :power", guard).await
     }
 
-    /// Sets the wanted power of a server for want of use. Unlike [`want_power`](Self::want_power) it gives way to
-    /// [`renew_power`](Self::renew_power) too. Returns the new version.
+    /// Sets the wanted power of a server because nobody uses it. Unlike [`want_power`](Self::want_power) it also
+    /// conflicts with [`renew_power`](Self::renew_power). Returns the new version.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the server has changed since it was seen as `record`, or was asked for again.
+    /// [`StoreError::Conflict`] when the server has changed since `record` was read, or its power was asked for again.
     pub async fn want_power_unless_used(
         &self,
         server: &ServerName,
@@ -110,7 +110,7 @@ impl Table {
         self.next_version(&key(server), "intent.#power = :power", guard, record.version, now).await
     }
 
-    /// Forgets a server that was seen as `record`, and frees what it had alone: both or none.
+    /// Removes a server that was read as `record`, and its claims, in one transaction.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it has changed since.

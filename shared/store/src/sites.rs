@@ -14,10 +14,10 @@ use crate::{
 /// The partition of all sites.
 pub const PARTITION: &str = "SITES";
 
-/// What is known of a site beside its window and its rollouts.
+/// A site's status, apart from its window and rollouts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteStatus {
-    /// What holds of it and somebody should know.
+    /// Its conditions.
     #[serde(default)]
     pub conditions: Vec<Condition>,
 }
@@ -25,13 +25,13 @@ pub struct SiteStatus {
 /// A site as the table holds it.
 pub type SiteRecord = Record<SiteSpec, SiteStatus>;
 
-/// Where a site lies.
+/// The key of a site.
 #[must_use]
 pub fn key(site: &SiteName) -> Key {
     Key::new(PARTITION, site.as_str())
 }
 
-/// What a site with `spec` must have alone: its directory, and its place in the container. An upload has one meaning.
+/// What only one site may have: its directory, and its mount path in the container. An upload must belong to one site.
 #[must_use]
 pub fn claims(spec: &SiteSpec) -> Vec<Claim> {
     let directory = [spec.file_system_id.as_str(), spec.directory.as_str()];
@@ -39,8 +39,8 @@ pub fn claims(spec: &SiteSpec) -> Vec<Claim> {
     [Claim::new("directory", &directory), Claim::new("mount", &place)].into_iter().flatten().collect()
 }
 
-/// How often a user was linked to a site. Whoever decides by the site's users names the count that was read before
-/// them, so that no user comes between.
+/// How often a user has been linked to a site. A write that depends on the site's users is conditional on the count
+/// that was read before them, so that no user is added in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Links(u64);
 
@@ -64,7 +64,7 @@ impl Links {
 }
 
 impl Table {
-    /// How often a user was linked to `site`. Read it before the users.
+    /// Reads how often a user has been linked to `site`. Call it before the users are read.
     ///
     /// # Errors
     /// When DynamoDB fails.
@@ -73,22 +73,22 @@ impl Table {
         Ok(Links(linked.map_or(0, |linked| linked.links)))
     }
 
-    /// The write that links a user to `site`, which was seen at version `seen`: neither goes or moves meanwhile.
+    /// The write that links a user to `site`. It fails if the site has changed since version `seen`.
     ///
     /// # Errors
-    /// When a value has no form in DynamoDB.
+    /// When the value can't be represented in DynamoDB.
     pub fn linking(&self, site: &SiteName, seen: u64) -> Result<TransactWriteItem, StoreError> {
         let guard = Guard::that("version = :seen AND deleting = :no").value(":seen", seen)?.value(":no", false)?;
         let guard = guard.name("#links", Links::FIELD).value(":one", 1)?;
         Ok(self.update_in_transaction(&key(site), "ADD #links :one", guard))
     }
 
-    /// Forgets a site that was read as `seen`, with what it had alone and its window, which was read as `window`
-    /// without a rollout in flight: all or none. A rollout that begins meanwhile writes the window, and a user who is
-    /// linked meanwhile counts in `links`, so none is left without its site.
+    /// Removes a site that was read as `seen`, its claims, and its window, which was read as `window` without a rollout
+    /// in flight, in one transaction. A rollout that begins in between writes the window, and a user who is linked in
+    /// between counts in `links`, so neither is left without its site.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when any has changed since, or the window holds a rollout.
+    /// [`StoreError::Conflict`] when any of them has changed since, or the window is locked by a rollout.
     pub async fn forget_site(
         &self,
         site: &SiteName,

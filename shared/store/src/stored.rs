@@ -1,7 +1,7 @@
-//! What the table holds, apart from what the API takes: whatever any version wrote is read, as far as it can be.
+//! The stored form of records, which is more lenient than the API: what any version wrote is read as far as possible.
 //!
-//! Rules of today are not run on what was accepted yesterday; what is missing has a default; fields that this version
-//! does not know are left out of account and named; what it must know to act and does not makes the item unreadable.
+//! Today's validation is not applied to what was accepted earlier. Missing fields have defaults. Unknown fields are
+//! ignored and reported. An item is unreadable only if it lacks what this version must know to act.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -10,33 +10,33 @@ mod server;
 mod site;
 mod user;
 
-/// The form of the items that this version writes. It is raised when an older version would misread a newer item, and
-/// an item of a greater format is not read.
+/// The format of the items that this version writes. It is raised when an older version would misread newer items;
+/// items of a higher format are not read.
 pub const FORMAT: u64 = 1;
 
-/// What is wanted of a thing.
+/// What is wanted of a resource.
 pub trait Intent: Serialize + Sized {
     /// Reads what any version wrote.
     ///
     /// # Errors
-    /// What this version can't do without and does not understand.
+    /// A sentence about what this version needs and does not understand.
     fn from_stored(value: &Value) -> Result<Self, String>;
 
-    /// What of it can be read, for a thing on its way out: that is enough to take it away.
+    /// Reads what can be read, for a resource that is being deleted: that is enough to remove it.
     fn remains(value: &Value) -> Self;
 }
 
-/// Reads `value` as `T`, or says in a sentence why not.
+/// Reads `value` as `T`. The error is a sentence.
 pub(crate) fn read<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     T::deserialize(value).map_err(|error| error.to_string())
 }
 
-/// Reads the part of `value` at the JSON pointer `pointer`; the default where it is missing or strange.
+/// Reads the part of `value` at the JSON pointer `pointer`, or the default if it is missing or malformed.
 pub(crate) fn part<T: DeserializeOwned + Default>(value: &Value, pointer: &str) -> T {
     value.pointer(pointer).and_then(|part| T::deserialize(part).ok()).unwrap_or_default()
 }
 
-/// Reads `value` as `T`, each field that can't be read as in the default.
+/// Reads `value` as `T`. Fields that can't be read get their defaults.
 pub(crate) fn leniently<T: DeserializeOwned + Serialize + Default>(value: Option<&Value>) -> T {
     let Some(value) = value else { return T::default() };
     if let Ok(whole) = T::deserialize(value) {
@@ -58,7 +58,7 @@ pub(crate) fn leniently<T: DeserializeOwned + Serialize + Default>(value: Option
     T::deserialize(Value::Object(fields)).unwrap_or_default()
 }
 
-/// The JSON pointers of what stands in `stored` and did not become part of `understood`.
+/// The JSON pointers of the parts of `stored` that are not in `understood`.
 pub(crate) fn unknown_parts(stored: &Value, understood: &impl Serialize) -> Vec<String> {
     let mut unknown = Vec::new();
     let mut open = vec![(String::new(), stored.clone(), serde_json::to_value(understood).unwrap_or_default())];

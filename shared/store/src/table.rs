@@ -27,13 +27,13 @@ impl Table {
         Self { client, name: name.into(), chance }
     }
 
-    /// What the ids of its writes are drawn from.
+    /// The source of the ids of its writes.
     #[must_use]
     pub fn chance(&self) -> &Chance {
         &self.chance
     }
 
-    /// The client, for calls that a module shapes itself.
+    /// The client, for calls that have no method here.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
@@ -48,12 +48,12 @@ impl Table {
     /// Reads an item, strongly consistent.
     ///
     /// # Errors
-    /// [`StoreError::Unreadable`] when this version does not know its form.
+    /// [`StoreError::Unreadable`] when this version can't read it.
     pub async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
         self.read(key).await?.transpose().map_err(StoreError::Unreadable)
     }
 
-    /// Reads an item, strongly consistent, or tells why it can't be read.
+    /// Reads an item, strongly consistent. The inner result is an error if this version can't read it.
     ///
     /// # Errors
     /// When DynamoDB fails.
@@ -70,7 +70,7 @@ impl Table {
         Ok(answer.item.map(read))
     }
 
-    /// Writes a whole item, if `condition` holds of the item that is there.
+    /// Writes a whole item, on `condition`.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it does not hold.

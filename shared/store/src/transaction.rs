@@ -1,4 +1,4 @@
-//! Several items written together: all or none.
+//! Transactions: several items, all or nothing.
 
 use aws_sdk_dynamodb::{
     error::SdkError,
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::table::{Attributes, Guard, Key, StoreError, Table, table_error};
 
 impl Table {
-    /// A whole item to write in a transaction, if `condition` holds of the item that is there.
+    /// The write of a whole item in a transaction, on `condition`.
     pub(crate) fn put_in_transaction<T: Serialize>(
         &self,
         key: &Key,
@@ -30,7 +30,7 @@ impl Table {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// A change of attributes to make in a transaction, if `condition` holds of the item.
+    /// An update in a transaction, on `condition`.
     pub(crate) fn update_in_transaction(&self, key: &Key, change: &str, condition: Guard) -> TransactWriteItem {
         let update = Update::builder()
             .table_name(self.name())
@@ -44,7 +44,7 @@ impl Table {
         TransactWriteItem::builder().update(update).build()
     }
 
-    /// An item to remove in a transaction, if `condition` holds of it.
+    /// The removal of an item in a transaction, on `condition`.
     pub(crate) fn delete_in_transaction(&self, key: &Key, condition: Guard) -> TransactWriteItem {
         let delete = Delete::builder()
             .table_name(self.name())
@@ -57,10 +57,11 @@ impl Table {
         TransactWriteItem::builder().delete(delete).build()
     }
 
-    /// Writes `items`, all or none.
+    /// Writes all of `items` or nothing.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the condition of any did not hold, or another writer was at one of them.
+    /// [`StoreError::Conflict`] when a condition did not hold, or another transaction was in progress on one of the
+    /// items.
     pub(crate) async fn transact(&self, what: &'static str, items: Vec<TransactWriteItem>) -> Result<(), StoreError> {
         // With a token of its own a transaction that is sent again, because its answer was lost, is done once.
         let token = self.chance().id();

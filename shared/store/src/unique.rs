@@ -1,8 +1,8 @@
-//! What only one thing may have: an Elastic IP, a security group's rules, a directory, a place in a container.
+//! Claims to what only one resource may have: an Elastic IP, a security group's rules, a directory, a mount path.
 //!
-//! Who checks by reading all others and then writes can be overtaken between the two. So each claim is an item of its
-//! own, partition `UNIQUE`, written in one transaction with the intent that makes it. Records of versions without such
-//! items are protected by the reading alone, until they are written next.
+//! Reading all others and then writing is a race. So each claim is an item of its own, in the partition `UNIQUE`,
+//! written in one transaction with the intent. Records of versions without such items are protected by the reading
+//! alone until they are next written.
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use futures::future::try_join_all;
@@ -16,12 +16,12 @@ pub const PARTITION: &str = "UNIQUE";
 /// The longest sort key that DynamoDB takes, in bytes.
 const LONGEST_KEY: usize = 1024;
 
-/// Something that one thing alone may have: `address#eipalloc-…`.
+/// Something that only one resource may have: `address#eipalloc-…`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim(String);
 
 impl Claim {
-    /// The claim to `what`, of the kind `kind`. `None`: it is too long for a key, so reading alone protects it.
+    /// The claim to `what`, of the kind `kind`, or `None` if it is too long for a key: then reading alone protects it.
     #[must_use]
     pub fn new(kind: &str, what: &[&str]) -> Option<Self> {
         let key = format!("{kind}#{}", what.join("#"));
@@ -33,14 +33,14 @@ impl Claim {
     }
 }
 
-/// Who has what is claimed.
+/// Who holds a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Holding {
     held_by: String,
     written_by: String,
 }
 
-/// A claim as it was read, by somebody who is about to make it.
+/// A claim as it was read, by a writer who is about to make it.
 #[derive(Clone, Debug)]
 pub struct Seen {
     claim: Claim,
@@ -48,7 +48,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// The sort key of the thing that has it, unless that is `own` itself.
+    /// The sort key of the resource that holds it, unless that is `own` itself.
     #[must_use]
     pub fn other_holder(&self, own: &Key) -> Option<&str> {
         let holder = self.holding.as_ref().map(|holding| holding.held_by.as_str()).filter(|by| *by != holder(own))?;
@@ -61,8 +61,8 @@ fn holder(key: &Key) -> String {
 }
 
 impl Table {
-    /// Reads `claims`. Read them before the things that could have them: a claim that is held by a thing which, read
-    /// afterwards, does not make it, was left behind and may be taken over.
+    /// Reads `claims`. Call it before reading the resources that may hold them: if a holder that is read afterwards
+    /// does not make the claim, the claim is stale and may be taken over.
     ///
     /// # Errors
     /// When DynamoDB fails.
@@ -77,7 +77,7 @@ impl Table {
     /// The writes that give `own` what it now claims, `seen`, and free what it claimed `before` and no longer does.
     ///
     /// # Errors
-    /// When DynamoDB fails, or a value has no form in it.
+    /// When DynamoDB fails, or a value can't be represented in it.
     pub async fn claiming(
         &self,
         own: &Key,
@@ -98,8 +98,8 @@ impl Table {
         Ok(writes)
     }
 
-    /// The writes that free what `own` has of `claims`. What another holds is left to it: a version without markers may
-    /// have given it away.
+    /// The writes that free what `own` holds of `claims`. What another resource holds is left alone: a version without
+    /// claims may have given it away.
     pub(crate) async fn freeing<'a>(
         &self,
         own: &Key,

@@ -1,4 +1,4 @@
-//! Items that this version can't read: each is told of its own thing, and holds up no other.
+//! Items that this version can't read. Each is a condition of its own resource and does not affect the others.
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -15,19 +15,19 @@ use crate::{
 };
 
 impl Unreadable {
-    /// The version of what is wanted of it; 0 where that can't be read.
+    /// The intent's version, or 0 if that can't be read.
     #[must_use]
     pub fn version(&self) -> u64 {
         part(&self.item, "/version")
     }
 
-    /// It is on its way out, as far as that can be read.
+    /// Whether it is being deleted, as far as that can be read.
     #[must_use]
     pub fn is_deleting(&self) -> bool {
         part(&self.item, "/deleting")
     }
 
-    /// What can be read of it. Nothing is to be brought about by it but the end of the thing.
+    /// The readable parts. They are good enough to show and to delete the resource, and for nothing else.
     #[must_use]
     pub fn remains<I: Intent, S: DeserializeOwned + Serialize + Default>(&self) -> Record<I, S> {
         let updated_at = part(&self.item, "/updated_at");
@@ -42,7 +42,7 @@ impl Unreadable {
         }
     }
 
-    /// What a person or an alarm should know of it at `now`.
+    /// The condition that reports it at `now`.
     #[must_use]
     pub fn condition(&self, now: Timestamp) -> Condition {
         Condition {
@@ -62,7 +62,7 @@ impl Unreadable {
         "deploy the version that wrote it"
     }
 
-    /// That nobody changed it since it was read.
+    /// The condition that it has not changed since it was read.
     pub(crate) fn unchanged(&self) -> Guard {
         match &self.version {
             Some(version) => Guard::that("version = :seen").raw_value(":seen", version.clone()),
@@ -71,7 +71,7 @@ impl Unreadable {
     }
 }
 
-/// Those of `items` that can be read; the others are handed to `report`, one by one.
+/// Returns the readable `items`, and calls `report` for each of the others.
 pub fn readable<T>(items: Vec<(String, Read<T>)>, mut report: impl FnMut(&Unreadable)) -> Vec<(String, T)> {
     let read = |(name, item): (String, Read<T>)| match item {
         Ok(item) => Some((name, item)),

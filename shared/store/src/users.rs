@@ -19,7 +19,7 @@ pub fn partition(server: &ServerName) -> String {
     format!("{PARTITIONS}{server}")
 }
 
-/// Where a user lies.
+/// The key of a user.
 #[must_use]
 pub fn key(server: &ServerName, user: &UserName) -> Key {
     Key::new(partition(server), user.as_str())

@@ -1,4 +1,4 @@
-//! The paths of the API, and what answers them.
+//! The API's routes.
 
 pub(crate) mod rollouts;
 pub(crate) mod servers;
@@ -48,7 +48,7 @@ async fn no_route(request: Request) -> Refused {
     Problem::new(Kind::NoRoute, detail)
 }
 
-/// The methods that are taken are known to the router alone, which names them in the answer's `Allow` header.
+/// Only the router knows the allowed methods. It adds the `Allow` header, which `problem::finish` puts into words.
 async fn wrong_method(request: Request) -> Refused {
     Problem::new(Kind::MethodNotAllowed, format!("{} is not taken here", request.method()))
 }

@@ -1,4 +1,4 @@
-//! `/v1/sites/{site}/rollouts`: what was brought to the site's service, why, and what became of it.
+//! `/v1/sites/{site}/rollouts`: what was deployed to the site's service, why, and with which result.
 
 use axum::{
     Json,
@@ -22,7 +22,7 @@ use crate::{
     resource::List,
 };
 
-/// The longest id that can be one; DynamoDB refuses keys beyond 1024 bytes.
+/// The longest id that is looked up; DynamoDB refuses keys beyond 1024 bytes.
 const LONGEST_ID: usize = 64;
 
 /// `GET /v1/sites/{site}/rollouts`: the latest first.
@@ -53,7 +53,7 @@ async fn exists(api: &App, site: &SiteName) -> Result<(), Refused> {
     found.map(drop).ok_or_else(|| unknown(site))
 }
 
-/// A rollout, or that it can't be read.
+/// A rollout, or a condition that says that it can't be read.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Shown {

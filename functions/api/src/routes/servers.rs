@@ -91,7 +91,7 @@ async fn replace(api: &App, call: &Call, name: &ServerName, wanted: &Wanted<Serv
     Ok(if change == Change::Create { shown.created(&format!("/v1/servers/{name}")) } else { shown.shown() })
 }
 
-/// An Elastic IP serves one server.
+/// Refuses an Elastic IP that another server has.
 fn check_addresses(spec: &ServerSpec, others: &[(String, Found<ServerItem>)]) -> Result<(), Refused> {
     for (other, found) in others {
         let theirs = &found.thing.record.intent.spec.network.address_allocation_ids;
@@ -105,7 +105,7 @@ fn check_addresses(spec: &ServerSpec, others: &[(String, Found<ServerItem>)]) ->
     Ok(())
 }
 
-/// One server keeps rules in a security group.
+/// Refuses a security group in which another server keeps its rules.
 fn check_rules(spec: &ServerSpec, others: &[(String, Found<ServerItem>)]) -> Result<(), Refused> {
     let keeper = |spec: &ServerSpec| match &spec.network {
         network if network.allowed_cidrs.is_empty() => None,
@@ -120,7 +120,7 @@ fn check_rules(spec: &ServerSpec, others: &[(String, Found<ServerItem>)]) -> Res
     Ok(())
 }
 
-/// What a server has whose record can't be read is its own until the record can be.
+/// Refuses what belongs to a server whose record can't be read.
 fn check_unreadable(own: &Key, claims: &[unique::Seen], others: &[(String, Found<ServerItem>)]) -> Result<(), Refused> {
     let unreadable = |name: &str| others.iter().any(|(other, found)| other == name && found.unreadable.is_some());
     match claims.iter().filter_map(|claim| claim.other_holder(own)).find(|holder| unreadable(holder)) {
@@ -152,8 +152,8 @@ pub(crate) async fn delete(State(api): State<App>, call: Call) -> Result<Respons
     Box::pin(settle(api.table.chance(), || remove(&api, &call, &name))).await
 }
 
-/// A server whose record can't be read is removed as well: `reconcile` finds it by what remains, its id above all, or by
-/// our tags, so that nothing stays behind and is billed.
+/// Marks a server as being deleted, also if its record can't be read: `reconcile` finds it by its id or our tags, so
+/// that nothing is left behind and billed.
 async fn remove(api: &App, call: &Call, name: &ServerName) -> Result<Response, Refused> {
     let query = call.query(&["dry_run", "with_users"])?;
     let (dry_run, with_users) = (query.flag("dry_run")?, query.flag("with_users")?);
@@ -227,8 +227,8 @@ async fn power(api: &App, call: &Call, power: Power, done: &str) -> Result<Respo
     settle(api.table.chance(), || set_power(api, call, &name, asked(power, done, call))).await
 }
 
-/// Asking for the power that is wanted already changes nothing, so the version stays. To ask for `online` again is a
-/// sign of use all the same: it is noted, and the idle sweep waits from then on.
+/// Asking for the power that is wanted already keeps the version. Asking for `online` again still counts as use: it
+/// renews the time from which the idle sweep counts.
 async fn set_power(api: &App, call: &Call, name: &ServerName, asked: WantedPower) -> Result<Response, Refused> {
     let found = existing(api, name).await?;
 
@@ -266,7 +266,7 @@ async fn existing(api: &App, name: &ServerName) -> Result<Found<ServerItem>, Ref
     Found::at(&api.table, &servers::key(name)).await?.ok_or_else(|| unknown(name))
 }
 
-/// There is no such server, or there can't be one.
+/// The server does not exist, or its name is not allowed.
 pub(crate) fn unknown(name: &ServerName) -> Refused {
     match ServerName::parse(name.as_str()) {
         Ok(_) => Problem::not_found(&what(name)),
@@ -274,7 +274,7 @@ pub(crate) fn unknown(name: &ServerName) -> Refused {
     }
 }
 
-/// The server in a sentence.
+/// The server's name in sentences.
 pub(crate) fn what(name: &ServerName) -> String {
     format!("the server \"{name}\"")
 }

@@ -115,7 +115,7 @@ async fn wake_servers(api: &App, users: &[(ServerName, String)]) {
     }
 }
 
-/// A directory belongs to one site, and so does a place in a container: an upload must have one meaning.
+/// Refuses a directory or a mount path that another site has: an upload must belong to one site.
 fn check_neighbours(spec: &SiteSpec, others: &[(String, Found<SiteRecord>)]) -> Result<(), Refused> {
     for (other, found) in others {
         let theirs = &found.thing.intent;
@@ -132,7 +132,7 @@ fn check_neighbours(spec: &SiteSpec, others: &[(String, Found<SiteRecord>)]) -> 
     Ok(())
 }
 
-/// What a site has whose record can't be read is its own until the record can be.
+/// Refuses what belongs to a site whose record can't be read.
 fn check_unreadable(own: &Key, claims: &[unique::Seen], others: &[(String, Found<SiteRecord>)]) -> Result<(), Refused> {
     let unreadable = |name: &str| others.iter().any(|(other, found)| other == name && found.unreadable.is_some());
     match claims.iter().filter_map(|claim| claim.other_holder(own)).find(|holder| unreadable(holder)) {
@@ -154,7 +154,7 @@ pub(crate) async fn delete(State(api): State<App>, call: Call) -> Result<Respons
     Box::pin(settle(api.table.chance(), || remove(&api, &call, &name))).await
 }
 
-/// Nothing of AWS's is undone: the files, the service and its mount stay as they are.
+/// Removes the record alone: files, service and mount stay as they are.
 async fn remove(api: &App, call: &Call, name: &SiteName) -> Result<Response, Refused> {
     let links = api.table.links(name).await?;
     let window = async { Ok(window(api, name).await?) };
@@ -194,7 +194,7 @@ async fn existing(api: &App, name: &SiteName) -> Result<Found<SiteRecord>, Refus
     Found::at(&api.table, &sites::key(name)).await?.ok_or_else(|| unknown(name))
 }
 
-/// There is no such site, or there can't be one.
+/// The site does not exist, or its name is not allowed.
 pub(crate) fn unknown(name: &SiteName) -> Refused {
     match SiteName::parse(name.as_str()) {
         Ok(_) => Problem::not_found(&what(name)),
@@ -220,7 +220,7 @@ fn user_names(users: &[(ServerName, String)]) -> String {
     some_names(names.iter().map(String::as_str))
 }
 
-/// The window; where it can't be read, an empty one and why.
+/// The window, or an empty one and a condition if it can't be read.
 async fn window(api: &App, name: &SiteName) -> Result<(WindowRecord, Option<Box<Unreadable>>), StoreError> {
     match api.table.window(name).await {
         Ok(window) => Ok((window, None)),
@@ -229,7 +229,7 @@ async fn window(api: &App, name: &SiteName) -> Result<(WindowRecord, Option<Box<
     }
 }
 
-/// The window, the latest rollout, and what a person should know.
+/// The window, the latest rollout, and the conditions.
 async fn view(api: &App, call: &Call, name: &SiteName, found: &Found<SiteRecord>) -> Result<SiteView, Refused> {
     let latest = PageRequest::first(1);
     let ((window, unreadable), rollouts) = tokio::try_join!(window(api, name), api.table.rollouts(name, &latest))?;
@@ -246,7 +246,7 @@ async fn view(api: &App, call: &Call, name: &SiteName, found: &Found<SiteRecord>
     })
 }
 
-/// The site in a sentence.
+/// The site's name in sentences.
 pub(crate) fn what(name: &SiteName) -> String {
     format!("the site \"{name}\"")
 }

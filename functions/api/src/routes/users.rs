@@ -115,7 +115,7 @@ fn only_takes_keys_away(from: &UserSpec, to: &UserSpec) -> bool {
     with_all == *from && to.public_keys.iter().all(|key| from.public_keys.contains(key))
 }
 
-/// The user's site `wanted`, which exists and lies on the file system that the server shows.
+/// Returns the user's site, which must exist and lie on the server's file system.
 fn check_site(
     name: &ServerName,
     server: &ServerRecord,
@@ -167,7 +167,7 @@ async fn remove(api: &App, call: &Call, server: &ServerName, user: &UserName) ->
     Ok(shown.accepted())
 }
 
-/// Marks a user as on its way out. `reconcile` needs no more than the name, so that the record may be any.
+/// Marks a user as being deleted, also if its record can't be read: `reconcile` needs only the name.
 pub(super) async fn mark_deleting(
     api: &App,
     key: &Key,

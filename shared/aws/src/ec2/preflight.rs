@@ -1,4 +1,4 @@
-//! What a server's new network is checked against before sessions are cut for it.
+//! The parts of a server's new network, to check it before sessions are cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::{Ec2, filter};
 use crate::error::AwsError;
 
 impl Ec2 {
-    /// Those of `subnets` that exist.
+    /// Returns the `subnets` that exist.
     ///
     /// # Errors
     /// When EC2 fails or refuses.
@@ -25,7 +25,7 @@ impl Ec2 {
         Ok(answer.subnets.unwrap_or_default().into_iter().filter_map(subnet).collect())
     }
 
-    /// Those of `groups` that exist, each with its VPC.
+    /// Returns the `groups` that exist, each with its VPC.
     ///
     /// # Errors
     /// When EC2 fails or refuses.

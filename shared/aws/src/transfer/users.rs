@@ -1,4 +1,4 @@
-//! Transfer Family's users: described, made, changed, with their keys.
+//! Transfer Family's users and their keys.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ impl Transfer {
         Ok(users)
     }
 
-    /// The account `user`; `None`: there is none. `tag` is the key of the tag to read.
+    /// Reads the account `user`, or `None` if it does not exist. `tag` is the key of the tag to read.
     ///
     /// # Errors
     /// When AWS fails or refuses.
@@ -63,10 +63,10 @@ impl Transfer {
         }))
     }
 
-    /// Makes an account with the first of its keys.
+    /// Creates an account with the first of its keys.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Exists`] when it is there already: describe it and change it.
+    /// [`crate::error::Kind::Exists`] when the account exists already: describe it and change it.
     pub async fn create_user(
         &self,
         server_id: &str,
@@ -88,7 +88,7 @@ impl Transfer {
         call.send().await.map(drop).map_err(|error| AwsError::sort(format!("create user {user}"), error))
     }
 
-    /// Sets everything of an account but its keys.
+    /// Updates everything but the keys of an account.
     ///
     /// # Errors
     /// When AWS fails or refuses.

@@ -1,5 +1,5 @@
-//! Which accounts are worked on, and in which order: what closes comes first, then what is not as wanted, then what has
-//! not been compared with AWS for longest. What AWS refused comes last, so that it holds up nothing else.
+//! Which accounts need work, and in which order: revoking access comes first, then what is not as wanted, then what has
+//! gone longest without a comparison with AWS. What AWS refused comes last, so that it does not delay the rest.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,10 +9,10 @@ use crate::user::{Applied, UserPhase, UserStatus};
 /// its keys at every look.
 const TRUSTED_FOR: SignedDuration = SignedDuration::from_mins(10);
 
-/// Of a server with few accounts so many may be deleted that have no record.
+/// This many accounts without a record may always be deleted, however few the server has.
 const FEW: usize = 3;
 
-/// Why an account is worked on. The order is the order of work.
+/// Why an account needs work. Variants are in the order of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
     /// It is to be deleted.
@@ -47,12 +47,12 @@ pub struct User<'a> {
     pub keys: usize,
     /// What is known of it.
     pub status: &'a UserStatus,
-    /// What it is to be given; `None`: that can't be told.
+    /// What it is to be given, if known.
     pub target: Option<&'a Applied>,
 }
 
 impl User<'_> {
-    /// How urgent the account is, which AWS's list shows as `listed`. `None`: there is nothing to do.
+    /// How urgent the account is, given AWS's list entry `listed`. `None` if there is nothing to do.
     #[must_use]
     pub fn urgency(&self, listed: Option<&Listed>, now: Timestamp) -> Option<Urgency> {
         let status = self.status;
@@ -79,8 +79,8 @@ impl User<'_> {
     }
 }
 
-/// Whether so many accounts of ours, of `listed` ones, are without a record that the table may be the wrong one: it may
-/// be new, or restored to an earlier time.
+/// Whether so many of the `listed` accounts are ours and have no record that the table may be the wrong one: new, or
+/// restored to an earlier time.
 #[must_use]
 pub fn is_mass_deletion(without_record: usize, listed: usize) -> bool {
     without_record > FEW && without_record.saturating_mul(20) > listed

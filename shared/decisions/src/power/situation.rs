@@ -9,7 +9,7 @@ use crate::{
     server::{Asker, Power, ServerIntent},
 };
 
-/// A server's state as Transfer Family tells it.
+/// A server's state in Transfer Family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AwsState {
     /// It refuses clients.
@@ -76,15 +76,15 @@ pub struct Observed {
 /// The VPC endpoint of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// EC2 did not say.
+    /// EC2 could not be asked.
     Unknown,
-    /// It is not there yet.
+    /// It does not exist yet.
     Absent,
-    /// It is there.
+    /// It exists.
     Present {
         /// Its security groups.
         groups: BTreeSet<SecurityGroupId>,
-        /// It takes connections. AWS calls a server ONLINE before its endpoint does.
+        /// Whether it accepts connections. AWS calls a server ONLINE before its endpoint does.
         available: bool,
     },
 }
@@ -92,11 +92,11 @@ pub enum Endpoint {
 /// What a server's steps depend on besides what is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Situation {
-    /// The server; `None`: AWS has none.
+    /// The server, or `None` if AWS has none.
     pub server: Option<Observed>,
     /// What stands in the way of the wanted placement. Subnets and groups are known only where the server is to change
     /// them.
     pub obstacles: Vec<Obstacle>,
-    /// What became of its placements so far.
+    /// The history of its placements.
     pub history: History,
 }

@@ -1,7 +1,10 @@
 //! Request bodies: parsed into a spec whose values are all valid, or refused with a problem that names the field.
 //!
 //! Syntax comes first (line and column), then types and values, each with the JSON pointer of the field (RFC 6901).
+//! All errors of a body are reported at once, as far as it can be read on after the first.
 //! Values are not repeated in messages: a private key pasted in the wrong place must not reach a log.
+
+mod several;
 
 use axum::body::Bytes;
 use http::{HeaderMap, header};
@@ -31,7 +34,7 @@ pub(crate) fn read<T: DeserializeOwned + Serialize>(
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value: T = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| explain(&pointer(error.path()), error.inner()))?;
+        .map_err(|error| several::all::<T>(explain(&pointer(error.path()), error.inner()), &given))?;
     let taken = serde_json::to_value(&value).expect("specs are JSON");
     check_shape(&given, &taken, "")?;
     Ok(value)

@@ -92,7 +92,8 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     pub(crate) field: Option<String>,
     pub(crate) allowed: Vec<String>,
-    errors: Vec<Misfit>,
+    /// All errors, where there are several; the first is the problem itself.
+    pub(crate) errors: Vec<ListedError>,
     cause: Option<StoreError>,
 }
 
@@ -130,6 +131,21 @@ impl Problem {
     pub(crate) fn allowing(mut self: Box<Self>, allowed: Vec<String>) -> Refused {
         self.allowed = allowed;
         self
+    }
+
+    /// Lists `others` with this problem, which is the first of them.
+    pub(crate) fn among(mut self: Box<Self>, others: impl IntoIterator<Item = Refused>) -> Refused {
+        let others: Vec<ListedError> = others.into_iter().map(|other| other.listed()).collect();
+        if !others.is_empty() {
+            self.errors = std::iter::once(self.listed()).chain(others).collect();
+        }
+        self
+    }
+
+    fn listed(&self) -> ListedError {
+        let field = self.field.clone().unwrap_or_default();
+        let detail = self.detail.strip_prefix(&format!("{field}: ")).unwrap_or(&self.detail).to_owned();
+        ListedError { field, detail }
     }
 
     /// `what`, such as `the server "main"`, does not exist.
@@ -182,11 +198,7 @@ impl Problem {
             instance,
             field: self.field.as_deref(),
             allowed: &self.allowed,
-            errors: self
-                .errors
-                .iter()
-                .map(|misfit| ListedError { field: misfit.field, detail: misfit.invalid.to_string() })
-                .collect(),
+            errors: &self.errors,
             request_id,
         };
         serde_json::to_vec(&body).expect("strings and numbers are JSON")
@@ -205,16 +217,16 @@ struct Body<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     allowed: &'a [String],
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<ListedError>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ListedError],
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
 }
 
 /// One of several things that are wrong with a body.
-#[derive(Serialize)]
-struct ListedError {
-    field: &'static str,
+#[derive(Debug, Serialize)]
+pub(crate) struct ListedError {
+    pub(crate) field: String,
     detail: String,
 }
 
@@ -222,9 +234,8 @@ impl From<Vec<Misfit>> for Refused {
     /// The first error is the problem's own; if there are more, all are listed.
     fn from(misfits: Vec<Misfit>) -> Self {
         let first = misfits.first().expect("a refusal has a reason");
-        let mut problem = Problem::field(first.field, &first.invalid);
-        problem.errors = if misfits.len() > 1 { misfits } else { Vec::new() };
-        problem
+        let problem = Problem::field(first.field, &first.invalid);
+        problem.among(misfits.iter().skip(1).map(|misfit| Problem::field(misfit.field, &misfit.invalid)))
     }
 }
 

@@ -104,6 +104,22 @@ fn network_as_wanted(cloud: &Cloud, groups: &[&str]) {
     cloud.answer("DescribeVpcEndpoints", endpoint);
 }
 
+/// EC2's answer: the subnet `id` of our VPC.
+fn subnet(id: &str) -> String {
+    format!(
+        "<DescribeSubnetsResponse><subnetSet><item><subnetId>{id}</subnetId><vpcId>vpc-0a1b2c3d</vpcId>\
+         <availabilityZone>us-east-1a</availabilityZone></item></subnetSet></DescribeSubnetsResponse>"
+    )
+}
+
+/// EC2's answer: the security group `id` of our VPC.
+fn group(id: &str) -> String {
+    format!(
+        "<DescribeSecurityGroupsResponse><securityGroupInfo><item><groupId>{id}</groupId>\
+         <vpcId>vpc-0a1b2c3d</vpcId></item></securityGroupInfo></DescribeSecurityGroupsResponse>"
+    )
+}
+
 /// The status' condition of this code.
 fn condition<'a>(status: &'a Value, code: &str) -> Option<&'a Value> {
     status["conditions"].as_array()?.iter().find(|condition| condition["code"] == code)
@@ -151,13 +167,8 @@ async fn a_refused_network_is_asked_for_once_a_visit_where_there_is_none_to_go_b
         "EndpointDetails": { "VpcId": "vpc-0a1b2c3d", "SubnetIds": ["subnet-00000002"] },
     });
     cloud.answer("DescribeServer", json!({ "Server": described }));
-    let subnet = "<DescribeSubnetsResponse><subnetSet><item><subnetId>subnet-00000001</subnetId>\
-                  <vpcId>vpc-0a1b2c3d</vpcId><availabilityZone>us-east-1a</availabilityZone></item></subnetSet>\
-                  </DescribeSubnetsResponse>";
-    cloud.answer("DescribeSubnets", subnet);
-    let group = "<DescribeSecurityGroupsResponse><securityGroupInfo><item><groupId>sg-00000001</groupId>\
-                 <vpcId>vpc-0a1b2c3d</vpcId></item></securityGroupInfo></DescribeSecurityGroupsResponse>";
-    cloud.answer("DescribeSecurityGroups", group);
+    cloud.answer("DescribeSubnets", subnet("subnet-00000001"));
+    cloud.answer("DescribeSecurityGroups", group("sg-00000001"));
 
     for visit in 1..=2 {
         deliver(&app, &format!("request-{visit}"), invocation(now())).await;

@@ -1,9 +1,12 @@
 //! A table that does not answer about one thing: what does not need it is done all the same.
 
 use serde_json::{Value, json};
-use wharfinger_decisions::server::Power;
+use wharfinger_decisions::{ids::SubnetId, server::Power};
 
-use super::{cloud_with, condition, deleted_user, deliver, now, rules, status, users::accounts_without_record};
+use super::{
+    cloud_with, condition, deleted_user, deliver, group, network_as_wanted, now, rules, status, subnet,
+    users::accounts_without_record,
+};
 use crate::testing::{self, invocation};
 
 /// The record of a user that is not yet on AWS.
@@ -96,4 +99,38 @@ async fn a_server_that_aws_has_not_is_looked_after_while_its_deleted_users_can_n
     let status = status(&app).await;
     assert!(condition(&status, "users_unknown").is_some(), "{status}");
     assert_eq!(cloud.messages().len(), 1, "they are looked at again");
+}
+
+#[tokio::test]
+async fn a_server_is_not_opened_again_while_the_refusal_of_its_network_can_not_be_written_down() {
+    for is_written in [true, false] {
+        let mut record = testing::record();
+        record.status.history.in_service = Some(testing::placement());
+        record.intent.spec.network.subnet_ids = vec![SubnetId::parse("subnet-00000002").unwrap()];
+        let (cloud, app) = cloud_with(&record);
+        network_as_wanted(&cloud, &[]);
+        cloud.answer("DescribeSecurityGroupRules", rules(&["10.1.0.0/16"]));
+        cloud.answer("DescribeSubnets", subnet("subnet-00000002"));
+        cloud.answer("DescribeSecurityGroups", group("sg-00000001"));
+        cloud.answer(
+            "DescribeServer",
+            json!({ "Server": {
+            "Arn": "arn:aws:transfer:us-east-1:000000000000:server/s-1", "ServerId": "s-1", "State": "OFFLINE",
+            "EndpointDetails": {
+                "VpcId": "vpc-0a1b2c3d", "VpcEndpointId": "vpce-1", "SubnetIds": ["subnet-00000001"],
+                "AddressAllocationIds": ["eipalloc-00000001"],
+            },
+        } }),
+        );
+        cloud.answer("StartServer", json!({}));
+        if !is_written {
+            cloud.throttle("UpdateItem", "the test gives no answer");
+        }
+
+        deliver(&app, "one", invocation(now())).await;
+
+        assert!(cloud.count("UpdateServer") > 0, "the new network is refused");
+        assert_eq!(cloud.count("StartServer") > 0, is_written);
+        assert_eq!(cloud.messages().len(), 1);
+    }
 }

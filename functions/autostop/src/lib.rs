@@ -100,9 +100,7 @@ impl App {
             .iter()
             .map(|(server, item)| told(server, self.decide(server, &item.record, &sites, moment.present())).boxed());
         troubles.extend(some_at_once(decisions.collect()).await);
-        if troubles.is_empty() {
-            tracing::info!(servers = looked_at, sites = sites.known.len(), "swept");
-        } else {
+        if !troubles.is_empty() {
             tracing::error!(servers = looked_at, sites = sites.known.len(), ?troubles, "swept, but not over all");
         }
         Ok(())
@@ -110,8 +108,10 @@ impl App {
 
     /// The sites, whose lost ticks are sent anew.
     async fn sites(&self, now: Timestamp) -> (SiteSigns, Troubles) {
-        match self.table.sites().await {
-            Ok(sites) => sites::sweep(&self.table, &self.ticks, sites, now).await,
+        // A sweep that lags behind by a second is one that came a second earlier.
+        let listed = future::try_join(self.table.sites_may_lag(), self.table.old_places());
+        match Box::pin(listed).await {
+            Ok((sites, old_places)) => sites::sweep(&self.table, &self.ticks, sites, &old_places, now).await,
             Err(error) => unlisted(&anyhow::Error::from(error).context("list the sites")),
         }
     }
@@ -119,7 +119,7 @@ impl App {
     /// The servers that can be read, whose lost wake-ups are sent anew.
     async fn repaired_servers(&self, now: Timestamp) -> anyhow::Result<(Vec<(ServerName, ServerItem)>, Troubles)> {
         let mut troubles = Troubles::new();
-        let servers = self.table.all::<ServerItem>(servers::PARTITION).await.context("list the servers")?;
+        let servers = self.table.all_may_lag::<ServerItem>(servers::PARTITION).await.context("list the servers")?;
         let servers = readable(servers, |item| {
             metrics::trouble(metrics::Trouble::UnreadableRecord, &item.to_string(), now);
             troubles.push(format!("server {}: its record can't be read: {}", item.name(), item.reason));

@@ -26,6 +26,7 @@ const NEVER_CALLED: [&str; 0] = [];
 async fn a_whole_life_needs_each_permission_and_no_other() {
     let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
     upload_and_tidy_up(&local).await.unwrap();
+    deploy_in_vain(&local).await.unwrap();
     change_alice(&local).await.unwrap();
     rest_and_wake(&local).await.unwrap();
     move_house(&local).await.unwrap();
@@ -65,6 +66,28 @@ async fn upload_and_tidy_up(local: &LocalRegion) -> anyhow::Result<()> {
     local
         .until("an old revision is deregistered", || async {
             Ok((local.calls("ecs", "DeregisterTaskDefinition") > 0).then_some(()))
+        })
+        .await;
+    Ok(())
+}
+
+/// Somebody deploys a revision whose tasks can't start, and ECS goes back to the one before.
+async fn deploy_in_vain(local: &LocalRegion) -> anyhow::Result<()> {
+    let mut definition = local.region.task_definition("web").await?;
+    definition["volumes"][0]["efsVolumeConfiguration"]["rootDirectory"] = json!("/sites/missing");
+    let told = ["taskDefinitionArn", "revision", "status", "requiresAttributes", "compatibilities", "registeredAt"];
+    definition.as_object_mut().into_iter().for_each(|all| all.retain(|name, _| !told.contains(&name.as_str())));
+    local.region.call("ecs", "RegisterTaskDefinition", definition).await?;
+    let update = json!({ "cluster": "local", "service": "web", "taskDefinition": "web" });
+    local.region.call("ecs", "UpdateService", update).await?;
+    local
+        .until("ECS has gone back", || async {
+            let failed = |event: &Value| event["detail"]["eventName"] == "SERVICE_DEPLOYMENT_FAILED";
+            let asked = json!({ "cluster": "local", "services": ["web"] });
+            let service = local.region.call("ecs", "DescribeServices", asked).await?["services"][0].clone();
+            let deployments = service["deployments"].as_array().map_or(0, Vec::len);
+            let steady = deployments == 1 && service["deployments"][0]["rolloutState"] == "COMPLETED";
+            Ok((local.region.events().iter().any(failed) && steady).then_some(()))
         })
         .await;
     Ok(())
@@ -190,7 +213,8 @@ fn every_rule_is_missed_when_it_is_broken(events: &[Value]) {
         ("- SFTP Server Directory Create Completed", "- SFTP Server Directory Create Complete"),
         ("- SFTP Server Directory Delete Completed", "- SFTP Server Directory Delete Complete"),
         ("detail-type: [ECS Deployment State Change]", "detail-type: [ECS Deployment State Changes]"),
-        ("prefix: SERVICE_DEPLOYMENT_", "prefix: SERVICE_DEPLOYMENTS_"),
+        ("- SERVICE_DEPLOYMENT_COMPLETED", "- SERVICE_DEPLOYMENT_COMPLETE"),
+        ("- SERVICE_DEPLOYMENT_FAILED", "- SERVICE_DEPLOYMENT_FAIL"),
     ];
     assert_eq!(breaks.len(), pattern_texts(), "each text of each event pattern is broken once");
     for (text, broken) in breaks {

@@ -60,7 +60,7 @@ impl Query {
             })?,
         };
         let after = self.get("after").map(read_cursor).transpose()?;
-        Ok(PageRequest { limit, after, newest_first })
+        Ok(PageRequest { limit, after, newest_first, may_lag: false })
     }
 }
 

@@ -105,9 +105,7 @@ impl App {
             .iter()
             .map(|(server, item)| told(server, self.decide(server, &item.record, &sites, moment.present())).boxed());
         troubles.extend(some_at_once(decisions.collect()).await);
-        if troubles.is_empty() {
-            tracing::info!(servers = looked_at, sites = sites.known.len(), "swept");
-        } else {
+        if !troubles.is_empty() {
             tracing::error!(servers = looked_at, sites = sites.known.len(), ?troubles, "swept, but not over all");
         }
         Ok(())
@@ -115,15 +113,17 @@ impl App {
 
     /// Reads the sites and sends lost ticks again.
     async fn sites(&self, now: Timestamp) -> (SiteSigns, Troubles) {
-        match self.table.sites().await {
-            Ok(sites) => sites::sweep(&self.table, &self.ticks, sites, now).await,
+        // A sweep that lags behind by a second is one that came a second earlier.
+        let listed = future::try_join(self.table.sites_may_lag(), self.table.old_places());
+        match Box::pin(listed).await {
+            Ok((sites, old_places)) => sites::sweep(&self.table, &self.ticks, sites, &old_places, now).await,
             Err(error) => unlisted(&anyhow::Error::from(error).context("list the sites")),
         }
     }
 
     /// Reads the servers and sends lost wake-ups again. Unreadable servers are left out.
     async fn repaired_servers(&self, now: Timestamp) -> anyhow::Result<(Vec<(ServerName, ServerItem)>, Troubles)> {
-        let servers = self.table.all::<ServerItem>(servers::PARTITION).await.context("list the servers")?;
+        let servers = self.table.all_may_lag::<ServerItem>(servers::PARTITION).await.context("list the servers")?;
         let servers = readable(servers, |item| metrics::unreadable_record(item, now));
         let servers: Vec<_> = servers.into_iter().map(|(name, item)| (ServerName::from_stored(name), item)).collect();
         let repairs = servers.iter().map(|(server, item)| told(server, self.repair(server, item, now)).boxed());

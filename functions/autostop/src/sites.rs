@@ -13,25 +13,31 @@ use wharfinger_store::{
     signs::{ReadSite, SiteSigns, UnknownSite, site_sign},
     sites::SiteRecord,
     table::{StoreError, Table},
-    windows::WindowRecord,
+    windows::{WindowRecord, old_place::OldPlaces},
 };
 
 use crate::{AT_ONCE, Troubles};
 
 /// Looks at each of `sites`: arms the lost tick of a window anew, and wakes the rollouts in flight, so that they come to
-/// their verdict even when ECS's events are lost.
-pub(crate) async fn sweep(table: &Table, ticks: &Queue, sites: Vec<ReadSite>, now: Timestamp) -> (SiteSigns, Troubles) {
+/// their verdict even when ECS's events are lost. `old_places` were read before, and stale copies in them are closed.
+pub(crate) async fn sweep(
+    table: &Table,
+    ticks: &Queue,
+    sites: Vec<ReadSite>,
+    old_places: &OldPlaces,
+    now: Timestamp,
+) -> (SiteSigns, Troubles) {
     let looks = sites.into_iter().filter(|site| !site.as_ref().is_ok_and(|(_, record)| record.deleting));
     let looks = looks.map(|site| async move {
         match site {
-            Ok((site, record)) => look(table, ticks, site, record, now).await,
+            Ok((site, record)) => look(table, ticks, site, record, old_places, now).await,
             Err(unknown) => (Err(unknown), None),
         }
     });
     let (mut signs, mut troubles) = (SiteSigns::default(), Troubles::default());
     let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
-    while let Some((sign, unsent)) = looks.next().await {
-        troubles.extend(unsent);
+    while let Some((sign, trouble)) = looks.next().await {
+        troubles.extend(trouble);
         match sign {
             Ok(sign) => signs.known.push(sign),
             Err(unknown) => {
@@ -48,15 +54,16 @@ pub(crate) async fn sweep(table: &Table, ticks: &Queue, sites: Vec<ReadSite>, no
     (signs, troubles)
 }
 
-/// What the site is at, and what kept its tick from being sent.
+/// What the site is at, and what kept it from being woken or its copy from being closed.
 async fn look(
     table: &Table,
     ticks: &Queue,
     site: SiteName,
     record: SiteRecord,
+    old_places: &OldPlaces,
     now: Timestamp,
 ) -> (Result<SiteSign, UnknownSite>, Option<String>) {
-    let window = match table.window(&site).await {
+    let window = match table.window_beside(old_places, &site).await {
         Ok(window) => window,
         Err(error) => {
             let unreadable = matches!(error, StoreError::Unreadable(_));
@@ -66,14 +73,26 @@ async fn look(
             return (Err(UnknownSite { name, file_system, remains, unreadable, reason }), None);
         }
     };
-    let mut unsent = None;
-    if needs_tick(&window, now) {
+    let repaired = repair(table, ticks, &site, &window, now).await;
+    (Ok(site_sign(site, &record, &window)), repaired.err().map(|error| format!("{error:#}")))
+}
+
+async fn repair(
+    table: &Table,
+    ticks: &Queue,
+    site: &SiteName,
+    window: &WindowRecord,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    if needs_tick(window, now) {
         tracing::info!(%site, rollout = window.rollout, "waking the site");
         let tick = SiteTick { site: site.clone() };
-        let sent = ticks.send(&tick, Duration::ZERO).await.with_context(|| format!("wake the site {site}"));
-        unsent = sent.err().map(|error| format!("{error:#}"));
+        ticks.send(&tick, Duration::ZERO).await.with_context(|| format!("wake the site {site}"))?;
     }
-    (Ok(site_sign(site, &record, &window)), unsent)
+    if window.has_stale_copy() {
+        table.close_copy(site, window).await.with_context(|| format!("close the copy of the window of {site}"))?;
+    }
+    Ok(())
 }
 
 fn needs_tick(record: &WindowRecord, now: Timestamp) -> bool {

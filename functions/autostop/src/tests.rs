@@ -191,3 +191,34 @@ async fn a_sweep_that_can_t_list_the_servers_fails_after_the_sites_are_repaired(
     assert!(stage.sweep().await.is_err());
     assert_eq!(stage.woken(), ["site-a", "site-b", "site-c"]);
 }
+
+#[tokio::test]
+async fn a_copy_that_is_open_still_is_closed_after_its_window_and_its_rollout() {
+    let stage = Stage::new();
+    for (name, changes, rollout) in [("a", 0, false), ("b", 1, false), ("c", 0, true)] {
+        stage.site(name);
+        let counted = json!({"M": {"seq": {"N": "1"}, "claimed_seq": {"N": (1 - changes).to_string()}}});
+        let lock = if rollout { json!({"S": "1"}) } else { json!({"NULL": true}) };
+        stage.put(&format!("WINDOW#{name}"), "current", json!({"window": counted, "rollout": lock}));
+        let open = json!({"M": {"seq": {"N": "1"}, "claimed_seq": {"N": "0"}}});
+        stage.put("WINDOWS", name, json!({"window": open, "copy": {"BOOL": true}}));
+    }
+    for _ in 0..2 {
+        stage.sweep().await.unwrap();
+        let claimed = |name| stage.cloud.item("WINDOWS", name).unwrap()["window"]["M"]["claimed_seq"]["N"].clone();
+        assert_eq!(["a", "b", "c"].map(claimed), ["1", "0", "0"]);
+    }
+    assert_eq!(stage.cloud.item("WINDOWS", "a").unwrap()["version"], json!({"N": "2"}), "once");
+}
+
+#[tokio::test]
+async fn what_release_0_1_left_is_woken_and_left_to_the_rollout() {
+    let stage = Stage::new();
+    stage.site("a");
+    stage.put("WINDOW#a", "current", json!({}));
+    let open = json!({"M": {"seq": {"N": "1"}, "first_change": {"S": NOW}, "last_change": {"S": NOW}}});
+    stage.put("WINDOWS", "a", json!({"window": open}));
+    stage.sweep().await.unwrap();
+    assert_eq!(stage.woken(), ["a"]);
+    assert_eq!(stage.cloud.item("WINDOWS", "a").unwrap()["version"], json!({"N": "1"}));
+}

@@ -10,6 +10,7 @@ use wharfinger_decisions::{
     messages::SiteTick,
     names::SiteName,
     sftp_event::{self, SftpEvent},
+    site::SiteSpec,
 };
 
 /// SQS's id of a message.
@@ -18,14 +19,23 @@ pub(crate) type MessageId = String;
 /// A batch, sorted by what its messages are about.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// The sites to look at, and the messages that ask for it.
-    pub(crate) ticks: BTreeMap<SiteName, Vec<MessageId>>,
+    /// The sites to look at, and who asks for it.
+    pub(crate) awake: BTreeMap<SiteName, WakeUp>,
     /// What SFTP users did.
     pub(crate) uploads: Vec<(MessageId, SftpEvent)>,
-    /// The ARNs of services whose deployments came further.
+    /// The ARNs of services that a deployment has ended on.
     pub(crate) deployments: Vec<(MessageId, String)>,
     /// The messages that are to come again.
     pub(crate) failed: BTreeSet<MessageId>,
+}
+
+/// Why a site is looked at.
+#[derive(Debug, Default)]
+pub(crate) struct WakeUp {
+    /// The messages that ask for it.
+    pub(crate) messages: Vec<MessageId>,
+    /// The site, where an event of ECS asks for it: a deployment on its service has ended.
+    pub(crate) ended_on: Option<SiteSpec>,
 }
 
 enum Message {
@@ -42,7 +52,7 @@ impl Batch {
         for record in event.records {
             let id = record.message_id.unwrap_or_default();
             match read(record.body.as_deref().unwrap_or_default(), now) {
-                Ok(Message::Tick(site)) => batch.ticks.entry(site).or_default().push(id),
+                Ok(Message::Tick(site)) => batch.awake.entry(site).or_default().messages.push(id),
                 Ok(Message::Upload(event)) => batch.uploads.push((id, event)),
                 Ok(Message::Deployment(service)) => batch.deployments.push((id, service)),
                 Err(reason) => {
@@ -101,7 +111,7 @@ mod tests {
             r#"{"source":"aws.transfer","detail-type":"SFTP Server File Upload Completed","detail":{}}"#,
             r#"{"source":"aws.ecs","detail-type":"ECS Deployment State Change","resources":["arn:aws:ecs:us-east-1:1:service/local/web"],"detail":{}}"#,
         ]);
-        assert_eq!((batch.ticks.len(), batch.uploads.len(), batch.deployments.len()), (1, 1, 1));
+        assert_eq!((batch.awake.len(), batch.uploads.len(), batch.deployments.len()), (1, 1, 1));
         assert!(batch.failed.is_empty());
     }
 
@@ -116,7 +126,7 @@ mod tests {
             r#"{"site":"blog"}"#,
         ]);
         assert_eq!(batch.failed.into_iter().collect::<Vec<_>>(), ["0", "1", "2", "3", "4"]);
-        assert_eq!(batch.ticks.len(), 1);
+        assert_eq!(batch.awake.len(), 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use wharfinger_store::{
 
 use crate::{
     App,
-    batch::{Batch, MessageId, is_service},
+    batch::{Batch, MessageId, WakeUp, is_service},
     ticks::send_tick,
 };
 
@@ -35,15 +35,10 @@ struct Share {
     messages: Vec<MessageId>,
 }
 
-/// Takes in the uploads of `batch`, and adds to `awake` the sites whose deployments came further. Messages that could
+/// Takes in the uploads of `batch`, and adds to `awake` the sites on whose services a deployment has ended. Messages that could
 /// not be taken in are marked as failed.
-pub(crate) async fn gather(
-    app: &App,
-    batch: &mut Batch,
-    awake: &mut BTreeMap<SiteName, Vec<MessageId>>,
-    now: Timestamp,
-) {
-    let (sites, unknown) = match read_sites(&app.table).await {
+pub(crate) async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<SiteName, WakeUp>, now: Timestamp) {
+    let (sites, unknown) = match read_sites(&app.table, !batch.uploads.is_empty()).await {
         Ok(sites) => sites,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the sites can't be read; the batch comes again");
@@ -65,16 +60,20 @@ pub(crate) async fn gather(
     }
     for (id, arn) in &batch.deployments {
         let of_it = |spec: &SiteSpec| is_service(arn, spec.cluster.as_str(), spec.service.as_str());
-        for (site, _) in sites.iter().filter(|(_, spec)| of_it(spec)) {
-            awake.entry(site.clone()).or_default().push(id.clone());
+        for (site, spec) in sites.iter().filter(|(_, spec)| of_it(spec)) {
+            let wake_up = awake.entry(site.clone()).or_default();
+            wake_up.messages.push(id.clone());
+            wake_up.ended_on = Some(spec.clone());
         }
     }
 }
 
-/// The sites that this version can read, and the others.
-async fn read_sites(table: &Table) -> anyhow::Result<(Vec<(SiteName, SiteSpec)>, Vec<UnknownSite>)> {
+/// The sites that this version can read, and the others. An upload may follow right upon its site's first `PUT`, so
+/// where there are `uploads` the present is read; a deployment has taken longer than any replica lags behind.
+async fn read_sites(table: &Table, uploads: bool) -> anyhow::Result<(Vec<(SiteName, SiteSpec)>, Vec<UnknownSite>)> {
     let (mut sites, mut unknown) = (Vec::new(), Vec::new());
-    for site in table.sites().await.context("list the sites")? {
+    let read = if uploads { table.sites().await } else { table.sites_may_lag().await };
+    for site in read.context("list the sites")? {
         match site {
             Ok((_, record)) if record.deleting => {}
             Ok((name, record)) => sites.push((name, record.intent)),
@@ -160,7 +159,7 @@ async fn try_take_in(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let mut record = app.table.window_to_change(site, now).await.context("read the window")?;
-    let seen = app.table.seen_events(site, &record, now).await.context("read the events that were seen")?;
+    let seen = app.table.seen_events(site, &record, changes, now).await.context("read the events that were seen")?;
     let absorbed = record.window.absorb(&seen, changes, now);
     let due = due(&record, spec, now);
     let rearm = due.and_then(|due| wakeup::rearm(record.armed_until, due, now));

@@ -1,4 +1,4 @@
-//! The function `rollout`. Two queues wake it: `changes` brings what SFTP users did and how ECS deployments go,
+//! The function `rollout`. Two queues wake it: `changes` brings what SFTP users did and which ECS deployments ended,
 //! `ticks` brings sites to look at. A message only wakes; what is done follows from the table and from ECS as they are.
 
 mod app;
@@ -10,6 +10,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod ticks;
+mod turn;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -38,14 +39,14 @@ pub async fn run() -> anyhow::Result<()> {
 /// Handles a batch. The answer names the messages that are to come again.
 pub async fn handle(app: &App, event: SqsEvent, moment: Moment) -> SqsBatchResponse {
     let mut batch = Batch::read(event, moment.now);
-    let mut awake = std::mem::take(&mut batch.ticks);
+    let mut awake = std::mem::take(&mut batch.awake);
     if !batch.uploads.is_empty() || !batch.deployments.is_empty() {
         Box::pin(intake::gather(app, &mut batch, &mut awake, moment.now)).await;
     }
-    for (site, messages) in awake {
-        if let Err(error) = Box::pin(look::look(app, &site, moment)).await {
+    for (site, call) in awake {
+        if let Err(error) = Box::pin(look::look(app, &site, &call, moment)).await {
             tracing::error!(%site, error = format!("{error:#}"), "the site could not be looked at; it comes again");
-            batch.failed.extend(messages);
+            batch.failed.extend(call.messages);
         }
     }
     let mut answer = SqsBatchResponse::default();

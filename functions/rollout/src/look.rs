@@ -11,6 +11,7 @@ use wharfinger_decisions::{
 };
 use wharfinger_runtime::{Moment, metrics};
 use wharfinger_store::{
+    rollouts::RolloutRecord,
     sites::{self, SiteRecord},
     table::StoreError,
     windows::WindowRecord,
@@ -18,8 +19,9 @@ use wharfinger_store::{
 
 use crate::{
     App,
+    batch::WakeUp,
     intake::MOST_TRIES,
-    steps::{self, Outcome},
+    steps::{self, Course, Outcome},
     ticks::send_tick,
 };
 
@@ -28,33 +30,29 @@ use crate::{
 ///
 /// # Errors
 /// When the table or the queue fails: the message is to come again.
-pub(crate) async fn look(app: &App, site: &SiteName, moment: Moment) -> anyhow::Result<()> {
-    let record = match app.table.read::<SiteRecord>(&sites::key(site)).await.context("read the site")? {
-        Some(Ok(record)) => record,
-        Some(Err(unreadable)) => {
-            tracing::error!(item = %unreadable, "the site can't be read and is left alone");
-            metrics::trouble(metrics::Trouble::UnreadableRecord, &unreadable.to_string(), moment.now);
-            return Ok(());
-        }
-        None => {
-            tracing::info!(%site, "the site is gone: nothing to look at");
-            return Ok(());
-        }
-    };
-    if record.deleting {
-        tracing::info!(%site, "the site is on its way out: nothing is rolled out");
-        return Ok(());
+pub(crate) async fn look(app: &App, site: &SiteName, call: &WakeUp, moment: Moment) -> anyhow::Result<()> {
+    let mut spec = call.ended_on.clone();
+    let mut is_present = spec.is_none();
+    if is_present {
+        spec = present_spec(app, site, moment.now).await?;
     }
     let (mut lease, mut conflicts) = (None, 0);
-    while conflicts < MOST_TRIES {
+    while let Some(intent) = spec.as_ref().filter(|_| conflicts < MOST_TRIES) {
         let outcome = match app.table.window_to_change(site, moment.now).await {
             Err(StoreError::Conflict) => Outcome::Contended,
             Err(error) => return Err(error).context("read the window"),
             Ok(WindowRecord { rollout: Some(id), rollout_spec, .. }) => {
-                let spec = rollout_spec.as_ref().unwrap_or(&record.intent);
-                steps::advance(app, site, spec, &id, moment, &mut lease).await?
+                let intent = rollout_spec.as_ref().unwrap_or(intent);
+                steps::advance(app, site, intent, &id, call.ended_on.is_some(), moment, &mut lease).await?
             }
-            Ok(window) => claim_or_wait(app, site, &record.intent, window, moment.now).await?,
+            Ok(window) if !window.window.is_open() => Outcome::Rest,
+            // What came with an event of ECS may lag behind: enough to follow a rollout, not to begin one.
+            Ok(_) if !is_present => {
+                spec = present_spec(app, site, moment.now).await?;
+                is_present = true;
+                Outcome::Further
+            }
+            Ok(window) => claim_or_wait(app, site, intent, window, moment, &mut lease).await?,
         };
         match outcome {
             Outcome::Rest => return Ok(()),
@@ -65,7 +63,28 @@ pub(crate) async fn look(app: &App, site: &SiteName, moment: Moment) -> anyhow::
             }
         }
     }
-    anyhow::bail!("{MOST_TRIES} other writers were first")
+    anyhow::ensure!(conflicts < MOST_TRIES, "{MOST_TRIES} other writers were first");
+    Ok(())
+}
+
+/// The site as it is wanted now; `None`: it is to be left alone, which is told.
+async fn present_spec(app: &App, site: &SiteName, now: Timestamp) -> anyhow::Result<Option<SiteSpec>> {
+    match app.table.read::<SiteRecord>(&sites::key(site)).await.context("read the site")? {
+        Some(Ok(record)) if record.deleting => {
+            tracing::info!(%site, "the site is on its way out: nothing is rolled out");
+            Ok(None)
+        }
+        Some(Ok(record)) => Ok(Some(record.intent)),
+        Some(Err(unreadable)) => {
+            tracing::error!(item = %unreadable, "the site can't be read and is left alone");
+            metrics::trouble(metrics::Trouble::UnreadableRecord, &unreadable.to_string(), now);
+            Ok(None)
+        }
+        None => {
+            tracing::info!(%site, "the site is gone: nothing to look at");
+            Ok(None)
+        }
+    }
 }
 
 async fn claim_or_wait(
@@ -73,12 +92,22 @@ async fn claim_or_wait(
     site: &SiteName,
     spec: &SiteSpec,
     record: WindowRecord,
-    now: Timestamp,
+    moment: Moment,
+    lease: &mut Option<Timestamp>,
 ) -> anyhow::Result<Outcome> {
-    match decide(&record.window, &spec.finish, now) {
+    match decide(&record.window, &spec.finish, moment.now) {
         Decision::Nothing => Ok(Outcome::Rest),
-        Decision::Wait { until, reason, .. } => wait(app, site, record, until, &reason, now).await,
-        Decision::Claim { reason } => claim(app, site, spec, record, reason, now).await,
+        Decision::Wait { until, reason, .. } => wait(app, site, record, until, &reason, moment.now).await,
+        Decision::Claim { reason } => {
+            let rollout = begun(site, &record, app.chance.uuid_v7(moment.now), reason, moment.now);
+            let course = Course::begin(app, spec, rollout, moment).await;
+            match claim(app, spec, record, &course.record).await {
+                Err(StoreError::Conflict) => return Ok(Outcome::Contended),
+                claimed => claimed.context("claim the window")?,
+            }
+            *lease = course.record.leased_until;
+            course.go_on(app, spec, moment).await
+        }
     }
 }
 
@@ -102,16 +131,10 @@ async fn wait(
     Ok(Outcome::Rest)
 }
 
-async fn claim(
-    app: &App,
-    site: &SiteName,
-    spec: &SiteSpec,
-    record: WindowRecord,
-    reason: String,
-    now: Timestamp,
-) -> anyhow::Result<Outcome> {
-    let rollout = Rollout {
-        id: app.chance.uuid_v7(now),
+/// The rollout of a window that is over.
+fn begun(site: &SiteName, record: &WindowRecord, id: String, reason: String, now: Timestamp) -> Rollout {
+    Rollout {
+        id,
         site: site.clone(),
         state: State::Claimed,
         reason: "the window is over".into(),
@@ -120,15 +143,15 @@ async fn claim(
         deployment_id: None,
         started_at: now,
         finished_at: None,
-    };
-    let window = record.window.claimed(&spec.finish, now);
-    let rollout_spec = Some(spec.clone());
-    let record = WindowRecord { window, armed_until: None, rollout: Some(rollout.id.clone()), rollout_spec, ..record };
-    match app.table.claim(&record, &rollout).await {
-        Err(StoreError::Conflict) => return Ok(Outcome::Contended),
-        claimed => claimed.context("claim the window")?,
     }
-    let (reason, changes) = (&rollout.cause.reason, rollout.cause.summary.changes);
-    tracing::info!(%site, rollout = rollout.id, reason, changes, "the window is claimed");
-    Ok(Outcome::Further)
+}
+
+async fn claim(app: &App, spec: &SiteSpec, record: WindowRecord, rollout: &RolloutRecord) -> Result<(), StoreError> {
+    let RolloutRecord { rollout: Rollout { id, site, cause, started_at, .. }, .. } = rollout;
+    let window = record.window.claimed(&spec.finish, *started_at);
+    let (lock, rollout_spec) = (Some(id.clone()), Some(spec.clone()));
+    let record = WindowRecord { window, armed_until: None, rollout: lock, rollout_spec, ..record };
+    app.table.claim(&record, rollout).await?;
+    tracing::info!(%site, rollout = id, reason = cause.reason, changes = cause.summary.changes, "the window is claimed");
+    Ok(())
 }

@@ -18,9 +18,11 @@ use crate::App;
 /// How many of the latest good revisions stay whatever else there is: the present one and the one to go back to.
 const GOOD_KEPT: usize = 2;
 
-/// How many rollouts are read at once, and how often: the revisions of others are never found in the history.
-const PAGE: u16 = 200;
-const MOST_PAGES: u32 = 10;
+/// How many rollouts beyond the number of active revisions are read: some made none, or theirs is gone. What lay further
+/// back when it could not be deregistered is found by every [`THOROUGH`]th revision, which reads [`MOST_READ`].
+const SPARE: usize = 10;
+const THOROUGH: u64 = 50;
+const MOST_READ: usize = 500;
 
 /// Deregisters the old revisions of the site, after `rollout` succeeded.
 pub(crate) async fn deregister(app: &App, spec: &SiteSpec, rollout: &Rollout) {
@@ -31,10 +33,13 @@ pub(crate) async fn deregister(app: &App, spec: &SiteSpec, rollout: &Rollout) {
 
 async fn try_deregister(app: &App, spec: &SiteSpec, rollout: &Rollout) -> anyhow::Result<()> {
     let arn = rollout.task_definition.after.as_deref().context("a rollout without a revision")?;
-    let (family, _) = family_and_revision(arn).context("an ARN without family and revision")?;
+    let (family, number) = family_and_revision(arn).context("an ARN without family and revision")?;
     let active = app.ecs.revisions(family).await?;
-    let history = history(app, &rollout.site, &active).await?;
     let keep = usize::try_from(spec.keep_revisions).unwrap_or(usize::MAX);
+    if active.len() <= keep {
+        return Ok(());
+    }
+    let history = history(app, &rollout.site, reach(number, active.len())).await?;
     let candidates = beyond(&active, &history, keep);
     if candidates.is_empty() {
         return Ok(());
@@ -51,25 +56,29 @@ async fn try_deregister(app: &App, spec: &SiteSpec, rollout: &Rollout) -> anyhow
     Ok(())
 }
 
-/// The site's rollouts, the latest first, as far back as they made one of the revisions `active`.
-async fn history(app: &App, site: &SiteName, active: &[String]) -> anyhow::Result<Vec<Rollout>> {
-    let mut unknown: BTreeSet<&String> = active.iter().collect();
-    let (mut history, mut request) = (Vec::new(), PageRequest::first(PAGE));
-    for _ in 0..MOST_PAGES {
-        let page = app.table.rollouts(site, &request).await?;
-        for (_, rollout) in page.items {
-            // What a rollout that can't be read would go back to is not known, so nothing is deregistered.
-            history.push(rollout.map_err(StoreError::Unreadable)?);
-        }
-        for made in history.iter().filter_map(|rollout| rollout.task_definition.after.as_ref()) {
-            unknown.remove(made);
-        }
-        request.after = page.next;
-        if unknown.is_empty() || request.after.is_none() {
-            break;
-        }
+/// Takes a revision that was never deployed out of use: the table forgets it, so nobody retires it later. Should this
+/// fail, it lies there and harms nothing.
+pub(crate) async fn discard(app: &App, site: &SiteName, arn: &str) {
+    match app.ecs.deregister(arn).await {
+        Ok(()) => tracing::info!(%site, revision = arn, "an unused revision is deregistered"),
+        Err(error) => tracing::warn!(%site, revision = arn, %error, "an unused revision could not be deregistered"),
     }
-    Ok(history)
+}
+
+/// How many rollouts are read after the revision `number`, when `active` ones are listed.
+fn reach(number: u64, active: usize) -> usize {
+    if number.is_multiple_of(THOROUGH) { MOST_READ } else { MOST_READ.min(active + SPARE) }
+}
+
+/// The latest `most` rollouts of the site, the latest first.
+async fn history(app: &App, site: &SiteName, most: usize) -> anyhow::Result<Vec<Rollout>> {
+    let limit = u16::try_from(most)?;
+    // Rollouts are minutes apart. Should the read lag behind even so, the latest revision is among those to keep.
+    let request = PageRequest { may_lag: true, ..PageRequest::first(limit) };
+    let page = app.table.rollouts(site, &request).await?;
+    // What a rollout that can't be read would go back to is not known, so nothing is deregistered.
+    let read = page.items.into_iter().map(|(_, rollout)| rollout.map_err(StoreError::Unreadable));
+    Ok(read.collect::<Result<_, _>>()?)
 }
 
 /// The revisions of `active`, which lists the newest first, that the rollouts of `history`, the latest first, made,
@@ -80,4 +89,15 @@ fn beyond<'a>(active: &'a [String], history: &[Rollout], keep: usize) -> Vec<&'a
     let mut kept: BTreeSet<&String> = good.filter_map(|it| it.task_definition.after.as_ref()).collect();
     kept.extend(history.first().and_then(|latest| latest.task_definition.before.as_ref()));
     active.iter().filter(|arn| made.contains(arn)).skip(keep).filter(|arn| !kept.contains(arn)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_is_read_as_far_as_needed_and_now_and_then_further() {
+        let reached = [(49, 12), (50, 12), (51, 12), (51, 900)].map(|(number, active)| reach(number, active));
+        assert_eq!(reached, [22, 500, 22, 500]);
+    }
 }

@@ -10,7 +10,7 @@ use wharfinger_aws::{
 use wharfinger_decisions::{
     names::SiteName,
     revision,
-    rollout::{Revisions, State},
+    rollout::{Revisions, Rollout, State},
     site::SiteSpec,
     verdict::{self, LONGEST_DEPLOYMENT, Service, Verdict},
     wakeup,
@@ -21,10 +21,11 @@ use wharfinger_runtime::{
 };
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError};
 
-use crate::{App, old_revisions, ticks::send_tick};
-
-/// How long after its deadline an invocation is surely dead.
-const LEASE_GRACE: SignedDuration = SignedDuration::from_secs(2);
+use crate::{
+    App, old_revisions,
+    ticks::send_tick,
+    turn::{LEASE_GRACE, Turn, turn},
+};
 
 /// What a look led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +43,10 @@ pub(crate) enum Outcome {
 enum Step {
     /// The next step can be taken now.
     On(RolloutRecord),
-    /// Look again later: ECS is busy, or at work.
+    /// Look again later: ECS is busy.
     Later(RolloutRecord, String),
+    /// ECS is at work on the deployment, and tells its end.
+    Deploying(RolloutRecord, String),
     /// The verdict.
     Over(RolloutRecord, Verdict),
 }
@@ -68,19 +71,19 @@ impl From<StoreError> for Stop {
     }
 }
 
-/// Whose turn it is to take a rollout's steps.
-#[derive(Debug, PartialEq, Eq)]
-enum Turn {
-    /// This invocation's: it holds the lease.
-    Ours,
-    /// Nobody's: the lease can be taken.
-    Free,
-    /// Another invocation's, until then at the latest.
-    Theirs(Timestamp),
+/// A rollout in the hands of the invocation that takes its steps.
+pub(crate) struct Course {
+    /// The rollout.
+    pub(crate) record: RolloutRecord,
+    /// The service as it was before the rollout was in the table: nothing can have been registered for it yet.
+    base: Option<Service>,
+    /// A deployment on the service has ended, says ECS.
+    ended: bool,
 }
 
-/// Takes the rollout `id` as far as it can go now. `lease` is the lease that this invocation has taken, kept from one
-/// look to the next: when the table is read again after a conflict, its own lease is nobody else's.
+/// Takes the rollout `id` as far as it can go now. `ended`: ECS says that a deployment on its service has ended.
+/// `lease` is the lease that this invocation has taken, kept from one look to the next: when the table is read again
+/// after a conflict, its own lease is nobody else's.
 ///
 /// # Errors
 /// When the table or the queue fails.
@@ -89,6 +92,7 @@ pub(crate) async fn advance(
     site: &SiteName,
     spec: &SiteSpec,
     id: &str,
+    ended: bool,
     moment: Moment,
     lease: &mut Option<Timestamp>,
 ) -> anyhow::Result<Outcome> {
@@ -96,10 +100,7 @@ pub(crate) async fn advance(
     let mut record = record.with_context(|| format!("the rollout {id} is locked, but it is not in the table"))?;
     if record.rollout.state.is_final() {
         tracing::warn!(%site, rollout = id, "the rollout is over, but it held the window: it is freed");
-        return match app.table.unlock_window(&record.rollout).await {
-            Err(StoreError::Conflict) => Ok(Outcome::Contended),
-            unlocked => unlocked.map(|()| Outcome::Further).context("free the window"),
-        };
+        return conclude(app, spec, &record.rollout, moment.now).await;
     }
     if record.rollout.state != State::Deploying {
         match turn(record.leased_until, *lease, moment.now) {
@@ -118,33 +119,68 @@ pub(crate) async fn advance(
             }
         }
     }
-    loop {
-        let before = record.clone();
-        match step(app, spec, record, moment).await {
-            Ok(Step::On(next)) => record = next,
-            Ok(Step::Later(record, reason)) => return later(app, record, reason, moment.now).await,
-            Ok(Step::Over(record, verdict)) => return finish(app, spec, record, verdict, moment.now).await,
-            Err(Stop::Store(StoreError::Conflict)) => return Ok(Outcome::Contended),
-            Err(Stop::Store(error)) => return Err(error).context("record a step of the rollout"),
-            Err(Stop::Aws(error)) => return failed(app, spec, before, &error, moment.now).await,
+    Course { record, base: None, ended }.go_on(app, spec, moment).await
+}
+
+impl Course {
+    /// Begins `rollout`, which is yet to be claimed: under a lease, and with the revision to start from where ECS tells
+    /// it, so that neither takes a write of its own. What keeps ECS from telling it is found by the first step.
+    pub(crate) async fn begin(app: &App, spec: &SiteSpec, mut rollout: Rollout, moment: Moment) -> Self {
+        let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await.ok().flatten();
+        let service = service.filter(|service| service.obstacle().is_none());
+        if let Some(base) = service.as_ref().and_then(|service| service.task_definition.clone()) {
+            register_next_of(&mut rollout, base);
+        }
+        let record = RolloutRecord::begun(rollout, moment.deadline + LEASE_GRACE);
+        Self { record, base: service, ended: false }
+    }
+
+    /// Takes one step after the other.
+    ///
+    /// # Errors
+    /// When the table or the queue fails.
+    pub(crate) async fn go_on(self, app: &App, spec: &SiteSpec, moment: Moment) -> anyhow::Result<Outcome> {
+        let Self { mut record, mut base, ended } = self;
+        loop {
+            let before = record.clone();
+            match step(app, spec, record, base.take(), moment).await {
+                Ok(Step::On(next)) => record = next,
+                Ok(Step::Deploying(record, reason)) if !ended => return note(app, record, reason).await,
+                // The event was faster than what ECS shows. Where a later look shows no end either, the sweep looks on.
+                Ok(Step::Later(record, reason) | Step::Deploying(record, reason)) => {
+                    return later(app, record, reason, moment.now).await;
+                }
+                Ok(Step::Over(record, verdict)) => return finish(app, spec, record, verdict, moment.now).await,
+                Err(Stop::Store(StoreError::Conflict)) => return Ok(Outcome::Contended),
+                Err(Stop::Store(error)) => return Err(error).context("record a step of the rollout"),
+                Err(Stop::Aws(error)) => return failed(app, spec, before, &error, moment.now).await,
+            }
         }
     }
 }
 
-fn turn(leased_until: Option<Timestamp>, ours: Option<Timestamp>, now: Timestamp) -> Turn {
-    match leased_until {
-        Some(until) if ours == Some(until) => Turn::Ours,
-        Some(until) if until > now => Turn::Theirs(until),
-        _ => Turn::Free,
-    }
+fn register_next_of(rollout: &mut Rollout, base: String) {
+    rollout.state = State::Registering;
+    rollout.reason = format!("registering the next revision of {base}");
+    rollout.task_definition = Revisions { before: Some(base), after: None };
 }
 
-async fn step(app: &App, spec: &SiteSpec, record: RolloutRecord, moment: Moment) -> Result<Step, Stop> {
+/// Takes one step. `base` is the service as it was read before the rollout was in the table, for the first.
+async fn step(
+    app: &App,
+    spec: &SiteSpec,
+    record: RolloutRecord,
+    base: Option<Service>,
+    moment: Moment,
+) -> Result<Step, Stop> {
+    if let Some(service) = base {
+        return register(app, spec, record, service, Registered::Nothing).await;
+    }
     let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await?;
     if record.rollout.state == State::Deploying {
         let verdict = verdict::decide(&record.rollout, record.since(), service.as_ref(), moment.now);
         return Ok(match verdict.state {
-            State::Deploying => Step::Later(record, verdict.reason),
+            State::Deploying => Step::Deploying(record, verdict.reason),
             _ => Step::Over(record, verdict),
         });
     }
@@ -154,7 +190,7 @@ async fn step(app: &App, spec: &SiteSpec, record: RolloutRecord, moment: Moment)
     };
     match record.rollout.state {
         State::Registered => deploy(app, spec, record, service, moment.now).await,
-        _ => register(app, spec, record, service).await,
+        _ => register(app, spec, record, service, Registered::Perhaps).await,
     }
 }
 
@@ -169,34 +205,48 @@ fn over(record: RolloutRecord, reason: String) -> Step {
     Step::Over(record, Verdict { state: State::Failed, reason })
 }
 
-/// Makes the rollout's revision of what the service runs, or finds the one that an invocation made before it died.
-async fn register(app: &App, spec: &SiteSpec, mut record: RolloutRecord, service: Service) -> Result<Step, Stop> {
-    let base = service.task_definition.expect("a service without one was an obstacle");
+/// What may have been registered for a rollout already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Registered {
+    /// Nothing: this invocation has begun it.
+    Nothing,
+    /// A revision of its recorded base, by an invocation that died.
+    Perhaps,
+}
+
+/// Makes the rollout's revision of what the service runs, or finds the one that an invocation made before it died. It
+/// is recorded with the next step: until then it is found by its environment.
+async fn register(
+    app: &App,
+    spec: &SiteSpec,
+    mut record: RolloutRecord,
+    service: Service,
+    registered: Registered,
+) -> Result<Step, Stop> {
     let id = record.rollout.id.clone();
-    let mut found = None;
-    if record.rollout.state == State::Registering && record.rollout.task_definition.before.as_ref() == Some(&base) {
-        found = find_revision(app, &base, &id).await?;
-    } else {
-        record.rollout.state = State::Registering;
-        record.rollout.reason = format!("registering the next revision of {base}");
-        record.rollout.task_definition = Revisions { before: Some(base.clone()), after: None };
+    if let (State::Registering, Some(base)) = (record.rollout.state, record.rollout.task_definition.before.clone())
+        && registered == Registered::Perhaps
+        && let Some(arn) = find_revision(app, &base, &id).await?
+    {
+        return Ok(Step::On(with_revision(record, arn)));
+    }
+    let base = service.task_definition.expect("a service without one was an obstacle");
+    if record.rollout.state != State::Registering || record.rollout.task_definition.before.as_ref() != Some(&base) {
+        register_next_of(&mut record.rollout, base.clone());
         record = app.table.write_rollout(&record).await?;
     }
-    let arn = match found {
-        Some(arn) => arn,
-        None => {
-            let described = app.ecs.task_definition(&base).await?;
-            match revision::make(&described, &record.rollout.site, spec, &id) {
-                Ok(input) => app.ecs.register(&input).await?,
-                Err(refusal) => return Ok(over(record, refusal.to_string())),
-            }
-        }
-    };
-    tracing::info!(site = %record.rollout.site, rollout = id, revision = arn, "the revision is registered");
+    let described = app.ecs.task_definition(&base).await?;
+    match revision::make(&described, &record.rollout.site, spec, &id) {
+        Ok(input) => Ok(Step::On(with_revision(record, app.ecs.register(&input).await?))),
+        Err(refusal) => Ok(over(record, refusal.to_string())),
+    }
+}
+
+fn with_revision(mut record: RolloutRecord, arn: String) -> RolloutRecord {
     record.rollout.state = State::Registered;
     record.rollout.reason = "the revision is registered, the service is updated next".into();
     record.rollout.task_definition.after = Some(arn);
-    Ok(Step::On(app.table.write_rollout(&record).await?))
+    record
 }
 
 /// Looks among the revisions newer than `base` for that of the rollout `id`.
@@ -225,35 +275,31 @@ async fn deploy(
     let arn = revisions.after.expect("a registered rollout has its revision");
     if service.task_definition != revisions.before && service.task_definition.as_ref() != Some(&arn) {
         if service.deployment_of(&arn).is_none() {
-            discard(app, &record.rollout.site, &arn).await;
+            old_revisions::discard(app, &record.rollout.site, &arn).await;
         }
         record.rollout.state = State::Claimed;
         record.rollout.reason = "the service runs another task definition since: starting again from that".into();
         return Ok(Step::On(app.table.write_rollout(&record).await?));
     }
-    let service = match service.deployment_of(&arn) {
-        Some(_) => service,
-        None => app.ecs.update_service(spec.cluster.as_str(), spec.service.as_str(), &arn).await?,
+    // One that an invocation began before it died may have ended since, and told so.
+    let is_begun = service.deployment_of(&arn).is_some();
+    let service = match is_begun {
+        true => service,
+        false => app.ecs.update_service(spec.cluster.as_str(), spec.service.as_str(), &arn).await?,
     };
     let Some(deployment) = service.deployment_of(&arn) else {
         return Ok(Step::Later(record, "the service is updated, ECS does not list the deployment yet".into()));
     };
-    tracing::info!(site = %record.rollout.site, rollout = record.rollout.id, deployment = deployment.id, "deploying");
-    record.rollout.state = State::Deploying;
-    record.rollout.reason = "ECS has taken the deployment on".into();
-    record.rollout.deployment_id = Some(deployment.id.clone());
+    let RolloutRecord { rollout, .. } = &mut record;
+    tracing::info!(site = %rollout.site, rollout = rollout.id, revision = arn, deployment = deployment.id, "deploying");
+    rollout.state = State::Deploying;
+    rollout.reason = "ECS has taken the deployment on".into();
+    rollout.deployment_id = Some(deployment.id.clone());
     record.deploying_since = Some(now);
     record.leased_until = None;
-    Ok(Step::On(app.table.write_rollout(&record).await?))
-}
-
-/// Takes a revision that was never deployed out of use: the table forgets it, so nobody retires it later. Should this
-/// fail, it lies there and harms nothing.
-async fn discard(app: &App, site: &SiteName, arn: &str) {
-    match app.ecs.deregister(arn).await {
-        Ok(()) => tracing::info!(%site, revision = arn, "an unused revision is deregistered"),
-        Err(error) => tracing::warn!(%site, revision = arn, %error, "an unused revision could not be deregistered"),
-    }
+    let record = app.table.write_rollout(&record).await?;
+    let reason = record.rollout.reason.clone();
+    Ok(if is_begun { Step::On(record) } else { Step::Deploying(record, reason) })
 }
 
 /// What to do about a call that failed: try again later if that can help, else give up with a sentence that helps. What
@@ -265,10 +311,10 @@ async fn failed(
     error: &AwsError,
     now: Timestamp,
 ) -> anyhow::Result<Outcome> {
-    // The steps before this one may have been recorded: go on from what is in the table.
+    // What this step has recorded is in the table, what the step before it left to be recorded is in hand.
     let (site, id) = (&record.rollout.site, &record.rollout.id);
     let present = app.table.rollout_record(site, id).await.context("read the rollout")?;
-    let record = present.unwrap_or(record);
+    let record = present.filter(|present| present.version != record.version).unwrap_or(record);
     let deploying = record.rollout.state == State::Deploying;
     let too_long = deploying && now.duration_since(record.since()) > LONGEST_DEPLOYMENT;
     if error.is_temporary() && !too_long {
@@ -304,6 +350,19 @@ async fn later(app: &App, mut record: RolloutRecord, reason: String, now: Timest
     Ok(Outcome::Rest)
 }
 
+/// Notes how the deployment goes. No tick follows it: ECS tells its end, and the sweep looks after it where that event
+/// is lost.
+async fn note(app: &App, mut record: RolloutRecord, reason: String) -> anyhow::Result<Outcome> {
+    if record.rollout.reason == reason {
+        return Ok(Outcome::Rest);
+    }
+    record.rollout.reason = reason;
+    match app.table.write_rollout(&record).await {
+        Err(StoreError::Conflict) => Ok(Outcome::Contended),
+        written => written.map(|_| Outcome::Rest).context("record how far the rollout is"),
+    }
+}
+
 async fn finish(
     app: &App,
     spec: &SiteSpec,
@@ -315,42 +374,27 @@ async fn finish(
     record.rollout.reason = verdict.reason;
     record.rollout.finished_at = Some(now);
     record.leased_until = None;
-    match app.table.finish_rollout(&record).await {
-        // Changes that came in meanwhile write the window too.
+    let record = match app.table.write_rollout(&record).await {
         Err(StoreError::Conflict) => return Ok(Outcome::Contended),
-        finished => finished.context("record the verdict")?,
-    }
+        written => written.context("record the verdict")?,
+    };
     let rollout = &record.rollout;
     tracing::info!(site = %rollout.site, rollout = rollout.id, state = ?rollout.state, reason = rollout.reason, "over");
-    match rollout.state {
-        State::Succeeded => old_revisions::deregister(app, spec, rollout).await,
-        State::Failed | State::RolledBack => {
-            metrics::trouble(Trouble::FailedRollout, &format!("site {}", rollout.site), now)
-        }
-        _ => {}
-    }
-    Ok(Outcome::Further)
+    conclude(app, spec, rollout, now).await
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(seconds).unwrap()
+/// What follows from the verdict on `rollout`. An invocation that dies before the window is free leaves all of it to the
+/// next one, which tells a failure twice rather than never.
+async fn conclude(app: &App, spec: &SiteSpec, rollout: &Rollout, now: Timestamp) -> anyhow::Result<Outcome> {
+    if matches!(rollout.state, State::Failed | State::RolledBack) {
+        metrics::trouble(Trouble::FailedRollout, &format!("site {}", rollout.site), now);
     }
-
-    #[test]
-    fn a_lease_of_another_is_respected_until_it_ends() {
-        assert_eq!(turn(Some(at(9)), None, at(8)), Turn::Theirs(at(9)));
-        assert_eq!(turn(Some(at(9)), Some(at(7)), at(8)), Turn::Theirs(at(9)));
-        assert_eq!(turn(Some(at(9)), None, at(9)), Turn::Free);
-        assert_eq!(turn(None, None, at(8)), Turn::Free);
+    let changes_wait = match app.table.free_window(rollout).await {
+        Err(StoreError::Conflict) => return Ok(Outcome::Contended),
+        freed => freed.context("free the window")?,
+    };
+    if rollout.state == State::Succeeded {
+        old_revisions::deregister(app, spec, rollout).await;
     }
-
-    #[test]
-    fn our_own_lease_read_again_is_no_obstacle() {
-        assert_eq!(turn(Some(at(9)), Some(at(9)), at(8)), Turn::Ours);
-        assert_eq!(turn(None, Some(at(9)), at(8)), Turn::Free, "it was given back");
-    }
+    Ok(if changes_wait { Outcome::Further } else { Outcome::Rest })
 }

@@ -1,5 +1,7 @@
 //! The function over a table in memory and an ECS of a few lines.
 
+mod course;
+
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +22,7 @@ struct Services {
     revisions: Vec<Option<Value>>,
     web: Value,
     asked_of: Vec<String>,
+    updates: usize,
 }
 
 struct Stage {
@@ -60,6 +63,7 @@ impl Services {
                 json!({"taskDefinition": {"taskDefinitionArn": arn(self.revisions.len())}})
             }
             "UpdateService" => {
+                self.updates += 1;
                 self.web["taskDefinition"] = json!(named());
                 self.web["deployments"] = json!([deployment(self.revisions.len(), &named(), "IN_PROGRESS")]);
                 json!({"service": self.web})
@@ -94,7 +98,7 @@ impl Stage {
         let first = json!({"family": "web", "containerDefinitions": [{"name": "web", "image": "httpd"}]});
         let web = json!({"serviceArn": "arn:aws:ecs:us-east-1:0:service/local/web", "status": "ACTIVE",
             "taskDefinition": arn(1), "deployments": [deployment(0, &arn(1), "COMPLETED")]});
-        let ecs = Arc::new(Mutex::new(Services { revisions: vec![Some(first)], web, asked_of: Vec::new() }));
+        let ecs = Arc::new(Mutex::new(Services { revisions: vec![Some(first)], web, ..Services::default() }));
         let stage = Self { cloud, app, ecs };
         stage.answer_with(|_, _| None);
         stage.site("blog", "web", 2);

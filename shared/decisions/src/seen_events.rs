@@ -38,6 +38,12 @@ impl SeenEvents {
         self.entries.is_empty()
     }
 
+    /// When the latest of them was made, in milliseconds since 1970.
+    #[must_use]
+    pub fn latest(&self) -> Option<u64> {
+        self.entries.last().map(|(at, ..)| *at)
+    }
+
     /// Whether this event was heard of before, with regard to this file.
     #[must_use]
     pub fn knows(&self, event: u64, file: u64) -> bool {

@@ -88,13 +88,11 @@ impl Table {
             .value(":until", (now + lasts).as_second())?
             .value(":owner", owner)?;
         let change = "SET lease_owner = :owner, lease_until = :until REMOVE lease_wanted";
-        match self.update(key, change, guard).await {
-            Ok(()) => {}
+        let armed = match self.update_and_read::<Kept>(key, change, guard).await {
+            Ok(kept) => kept.map(|kept| kept.armed).unwrap_or_default(),
             Err(StoreError::Conflict) => return Ok(None),
             Err(error) => return Err(error),
-        }
-        let kept = self.read::<Kept>(key).await?.and_then(Result::ok);
-        let armed = kept.map(|kept| kept.armed).unwrap_or_default();
+        };
         Ok(Some(Lease { key: key.clone(), owner: owner.to_owned(), armed }))
     }
 

@@ -8,6 +8,9 @@ use crate::{
     table::{Key, StoreError, Table, table_error},
 };
 
+/// How many items of a whole partition are asked for at once.
+const PAGE: u16 = 500;
+
 /// A part of a list.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
@@ -26,18 +29,20 @@ pub struct PageRequest {
     pub after: Option<String>,
     /// The greatest sort key first.
     pub newest_first: bool,
+    /// What was written in the last second or so may be missing: half the price of a strongly consistent read.
+    pub may_lag: bool,
 }
 
 impl PageRequest {
     /// The first `limit` items.
     #[must_use]
     pub fn first(limit: u16) -> Self {
-        Self { limit, after: None, newest_first: false }
+        Self { limit, after: None, newest_first: false, may_lag: false }
     }
 }
 
 impl Table {
-    /// Reads a page of the partition `pk`, strongly consistent.
+    /// Reads a page of the partition `pk`, strongly consistent unless it may lag.
     ///
     /// # Errors
     /// When DynamoDB fails.
@@ -49,7 +54,7 @@ impl Table {
             .table_name(self.name())
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
-            .consistent_read(true)
+            .consistent_read(!request.may_lag)
             .scan_index_forward(!request.newest_first)
             // One more than asked for tells whether another page follows.
             .limit(i32::from(request.limit) + 1)
@@ -68,12 +73,27 @@ impl Table {
         Ok(Page { items: items.collect(), next })
     }
 
-    /// Reads the whole partition `pk`.
+    /// Reads the whole partition `pk`, strongly consistent.
     ///
     /// # Errors
     /// When DynamoDB fails.
     pub async fn all<T: DeserializeOwned>(&self, pk: &str) -> Result<Vec<(String, Read<T>)>, StoreError> {
-        let mut request = PageRequest::first(500);
+        self.all_pages(pk, PageRequest::first(PAGE)).await
+    }
+
+    /// Reads the whole partition `pk`, where what was written in the last second or so may be missing.
+    ///
+    /// # Errors
+    /// When DynamoDB fails.
+    pub async fn all_may_lag<T: DeserializeOwned>(&self, pk: &str) -> Result<Vec<(String, Read<T>)>, StoreError> {
+        self.all_pages(pk, PageRequest { may_lag: true, ..PageRequest::first(PAGE) }).await
+    }
+
+    async fn all_pages<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        mut request: PageRequest,
+    ) -> Result<Vec<(String, Read<T>)>, StoreError> {
         let mut items = Vec::new();
         loop {
             let page = self.page(pk, &request).await?;

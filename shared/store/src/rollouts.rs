@@ -1,5 +1,6 @@
 //! Rollouts in the table: partition `ROLLOUTS#{site}`, one item a rollout, in the order of their ids and so of time.
-//! A rollout begins and ends in one transaction with its site's window, which holds the lock.
+//! A rollout begins in one transaction with its site's window, which holds the lock. It ends in two writes, its verdict
+//! first: a window that is still held by a rollout with a verdict is free.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -78,26 +79,16 @@ impl Table {
         Ok(Page { items, next: page.next })
     }
 
-    /// Starts a rollout and writes its site's window, which was read at `window.version`: both or none. The window is
+    /// Starts `rollout` and writes its site's window, which was read at `window.version`: both or none. The window is
     /// given with the rollout's id as its lock.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another window was written since it was read.
-    pub async fn claim(&self, window: &WindowRecord, rollout: &Rollout) -> Result<(), StoreError> {
-        let record = RolloutRecord {
-            rollout: rollout.clone(),
-            leased_until: None,
-            armed_until: None,
-            looks: 0,
-            deploying_since: None,
-            version: 1,
-            expires_at: Some(rollout.started_at.as_second() + KEPT_FOR.as_secs()),
-        };
-        let site = &rollout.site;
-        let (next, window) = self.window_in_transaction(site, window)?;
-        let rollout = self.put_in_transaction(&key(site, &rollout.id), &record, Guard::absent())?;
-        self.transact("claim a window", vec![window, rollout]).await?;
-        self.renew_copy(site, next).await.map(drop)
+    pub async fn claim(&self, window: &WindowRecord, record: &RolloutRecord) -> Result<(), StoreError> {
+        let site = &record.rollout.site;
+        let window = self.window_in_transaction(site, window)?;
+        let rollout = self.put_in_transaction(&key(site, &record.rollout.id), record, Guard::absent())?;
+        self.transact("claim a window", vec![window, rollout]).await
     }
 
     /// Writes a rollout that was read at `record.version`. Returns it as it now is.
@@ -106,54 +97,45 @@ impl Table {
     /// [`StoreError::Conflict`] when another was written since.
     pub async fn write_rollout(&self, record: &RolloutRecord) -> Result<RolloutRecord, StoreError> {
         let (next, unchanged) = record.next()?;
-        self.put(&key(&record.rollout.site, &record.rollout.id), &next, unchanged).await?;
-        Ok(next)
+        let key = key(&record.rollout.site, &record.rollout.id);
+        match self.put(&key, &next, unchanged).await {
+            Ok(()) => Ok(next),
+            // The SDK sent it again because the answer was lost: the conflict with itself is none.
+            Err(StoreError::Conflict) if self.get(&key).await?.as_ref() == Some(&next) => Ok(next),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Writes the verdict of a rollout that was read at `record.version`, and frees its site's window for the next:
-    /// both or none.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when either was written since.
-    pub async fn finish_rollout(&self, record: &RolloutRecord) -> Result<(), StoreError> {
-        let site = &record.rollout.site;
-        let (next, unchanged) = record.next()?;
-        let rollout = self.put_in_transaction(&key(site, &record.rollout.id), &next, unchanged)?;
-        let window = self.update_in_transaction(
-            &windows::key(site),
-            "REMOVE #rollout, rollout_spec SET version = version + :one",
-            unlocks(&record.rollout.id)?,
-        );
-        self.transact("finish a rollout", vec![rollout, window]).await?;
-        self.unlock_copy(&record.rollout).await
-    }
-
-    /// Frees the window of a site for the next rollout, where `rollout`, which is over, still holds it: release 0.1
-    /// ended it while a rollback of Wharfinger lasted.
+    /// Frees the window of a site for the next rollout, where `rollout`, which is over, holds it. Returns whether
+    /// changes wait in it.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it does not hold it.
-    pub async fn unlock_window(&self, rollout: &Rollout) -> Result<(), StoreError> {
+    pub async fn free_window(&self, rollout: &Rollout) -> Result<bool, StoreError> {
         let change = "REMOVE #rollout, rollout_spec SET version = version + :one";
-        self.update(&windows::key(&rollout.site), change, unlocks(&rollout.id)?).await?;
-        self.unlock_copy(rollout).await
+        let held = Guard::that("#rollout = :id").name("#rollout", "rollout").value(":id", &rollout.id)?;
+        let freed = self.update_and_read(&windows::key(&rollout.site), change, held.value(":one", 1)?).await?;
+        // What can't be read may hold changes: whoever reads it next will say.
+        Ok(freed.map_or(true, |window: WindowRecord| window.window.is_open()))
     }
-
-    async fn unlock_copy(&self, rollout: &Rollout) -> Result<(), StoreError> {
-        let change = "REMOVE #rollout SET version = version + :one";
-        match self.update(&windows::old_key(&rollout.site), change, unlocks(&rollout.id)?).await {
-            Err(StoreError::Conflict) => Ok(()),
-            unlocked => unlocked,
-        }
-    }
-}
-
-/// The window is locked by the rollout `id`; its version goes up.
-fn unlocks(id: &str) -> Result<Guard, StoreError> {
-    Guard::that("#rollout = :id").name("#rollout", "rollout").value(":id", id)?.value(":one", 1)
 }
 
 impl RolloutRecord {
+    /// A rollout that begins, whose steps one invocation alone takes until `leased_until`.
+    #[must_use]
+    pub fn begun(rollout: Rollout, leased_until: Timestamp) -> Self {
+        let expires_at = rollout.started_at.as_second() + KEPT_FOR.as_secs();
+        Self {
+            rollout,
+            leased_until: Some(leased_until),
+            armed_until: None,
+            looks: 0,
+            deploying_since: None,
+            version: 1,
+            expires_at: Some(expires_at),
+        }
+    }
+
     /// Since when it goes on: its deployment, or as long as there is none the rollout itself.
     #[must_use]
     pub fn since(&self) -> Timestamp {

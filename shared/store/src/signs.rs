@@ -98,6 +98,14 @@ impl Table {
         Ok(self.all::<SiteRecord>(sites::PARTITION).await?.into_iter().map(read_site).collect())
     }
 
+    /// Reads all sites, where what was written in the last second or so may be missing.
+    ///
+    /// # Errors
+    /// When DynamoDB fails.
+    pub async fn sites_may_lag(&self) -> Result<Vec<ReadSite>, StoreError> {
+        Ok(self.all_may_lag::<SiteRecord>(sites::PARTITION).await?.into_iter().map(read_site).collect())
+    }
+
     /// What the sites on `file_system` are at.
     pub async fn site_signs(&self, file_system: &FileSystemId) -> Answer<Vec<SiteSign>> {
         let sites = match Box::pin(self.sites()).await {

@@ -1,6 +1,6 @@
 //! The table itself: items by key, read and written as Rust types.
 
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::{Client, operation::update_item::builders::UpdateItemFluentBuilder, types::ReturnValue};
 use serde::{Serialize, de::DeserializeOwned};
 use wharfinger_chance::Chance;
 
@@ -96,6 +96,26 @@ impl Table {
     /// # Errors
     /// [`StoreError::Conflict`] when it does not hold.
     pub async fn update(&self, key: &Key, change: &str, condition: Guard) -> Result<(), StoreError> {
+        let sent = self.updating(key, change, condition).send().await;
+        sent.map(drop).map_err(|error| table_error("change an item", error))
+    }
+
+    /// Changes attributes of an item as [`Self::update`] does, and reads it as it then is.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the condition does not hold.
+    pub(crate) async fn update_and_read<T: DeserializeOwned>(
+        &self,
+        key: &Key,
+        change: &str,
+        condition: Guard,
+    ) -> Result<Read<T>, StoreError> {
+        let sent = self.updating(key, change, condition).return_values(ReturnValue::AllNew).send().await;
+        let answer = sent.map_err(|error| table_error("change an item", error))?;
+        Ok(read(answer.attributes.unwrap_or_default()))
+    }
+
+    fn updating(&self, key: &Key, change: &str, condition: Guard) -> UpdateItemFluentBuilder {
         self.client
             .update_item()
             .table_name(&self.name)
@@ -104,10 +124,6 @@ impl Table {
             .set_condition_expression(condition.expression)
             .set_expression_attribute_names(condition.names)
             .set_expression_attribute_values(condition.values)
-            .send()
-            .await
-            .map_err(|error| table_error("change an item", error))?;
-        Ok(())
     }
 
     /// Removes an item, if `condition` holds of it.

@@ -19,7 +19,7 @@ pub(crate) async fn before(weather: &Weather, caller: &str, call: &Call) {
     match (caller, call.service.as_str(), call.operation.as_str()) {
         ("rollout", "ecs", "UpdateService") => deployment(weather, ground, &call.input).await,
         ("reconcile", "transfer", "StopServer") => stop(weather, ground, &call.input).await,
-        ("rollout", "dynamodb", "TransactWriteItems") => verdict(weather, ground, &call.input).await,
+        ("rollout", "dynamodb", "PutItem") => verdict(weather, ground, &call.input["Item"]).await,
         _ => {}
     }
 }
@@ -148,20 +148,18 @@ fn revision(weather: &Weather, input: &Value) {
 }
 
 /// A rollout that has succeeded runs, all of it.
-async fn verdict(weather: &Weather, ground: &Ground, input: &Value) {
-    for item in input["TransactItems"].as_array().into_iter().flatten() {
-        let rollout = &item["Put"]["Item"]["rollout"]["M"];
-        if rollout["state"]["S"] != "succeeded" {
-            continue;
-        }
-        let after = text(&rollout["task_definition"]["M"]["after"]["S"]);
-        let family = after.rsplit('/').next().and_then(|name| name.split(':').next()).unwrap_or_default();
-        let asked = json!({ "cluster": "local", "services": [family] });
-        let service = ask(ground, "ecs", "DescribeServices", asked).await["services"][0].clone();
-        let primary = &service["deployments"][0];
-        if primary["taskDefinition"] == after.as_str() && primary["rolloutState"] != "COMPLETED" {
-            weather.diary.violated("a verdict is what ECS shows", format!("{family} is {}", primary["rolloutState"]));
-        }
+async fn verdict(weather: &Weather, ground: &Ground, item: &Value) {
+    let rollout = &item["rollout"]["M"];
+    if rollout["state"]["S"] != "succeeded" {
+        return;
+    }
+    let after = text(&rollout["task_definition"]["M"]["after"]["S"]);
+    let family = after.rsplit('/').next().and_then(|name| name.split(':').next()).unwrap_or_default();
+    let asked = json!({ "cluster": "local", "services": [family] });
+    let service = ask(ground, "ecs", "DescribeServices", asked).await["services"][0].clone();
+    let primary = &service["deployments"][0];
+    if primary["taskDefinition"] == after.as_str() && primary["rolloutState"] != "COMPLETED" {
+        weather.diary.violated("a verdict is what ECS shows", format!("{family} is {}", primary["rolloutState"]));
     }
 }
 

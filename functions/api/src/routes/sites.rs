@@ -258,9 +258,10 @@ fn resource<'a>(name: &SiteName, found: &'a Found<SiteRecord>, view: SiteView) -
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use serde_json::json;
     use wharfinger_decisions::rollout::{Rollout, State};
-    use wharfinger_store::{table::Table, windows::WindowRecord};
+    use wharfinger_store::{rollouts::RolloutRecord, table::Table, windows::WindowRecord};
 
     use super::*;
     use crate::testing::Stage;
@@ -283,6 +284,7 @@ mod tests {
             "reason": "the window is over", "cause": window.window.cause(String::new()),
             "started_at": "2026-01-01T00:00:00Z"}))
         .unwrap();
+        let rollout = RolloutRecord::begun(rollout, Timestamp::UNIX_EPOCH);
         table.claim(&WindowRecord { rollout: Some("1".into()), ..window.clone() }, &rollout).await
     }
 
@@ -314,7 +316,7 @@ mod tests {
     async fn a_site_is_forgotten_after_its_rollout() {
         let (table, name) = with_a_site().await;
         claim(&table, &name, &WindowRecord::default()).await.unwrap();
-        table.finish_rollout(&table.rollout_record(&name, "1").await.unwrap().unwrap()).await.unwrap();
+        table.free_window(&table.rollout(&name, "1").await.unwrap().unwrap()).await.unwrap();
         let window = table.window(&name).await.unwrap();
         forget(&table, &name, 1, &window).await.unwrap();
         assert!(table.get::<SiteRecord>(&sites::key(&name)).await.unwrap().is_none());

@@ -6,7 +6,7 @@ use wharfinger_decisions::{
     rollout::{Rollout, State},
     window::Window,
 };
-use wharfinger_store::windows::WindowRecord;
+use wharfinger_store::{rollouts::RolloutRecord, windows::WindowRecord};
 
 use super::{furnished, site, with};
 use crate::testing::Stage;
@@ -26,7 +26,11 @@ async fn roll_out(stage: &Stage, id: &str) {
         started_at: at,
         finished_at: None,
     };
-    stage.table.claim(&WindowRecord { rollout: Some(id.into()), ..window }, &rollout).await.unwrap();
+    stage
+        .table
+        .claim(&WindowRecord { rollout: Some(id.into()), ..window }, &RolloutRecord::begun(rollout, at))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

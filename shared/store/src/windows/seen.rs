@@ -8,7 +8,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use wharfinger_decisions::{names::SiteName, seen_events::SeenEvents};
+use wharfinger_decisions::{names::SiteName, seen_events::SeenEvents, sftp_event::Change};
 
 use super::WindowRecord;
 use crate::table::{Key, StoreError, Table, table_error};
@@ -23,6 +23,10 @@ pub const MOST_SEEN: u32 = 1_000;
 /// included. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html>
 pub const HORIZON: SignedDuration = SignedDuration::from_hours(14 * 24);
 
+/// By how much the time of an event may differ between two of its deliveries: one from a clock ahead of ours counts as
+/// of the moment when it comes.
+const MOST_SKEW: SignedDuration = SignedDuration::from_secs(10);
+
 /// Which items are read: those written from version `from` of the window on. They come in two generations, so that the
 /// older one can be left out once the younger one has [`MOST_SEEN`] events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,21 +34,37 @@ pub struct SeenSpan {
     from: u64,
     younger_from: u64,
     younger: u32,
+    /// When the latest event in any of the items was made, in milliseconds; `None` where an earlier version did not
+    /// note it.
+    #[serde(default)]
+    latest: Option<u64>,
 }
 
 impl SeenSpan {
     /// An item of `events` is written with the window's `version`.
-    pub(crate) fn add(&mut self, version: u64, events: usize) {
+    pub(crate) fn add(&mut self, version: u64, events: &SeenEvents) {
         if self.from == 0 {
             self.from = version;
+            self.latest = events.latest();
         }
+        self.latest = self.latest.map(|latest| latest.max(events.latest().unwrap_or_default()));
         if self.younger >= MOST_SEEN {
             (self.from, self.younger_from, self.younger) = (self.younger_from, version, 0);
         }
         if self.younger_from == 0 {
             self.younger_from = version;
         }
-        self.younger = self.younger.saturating_add(u32::try_from(events).unwrap_or(u32::MAX));
+        self.younger = self.younger.saturating_add(u32::try_from(events.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Whether none of the items can matter to `changes`: each was made well after every event in them, so it is none
+    /// of these, and none of these came after it.
+    fn is_before(&self, changes: &[Change]) -> bool {
+        let after = |change: &Change, latest: u64| {
+            let at = change.at.saturating_sub(MOST_SKEW).unwrap_or(Timestamp::MIN).as_millisecond();
+            u64::try_from(at).is_ok_and(|at| at > latest)
+        };
+        self.from == 0 || self.latest.is_some_and(|latest| changes.iter().all(|change| after(change, latest)))
     }
 }
 
@@ -66,7 +86,7 @@ pub(crate) fn key(site: &SiteName, version: u64, kind: &str) -> Key {
 }
 
 impl Table {
-    /// The events that the window `record` has counted, as far as they are known at `now`.
+    /// The events that the window `record` has counted, as far as they are known at `now` and can matter to `changes`.
     ///
     /// # Errors
     /// When DynamoDB fails.
@@ -74,11 +94,13 @@ impl Table {
         &self,
         site: &SiteName,
         record: &WindowRecord,
+        changes: &[Change],
         now: Timestamp,
     ) -> Result<SeenEvents, StoreError> {
         let mut seen = record.seen.clone();
         let (mut start, from) = (None, record.seen_span.from);
-        if from == 0 {
+        // A lone upload spares itself the latest thousand events.
+        if record.seen_span.is_before(changes) {
             return Ok(seen);
         }
         loop {
@@ -113,7 +135,24 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use wharfinger_decisions::{sftp_event::Effect, window::Window};
+
     use super::*;
+
+    /// `count` events, a second after each other.
+    fn seen(count: u32) -> SeenEvents {
+        let change = |event: u32| Change {
+            event: event.into(),
+            at: Timestamp::from_second(event.into()).unwrap(),
+            file: "a".into(),
+            effect: Effect::Whole,
+            bytes: 0,
+            user: None,
+            marker: false,
+        };
+        let changes: Vec<Change> = (0..count).map(change).collect();
+        Window::default().absorb(&SeenEvents::default(), &changes, Timestamp::UNIX_EPOCH).events
+    }
 
     #[test]
     fn the_span_reaches_back_over_the_latest_thousand_at_least_and_ends() {
@@ -121,7 +160,7 @@ mod tests {
         let mut written: Vec<(u64, u32)> = Vec::new();
         for version in 1..=10_000_u64 {
             let events = u32::try_from(version % 40 + 1).unwrap();
-            span.add(version, events as usize);
+            span.add(version, &seen(events));
             written.push((version, events));
             let reached: u32 =
                 written.iter().filter(|(version, _)| *version >= span.from).map(|(_, events)| events).sum();

@@ -3,15 +3,21 @@
 use serde_json::{Value, json};
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
-    rollout::{Rollout, State},
+    rollout::State,
     seen_events::ENTRY_BYTES,
     sftp_event::{Change, Effect},
 };
 use wharfinger_test_cloud::{Cloud, TABLE};
 
 use super::*;
-use crate::record::Seen;
-use crate::windows::seen::{HORIZON, MOST_INLINE, MOST_SEEN};
+use crate::{
+    record::Seen,
+    rollouts::RolloutRecord,
+    windows::{
+        old_place::OldPlaces,
+        seen::{HORIZON, MOST_INLINE, MOST_SEEN},
+    },
+};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -39,7 +45,7 @@ fn change(event: u64) -> Change {
 async fn absorb(table: &Table, site: &SiteName, events: std::ops::Range<u64>, now: Timestamp) -> (u64, u64) {
     let changes: Vec<Change> = events.map(change).collect();
     let mut record = table.window_to_change(site, now).await.unwrap();
-    let seen = table.seen_events(site, &record, now).await.unwrap();
+    let seen = table.seen_events(site, &record, &changes, now).await.unwrap();
     let absorbed = record.window.absorb(&seen, &changes, now);
     if absorbed.new > 0 {
         table.count(site, &record, &absorbed.events, now).await.unwrap();
@@ -47,10 +53,10 @@ async fn absorb(table: &Table, site: &SiteName, events: std::ops::Range<u64>, no
     (absorbed.new, absorbed.repeated)
 }
 
-fn rollout(site: &SiteName, record: &WindowRecord) -> Rollout {
+fn rollout(site: &SiteName, record: &WindowRecord) -> RolloutRecord {
     let rollout = json!({"id": "1", "site": site, "state": "claimed", "reason": "the window is over",
         "cause": record.window.cause(String::new()), "started_at": at(0)});
-    serde_json::from_value(rollout).unwrap()
+    RolloutRecord::begun(serde_json::from_value(rollout).unwrap(), at(60))
 }
 
 async fn claim(table: &Table, site: &SiteName) -> WindowRecord {
@@ -97,28 +103,84 @@ async fn a_window_and_a_lock_of_release_0_1_are_taken_over() {
     assert_eq!((read.window.changes(), read.rollout.as_deref()), (2, Some("1")));
     let record = table.window_to_change(&site, at(0)).await.unwrap();
     assert_eq!((record.window.changes(), record.rollout.as_deref()), (2, Some("1")));
-    assert!(table.seen_events(&site, &record, at(1)).await.unwrap().knows(1, 7), "its events stay known");
+    assert!(table.seen_events(&site, &record, &[change(1)], at(1)).await.unwrap().knows(1, 7), "its events stay known");
     assert_eq!(cloud.item("WINDOWS", "blog").unwrap()["copy"], json!({"BOOL": true}));
     assert_eq!(table.window(&site).await.unwrap(), record, "once");
 }
 
+/// How the copy's window stands: changes ever counted, and those claimed.
+fn copied(cloud: &Cloud) -> (Value, Value) {
+    let window = cloud.item("WINDOWS", "blog").unwrap()["window"]["M"].clone();
+    (window["seq"]["N"].clone(), window["claimed_seq"]["N"].clone())
+}
+
+/// Closes the copy, as the sweep does with what it read as `places`.
+async fn sweep(table: &Table, site: &SiteName, places: &OldPlaces) {
+    let record = table.window_beside(places, site).await.unwrap();
+    if record.has_stale_copy() {
+        table.close_copy(site, &record).await.unwrap();
+    }
+}
+
 #[tokio::test]
-async fn release_0_1_sees_an_open_window_and_the_lock() {
+async fn release_0_1_sees_an_open_window_until_the_sweep_closes_its_copy() {
     let (cloud, table, site) = stage();
     absorb(&table, &site, 0..3, at(5)).await;
     let old = cloud.item("WINDOWS", "blog").unwrap();
-    assert_eq!(old["window"]["M"]["seq"], json!({"N": "3"}));
-    assert_eq!(old["window"]["M"]["claimed_seq"], json!({"N": "0"}));
+    assert_eq!(copied(&cloud), (json!("3"), json!("0")));
     assert_eq!(old["window"]["M"]["last_change"], json!({"S": at(2).to_string()}));
     assert!(old.get("memory").is_none(), "its form has changed");
+    sweep(&table, &site, &table.old_places().await.unwrap()).await;
+    assert_eq!(copied(&cloud), (json!("3"), json!("0")), "changes wait");
     claim(&table, &site).await;
-    let old = cloud.item("WINDOWS", "blog").unwrap();
-    assert_eq!(old["window"]["M"]["seq"], old["window"]["M"]["claimed_seq"]);
-    assert_eq!(old["rollout"], json!({"S": "1"}));
-    let mut record = table.rollout_record(&site, "1").await.unwrap().unwrap();
-    record.rollout.state = State::Succeeded;
-    table.finish_rollout(&record).await.unwrap();
-    assert!(cloud.item("WINDOWS", "blog").unwrap().get("rollout").is_none());
+    sweep(&table, &site, &table.old_places().await.unwrap()).await;
+    assert_eq!(copied(&cloud), (json!("3"), json!("0")), "they are being rolled out");
+    table.free_window(&table.rollout(&site, "1").await.unwrap().unwrap()).await.unwrap();
+    sweep(&table, &site, &table.old_places().await.unwrap()).await;
+    assert_eq!(copied(&cloud), (json!("3"), json!("3")));
+    assert!(cloud.item("WINDOWS", "blog").unwrap()["window"]["M"]["last_change"].get("S").is_none());
+}
+
+#[tokio::test]
+async fn the_copy_is_written_once_for_each_time_that_the_window_opens() {
+    let (cloud, table, site) = stage();
+    let copies = || {
+        let calls = cloud.calls();
+        calls.iter().filter(|(name, input)| name == "PutItem" && input["Item"]["pk"]["S"] == "WINDOWS").count()
+    };
+    for (event, written) in [(0, 1), (1, 0), (2, 0)] {
+        absorb(&table, &site, event..event + 1, at(5)).await;
+        assert_eq!(copies(), written, "event {event}");
+    }
+    claim(&table, &site).await;
+    table.free_window(&table.rollout(&site, "1").await.unwrap().unwrap()).await.unwrap();
+    assert_eq!(copies(), 0);
+    absorb(&table, &site, 3..4, at(50)).await;
+    assert_eq!(copies(), 1, "although it was open still: the sweep may be about to close it");
+}
+
+/// Whatever the sweep saw before the window opened, the copy of an open window is open in the end.
+#[tokio::test]
+async fn a_sweep_that_meets_an_opening_window_leaves_its_copy_open() {
+    for sweep_comes_between in [false, true] {
+        let (cloud, table, site) = stage();
+        absorb(&table, &site, 0..1, at(5)).await;
+        claim(&table, &site).await;
+        table.free_window(&table.rollout(&site, "1").await.unwrap().unwrap()).await.unwrap();
+        let places = table.old_places().await.unwrap();
+        let closed = table.window_beside(&places, &site).await.unwrap();
+        assert!(closed.has_stale_copy());
+        let mut record = table.window_to_change(&site, at(50)).await.unwrap();
+        let absorbed = record.window.absorb(&SeenEvents::default(), &[change(1)], at(50));
+        if sweep_comes_between {
+            table.close_copy(&site, &closed).await.unwrap();
+            table.count(&site, &record, &absorbed.events, at(50)).await.unwrap();
+        } else {
+            table.count(&site, &record, &absorbed.events, at(50)).await.unwrap();
+            table.close_copy(&site, &closed).await.unwrap();
+        }
+        assert_eq!(copied(&cloud), (json!("2"), json!("1")), "{sweep_comes_between}");
+    }
 }
 
 #[tokio::test]
@@ -192,8 +254,11 @@ async fn an_event_is_forgotten_by_its_age_whether_dynamodb_has_removed_it_or_not
     let (cloud, table, site) = stage();
     absorb(&table, &site, 0..100, at(0)).await;
     let record = table.window(&site).await.unwrap();
-    let kept = table.seen_events(&site, &record, at(0) + HORIZON - jiff::SignedDuration::from_secs(1)).await.unwrap();
-    let late = table.seen_events(&site, &record, at(0) + HORIZON).await.unwrap();
+    let kept = table
+        .seen_events(&site, &record, &[change(1)], at(0) + HORIZON - jiff::SignedDuration::from_secs(1))
+        .await
+        .unwrap();
+    let late = table.seen_events(&site, &record, &[change(1)], at(0) + HORIZON).await.unwrap();
     assert_eq!((kept.len(), late.len()), (100, 0));
     let expires = &cloud.item("WINDOW#blog", "seen#00000000000000000001#burst").unwrap()["expires_at"];
     assert_eq!(*expires, json!({"N": (at(0).as_second() + 14 * 86_400).to_string()}));
@@ -212,10 +277,53 @@ async fn a_rollout_remembers_the_site_that_it_was_made_from_until_it_is_over() {
     assert_eq!(table.window(&site).await.unwrap().rollout_spec, Some(spec));
     let expires = cloud.item("ROLLOUTS#blog", "1").unwrap()["expires_at"].clone();
     assert_eq!(expires, json!({"N": (at(0).as_second() + 365 * 86_400).to_string()}));
-    let rollout = table.rollout_record(&site, "1").await.unwrap().unwrap();
-    table.finish_rollout(&rollout).await.unwrap();
+    let rollout = table.rollout(&site, "1").await.unwrap().unwrap();
+    table.free_window(&rollout).await.unwrap();
     let over = table.window(&site).await.unwrap();
     assert_eq!((over.rollout, over.rollout_spec), (None, None));
+    assert!(matches!(table.free_window(&rollout).await, Err(StoreError::Conflict)), "it holds it no longer");
+}
+
+#[tokio::test]
+async fn a_window_that_is_freed_tells_whether_changes_wait() {
+    for waiting in [false, true] {
+        let (_, table, site) = stage();
+        absorb(&table, &site, 0..1, at(0)).await;
+        claim(&table, &site).await;
+        if waiting {
+            absorb(&table, &site, 1..2, at(1)).await;
+        }
+        assert_eq!(table.free_window(&table.rollout(&site, "1").await.unwrap().unwrap()).await.unwrap(), waiting);
+    }
+}
+
+#[tokio::test]
+async fn a_rollout_whose_write_is_sent_again_meets_no_conflict_with_itself() {
+    let (_, table, site) = stage();
+    absorb(&table, &site, 0..1, at(0)).await;
+    claim(&table, &site).await;
+    let read = table.rollout_record(&site, "1").await.unwrap().unwrap();
+    let mut over = read.clone();
+    over.rollout.state = State::Failed;
+    let written = table.write_rollout(&over).await.unwrap();
+    assert_eq!(table.write_rollout(&over).await.unwrap(), written);
+    assert!(matches!(table.write_rollout(&read).await, Err(StoreError::Conflict)), "another's");
+}
+
+#[tokio::test]
+async fn a_lone_upload_reads_no_event_of_long_ago_and_a_repeat_does() {
+    let (cloud, table, site) = stage();
+    absorb(&table, &site, 0..100, at(100)).await;
+    let queries = || cloud.calls().iter().filter(|(name, _)| name == "Query").count();
+    queries();
+    assert_eq!(absorb(&table, &site, 110..111, at(110)).await, (1, 0));
+    assert_eq!(queries(), 0);
+    for repeated in [99, 0, 110] {
+        assert_eq!(absorb(&table, &site, repeated..repeated + 1, at(120)).await, (0, 1), "{repeated}");
+    }
+    assert_eq!(queries(), 2, "110 is in the window's own item");
+    assert_eq!(absorb(&table, &site, 109..110, at(120)).await, (1, 0));
+    assert_eq!(queries(), 1, "its clock may be ahead");
 }
 
 #[test]

@@ -33,8 +33,12 @@ const TEMPLATE: &str = include_str!("../../../../template.yaml");
 struct Counts {
     sweep: [Count; 2],
     look: [Count; 2],
+    /// A look at a rollout while ECS deploys.
+    deploying: Count,
     single: Count,
     burst: Count,
+    /// The sweep after an upload.
+    closing: Count,
 }
 
 /// Counts, and prints the bill.
@@ -60,17 +64,18 @@ async fn count(scene: &Scene) -> anyhow::Result<Counts> {
     scene.sweep().await?;
     let (sweep_one, look_one) = (scene.sweep().await?, scene.look().await?);
     eprintln!("One server is counted.");
+    // The lone upload comes last: it meets the events of a burst, and each rollout retires an old revision by then.
     scene.upload(1).await?;
-    let (single, burst) = (scene.upload(1).await?, scene.upload(BURST.into()).await?);
+    let (burst, deploying) = (scene.upload(BURST.into()).await?, scene.look_at_a_deployment().await?);
+    let (single, closing) = (scene.upload(1).await?, scene.sweep().await?);
     eprintln!("Uploads are counted.");
     scene.grow_to(MANY.into()).await?;
     let (sweep_many, look_many) = (scene.sweep().await?, scene.look().await?);
-    Ok(Counts { sweep: [sweep_one, sweep_many], look: [look_one, look_many], single, burst })
+    Ok(Counts { sweep: [sweep_one, sweep_many], look: [look_one, look_many], deploying, single, burst, closing })
 }
 
 fn sum_up(scene: &Scene, counts: &Counts) -> anyhow::Result<Counted> {
     let line = |[one, many]: &[Count; 2]| Line { with_one: one.usage(), with_many: many.usage(), many: MANY.into() };
-    let rollout_looks: u64 = counts.single.invocations.values().sum();
     let plan = scene.region.plan();
     let mappings = plan.functions.iter().flat_map(|function| &function.mappings);
     let pollers = |mapping: &Mapping| if mapping.maximum_concurrency.is_some() { POLLERS.0 } else { POLLERS.1 };
@@ -81,7 +86,8 @@ fn sum_up(scene: &Scene, counts: &Counts) -> anyhow::Result<Counted> {
         single: counts.single.usage(),
         burst: counts.burst.usage(),
         burst_files: BURST.into(),
-        rollout_look: counts.single.usage().times(1.0 / small(rollout_looks)),
+        rollout_look: counts.deploying.usage(),
+        closing: counts.closing.usage().minus(&counts.sweep[0].usage()).at_least_zero(),
         pollers: mappings.map(pollers).sum(),
         alarm_metrics: small(alarm_metrics(TEMPLATE)?),
         log_days: days.unwrap_or(30.0),

@@ -5,8 +5,11 @@ use super::prices::{Item, Usage};
 /// Days of a month, 365 / 12.
 const DAYS: f64 = 365.0 / 12.0;
 
-/// Sweeps a month with `rate(5 minutes)`.
-pub const SWEEPS: f64 = DAYS * 24.0 * 12.0;
+/// Minutes from one sweep to the next, as the template's parameter `SweepSchedule` has it.
+const SWEEP_MINUTES: f64 = 5.0;
+
+/// Sweeps a month.
+pub const SWEEPS: f64 = DAYS * 24.0 * 60.0 / SWEEP_MINUTES;
 
 /// Looks that `reconcile` takes at a settled server a month: one each ten minutes, at most.
 pub const LOOKS: f64 = DAYS * 24.0 * 6.0;
@@ -20,12 +23,14 @@ pub const POLLERS: (f64, f64) = (5.0, 2.0);
 /// How long one poll of an empty queue lasts, in seconds.
 const POLL_SECONDS: f64 = 20.0;
 
-/// Functions that touch the table in every five minutes of an idle month: `autostop` and `reconcile`.
-const IDLE_FUNCTIONS: f64 = 2.0;
+/// For how long a function that goes on using the table needs no other request to KMS, in minutes.
+const KEY_MINUTES: f64 = 5.0;
 
-/// Looks that a rollout takes while a deployment of three minutes goes on, beyond those counted here, where a
-/// deployment takes a second or two: after 5, 5, 5, 10, 10, 10, 15, 15, 15, 20, 20, 20 seconds.
-const FURTHER_LOOKS: f64 = 12.0;
+/// How long a deployment is taken to last, in minutes. The one that is counted here takes seconds.
+const DEPLOYMENT_MINUTES: f64 = 3.0;
+
+/// Looks at a deployment while it goes on: nothing but a sweep wakes its rollout before ECS tells the end.
+const FURTHER_LOOKS: f64 = DEPLOYMENT_MINUTES / SWEEP_MINUTES;
 
 /// What was counted with one server, and with many.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,8 +70,10 @@ pub struct Counted {
     pub burst: Usage,
     /// How many uploads a burst was.
     pub burst_files: f64,
-    /// One invocation of `rollout`, on average.
+    /// One look at a rollout while ECS deploys, its message included.
     pub rollout_look: Usage,
+    /// What a sweep uses more when it closes the copy of a window.
+    pub closing: Usage,
     /// Pollers that Lambda keeps on idle queues.
     pub pollers: f64,
     /// Metrics that the template's alarms watch.
@@ -80,10 +87,12 @@ impl Counted {
     #[must_use]
     pub fn idle_month(&self, servers: f64) -> Usage {
         let polls = self.pollers * DAYS * 86_400.0 / POLL_SECONDS;
+        // `autostop` and `reconcile` use the table.
+        let keys = |uses: f64| uses.min(DAYS * 24.0 * 60.0 / KEY_MINUTES);
         let month = Usage::one(Item::QueueRequest, polls)
             .with(Item::Alarm, self.alarm_metrics)
             .with(Item::Secret, servers)
-            .with(Item::KeyRequest, SWEEPS * IDLE_FUNCTIONS)
+            .with(Item::KeyRequest, keys(SWEEPS) + keys(LOOKS * servers))
             .plus(&self.sweep.at(servers).times(SWEEPS))
             .plus(&self.look.at(servers).times(LOOKS * servers));
         self.keep_logs(month)
@@ -101,8 +110,10 @@ impl Counted {
         self.keep_logs(self.whole_rollout(&self.burst).times(1e6 / self.burst_files))
     }
 
+    /// What was counted, and what is done for a rollout beside: each one's window is taken to have a copy of its own to
+    /// close, as if none opened again before the next sweep.
     fn whole_rollout(&self, counted: &Usage) -> Usage {
-        counted.plus(&self.rollout_look.times(FURTHER_LOOKS))
+        counted.plus(&self.rollout_look.times(FURTHER_LOOKS)).plus(&self.closing)
     }
 
     fn keep_logs(&self, usage: Usage) -> Usage {
@@ -113,7 +124,10 @@ impl Counted {
 
 #[cfg(test)]
 mod tests {
+    use wharfinger_region::template::document;
+
     use super::*;
+    use crate::bill::TEMPLATE;
 
     fn counted() -> Counted {
         let metrics = |count| Usage::one(Item::Metric, count);
@@ -151,8 +165,28 @@ mod tests {
     }
 
     #[test]
+    fn a_function_asks_for_the_key_once_in_five_minutes_at_most() {
+        assert!(is(counted().idle_month(1.0).of(Item::KeyRequest), 8760.0 + 4380.0));
+        assert!(is(counted().idle_month(1000.0).of(Item::KeyRequest), 8760.0 + 8760.0));
+    }
+
+    #[test]
     fn bursts_share_their_rollouts() {
         assert!(is(counted().million_in_bursts().of(Item::WriteUnit), 2000.0 * 50.0));
+    }
+
+    #[test]
+    fn a_rollout_is_looked_at_by_the_sweeps_that_its_deployment_meets() {
+        let looks = Counted { rollout_look: Usage::one(Item::QueueRequest, 3.0), ..counted() };
+        assert!(is(looks.million_in_bursts().of(Item::QueueRequest), 2000.0 * 3.0 * 0.6));
+        let closes = Counted { closing: Usage::one(Item::WriteUnit, 1.0), ..counted() };
+        assert!(is(closes.million_in_bursts().of(Item::WriteUnit), 2000.0 * 51.0));
+    }
+
+    #[test]
+    fn a_month_has_the_sweeps_of_the_template() {
+        let document = document::read(TEMPLATE).unwrap();
+        assert_eq!(document["Parameters"]["SweepSchedule"]["Default"], format!("rate({SWEEP_MINUTES} minutes)"));
     }
 
     #[test]

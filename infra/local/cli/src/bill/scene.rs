@@ -21,6 +21,9 @@ use crate::client::{
 /// The longest that anything may take here.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// How long a task takes to start or stop: a deployment, which is two of it, can be looked at while it goes on.
+const TASK_TRANSITION: Duration = Duration::from_secs(3);
+
 /// Sessions that upload a burst side by side.
 const SESSIONS: usize = 4;
 
@@ -40,7 +43,8 @@ impl Scene {
     /// # Errors
     /// When the region can't be started.
     pub async fn open(program: PathBuf) -> anyhow::Result<Self> {
-        let options = Options::on_free_ports().with("SweepSchedule", "rate(7 days)");
+        let mut options = Options::on_free_ports().with("SweepSchedule", "rate(7 days)");
+        options.pace.task_transition = TASK_TRANSITION;
         let region = Region::start(options, program).await?;
         let api = Http::new(region.addresses().api);
         Ok(Self { region, api, key: UserKey::generate(), groups: Mutex::new(vec![seed::SFTP_GROUP.to_owned()]) })
@@ -106,6 +110,37 @@ impl Scene {
     pub async fn upload(&self, files: usize) -> anyhow::Result<Count> {
         let before = self.read().await?;
         let rollouts = self.rollouts().await?.len();
+        self.put_files(files).await?;
+        self.until_newest(rollouts, "succeeded").await?;
+        let rollout = self.function("wharfinger-rollout")?;
+        let used = self.read_of(&rollout).await?.since(&before.only(&rollout));
+        let made = self.rollouts().await?.len() - rollouts;
+        ensure!(made == 1, "{files} files made {made} rollouts: is the machine too busy to upload them in one burst?");
+        Ok(used)
+    }
+
+    /// Uploads a file, has `rollout` look at the site while ECS deploys, as a sweep has it, and counts what the look and
+    /// its message used.
+    ///
+    /// # Errors
+    /// When the rollout fails, or is over too soon.
+    pub async fn look_at_a_deployment(&self) -> anyhow::Result<Count> {
+        let rollouts = self.rollouts().await?.len();
+        self.put_files(1).await?;
+        self.until_newest(rollouts, "deploying").await?;
+        let rollout = self.function("wharfinger-rollout")?;
+        let before = self.read_of(&rollout).await?;
+        let ticks = self.region.plan().queues.iter().find(|queue| queue.declaration.name.ends_with("-ticks"));
+        let ticks = ticks.context("the template has no queue for ticks")?;
+        self.region.queues().send(&ticks.arn, &json!({ "site": "blog" }).to_string(), None)?;
+        let used = self.read_of(&rollout).await?.since(&before);
+        let state = self.rollouts().await?[0]["state"].clone();
+        ensure!(state == "deploying", "a deployment was {state} before it was looked at: is the machine too busy?");
+        self.until_newest(rollouts, "succeeded").await?;
+        Ok(used)
+    }
+
+    async fn put_files(&self, files: usize) -> anyhow::Result<()> {
         let mut uploads = JoinSet::new();
         for first in 0..SESSIONS.min(files) {
             let session = self.log_in().await?;
@@ -119,17 +154,16 @@ impl Scene {
         while let Some(uploaded) = uploads.join_next().await {
             uploaded.context("upload")??;
         }
-        wait::until("the upload is rolled out", LIMIT, || async {
+        Ok(())
+    }
+
+    /// Waits until there are more than `before` rollouts, and the newest is `state`.
+    async fn until_newest(&self, before: usize, state: &str) -> anyhow::Result<()> {
+        wait::until(&format!("the upload is {state}"), LIMIT, || async {
             let all = self.rollouts().await?;
-            let done = all.iter().all(|rollout| rollout["state"] == "succeeded");
-            Ok((all.len() > rollouts && done).then_some(()))
+            Ok((all.len() > before && all[0]["state"] == state).then_some(()))
         })
-        .await?;
-        let rollout = self.function("wharfinger-rollout")?;
-        let used = self.read_of(&rollout).await?.since(&before.only(&rollout));
-        let made = self.rollouts().await?.len() - rollouts;
-        ensure!(made == 1, "{files} files made {made} rollouts: is the machine too busy to upload them in one burst?");
-        Ok(used)
+        .await
     }
 
     /// Ends the region.
@@ -238,6 +272,7 @@ fn site_spec(number: usize) -> Value {
         "service": service,
         "container": "web",
         "mount_path": "/usr/local/apache2/htdocs",
+        "keep_revisions": 2,
         "finish": { "quiet_period": "10s", "max_wait": "5m" },
     })
 }

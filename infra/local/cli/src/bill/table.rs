@@ -27,12 +27,13 @@ pub(super) fn print(counts: &Counts, counted: &Counted) {
     );
 }
 
-fn columns(counts: &Counts) -> [(&'static str, &Count); 6] {
+fn columns(counts: &Counts) -> [(&'static str, &Count); 7] {
     [
         ("sweep, 1 server", &counts.sweep[0]),
         ("sweep, 10 servers", &counts.sweep[1]),
         ("look, 1 server", &counts.look[0]),
         ("look, 10 servers", &counts.look[1]),
+        ("look, deploying", &counts.deploying),
         ("1 upload", &counts.single),
         ("burst of 500", &counts.burst),
     ]
@@ -41,7 +42,7 @@ fn columns(counts: &Counts) -> [(&'static str, &Count); 6] {
 fn print_calls(counts: &Counts) {
     let columns = columns(counts);
     head("counted", &columns.map(|(name, _)| name));
-    let mut rows: BTreeMap<String, [u64; 6]> = BTreeMap::new();
+    let mut rows: BTreeMap<String, [u64; 7]> = BTreeMap::new();
     for (place, (_, count)) in columns.iter().enumerate() {
         for (kind, calls) in &count.calls {
             rows.entry(format!("{} {}", kind.service, kind.operation)).or_default()[place] += calls;

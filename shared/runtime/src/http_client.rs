@@ -11,7 +11,10 @@ use aws_smithy_http_client::{
     Builder,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::{
+    http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    runtime_components::RuntimeComponents,
+};
 
 use crate::Environment;
 
@@ -46,15 +49,42 @@ impl Roots {
 /// A client for all SDK clients of a function: they share its connections. It is HTTPS-capable whatever the endpoints,
 /// and serves plain HTTP too.
 pub(crate) fn http_client(environment: &Environment) -> SharedHttpClient {
-    let trusted = TlsContext::builder().with_trust_store(Roots::of(environment).trust_store()).build();
+    SharedHttpClient::new(OnFirstCall(trusting(Roots::of(environment).trust_store())))
+}
+
+fn trusting(roots: TrustStore) -> SharedHttpClient {
+    let trusted = TlsContext::builder().with_trust_store(roots).build();
     let trusted = trusted.expect("a trust store of well-formed certificates is a valid context");
     Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(trusted).build_https()
 }
 
+/// Sets TLS up at the first call. The SDK's own client also does it for each service client that is made, to find
+/// system roots that can't be read, and throws it away.
+#[derive(Debug)]
+struct OnFirstCall(SharedHttpClient);
+
+impl HttpClient for OnFirstCall {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use aws_config::Region;
+    use aws_sdk_sqs::{
+        Client,
+        config::{BehaviorVersion, Credentials, SharedCredentialsProvider, retry::RetryConfig},
+    };
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls_pki_types::PrivateKeyDer;
     use rustls_pki_types::{CertificateDer, pem::PemObject as _};
     use sha2::{Digest as _, Sha256};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+    use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
     use super::*;
 
@@ -99,5 +129,57 @@ mod tests {
         for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
             assert_eq!(roots(&[("AWS_REGION", "us-east-1"), (name, "/private")]), Roots::System, "{name}");
         }
+    }
+
+    /// An endpoint on this machine, with a certificate for `localhost` of an authority of its own: its URL, and the
+    /// authority's certificate. It takes every message.
+    async fn endpoint() -> (String, String) {
+        let mut authority = CertificateParams::new([]).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![own.der().clone()], key).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        tokio::spawn(async move {
+            let acceptor = TlsAcceptor::from(std::sync::Arc::new(config));
+            while let Ok((stream, _)) = listener.accept().await {
+                // A client that does not trust the certificate ends the handshake.
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let _ = stream.read(&mut [0; 4096]).await;
+                let body = r#"{"MessageId":"1"}"#;
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        (url, authority.pem())
+    }
+
+    async fn send(client: SharedHttpClient, url: &str) -> Result<(), String> {
+        let credentials = SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test"));
+        let config = aws_sdk_sqs::Config::builder().behavior_version(BehaviorVersion::latest()).http_client(client);
+        let config = config.region(Region::from_static("us-east-1")).credentials_provider(credentials);
+        let config = config.endpoint_url(url).retry_config(RetryConfig::disabled()).build();
+        let sent = Client::from_conf(config).send_message().queue_url(format!("{url}/0/q")).message_body("{}").send();
+        sent.await.map(drop).map_err(|error| format!("{error:?}"))
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_whose_authority_is_not_amazons_gets_no_call() {
+        let (url, _) = endpoint().await;
+        let environment = [("AWS_REGION", "us-east-1")].into_iter().collect();
+        let refused = send(http_client(&environment), &url).await.unwrap_err();
+        assert!(refused.contains("UnknownIssuer"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_whose_authority_is_trusted_is_called() {
+        let (url, authority) = endpoint().await;
+        let roots = TrustStore::empty().with_pem_certificate(authority.as_bytes());
+        send(SharedHttpClient::new(OnFirstCall(trusting(roots))), &url).await.unwrap();
     }
 }

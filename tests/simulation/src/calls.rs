@@ -54,7 +54,7 @@ impl Between for Weather {
         let Some((caller, now)) = caller.map(|(caller, now)| (caller.clone(), now)) else {
             return service.call(&call.operation, call.input).await;
         };
-        let (fate, latency) = self.fate(&call, now);
+        let (fate, latency) = self.fate(&caller, &call, now);
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }

@@ -202,7 +202,7 @@ fn keep(plan: Plan, why: &str) -> Plan {
     plan
 }
 
-/// Detach, move, attach: each only while the server is offline.
+/// Detach, move, attach: each only while the server is offline. `None`: there is nothing to set, or not yet.
 fn readdress(wanted: &Wanted, target: &Placement, server: &Observed, obstacles: &[Obstacle]) -> Option<Plan> {
     let moves = target.subnets != server.placement.subnets;
     if *target == server.placement {
@@ -216,6 +216,8 @@ fn readdress(wanted: &Wanted, target: &Placement, server: &Observed, obstacles: 
             Plan::new(Step::Wait, on_the_way, format!("AWS starts it; then it is stopped once to set its {what}"))
         }
         AwsState::Stopping => Plan::new(Step::Wait, on_the_way, format!("it is being stopped once to set its {what}")),
+        // It is started first: whether AWS stops one that is not online is not documented.
+        AwsState::StartFailed if !stopped => return None,
         AwsState::Online | AwsState::StartFailed | AwsState::StopFailed => Plan::new(
             Step::Stop { if_idle: false },
             on_the_way,

@@ -26,7 +26,7 @@ use crate::{
     stored::{FORMAT, Intent},
     table::{Attributes, Table},
     users::UserRecord,
-    windows::{OldPlace, WindowRecord},
+    windows::{WindowRecord, old_place::OldPlace},
 };
 
 fn path(release: &str, name: &str) -> PathBuf {
@@ -140,7 +140,7 @@ async fn this_version_writes_its_fixtures_of_windows_rollouts_and_activity_and_r
     assert_eq!(of::<WindowRecord>("present", "window"), WindowRecord { old: OldPlace::Absent, ..window.clone() });
 
     let known: RolloutRecord = of("previous", "rollout");
-    table.claim(&window, &known.rollout).await.unwrap();
+    table.claim(&window, &RolloutRecord::begun(known.rollout.clone(), now)).await.unwrap();
     let claimed = table.rollout_record(&site, &known.rollout.id).await.unwrap().unwrap();
     let expires_at = claimed.expires_at;
     let rollout = table.write_rollout(&RolloutRecord { version: claimed.version, expires_at, ..known }).await.unwrap();

@@ -34,13 +34,18 @@ impl Weather {
                 Altered::Answered(answer) => return Ok(answer),
             }
         }
+        self.secrets.note(&call);
         let (name, operation, input) = (call.service.clone(), call.operation.clone(), call.input.clone());
+        let is_lost = matches!(fate, Fate::AnswerLost | Fate::CutAfter);
+        if is_lost && self.plant.is_some_and(|plant| plant.repeats(&operation)) {
+            let _ = service.call(&operation, input.clone()).await;
+        }
         let mut answer = service.call(&call.operation, call.input).await;
         if let (Some(plant), Ok(answer)) = (self.plant, &mut answer) {
             plant.alter_answer(caller, &operation, answer);
         }
         // The SDK itself makes a call again whose answer is lost.
-        if answer.is_ok() && !matches!(fate, Fate::AnswerLost | Fate::CutAfter) {
+        if answer.is_ok() && !is_lost {
             watch::after(self, caller, (&name, &operation), &input).await;
         }
         answer
@@ -54,7 +59,7 @@ impl Between for Weather {
         let Some((caller, now)) = caller.map(|(caller, now)| (caller.clone(), now)) else {
             return service.call(&call.operation, call.input).await;
         };
-        let (fate, latency) = self.fate(&call, now);
+        let (fate, latency) = self.fate(&caller, &call, now);
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }

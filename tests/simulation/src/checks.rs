@@ -5,20 +5,29 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
-    model::Expected,
+    alarms,
+    model::{Expected, Site, Withdrawn},
     people::{self, SERVICES},
+    rules,
     stage::{Stage, is_over, key_of, line, longest},
-    story::{Feature, SERVERS, SITES, USERS},
+    story::{Feature, Record, SERVERS, SITES, USERS},
     watch,
 };
 
 /// Within this time whoever was removed can't log in any more.
 const REMOVAL: SignedDuration = SignedDuration::from_mins(5);
 
+/// What takes rules from security groups.
+const REVOKING: &str = "RevokeSecurityGroupIngress";
+
+/// How long what AWS refused may wait to be tried again, and be done then.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+
 /// What holds at any time.
 pub(crate) async fn at_once(stage: &Stage) {
     watch::servers(&stage.weather, stage.ground()).await;
     removed(stage).await;
+    closed(stage).await;
 }
 
 /// What holds at any time, and takes longer to look at.
@@ -29,38 +38,49 @@ pub(crate) async fn all(stage: &Stage) {
     for site in stage.model.sites.keys() {
         changes(stage, *site).await;
     }
+    if let Some(line) = stage.weather.secrets.told_in_log() {
+        stage.weather.diary.violated(rules::SECRET, format!("a function logs {line}"));
+    }
     stage.weather.mute(false);
 }
 
 /// What holds once everything has had its time.
 pub(crate) async fn at_last(stage: &Stage) {
     stage.weather.mute(true);
-    for (server, expected) in &stage.model.servers {
-        // Without its address a server can't become what is wanted.
-        if *server != 0 || !stage.features.contains(&Feature::MissingAddress) {
+    let model = &stage.model;
+    for (server, expected) in &model.servers {
+        // Without its address a server can't become what is wanted, unless it is to go.
+        if *server != 0 || !model.address_lost || *expected == Expected::Gone {
             settled(stage, *server, *expected).await;
         }
     }
-    for ((server, user), expected) in &stage.model.users {
-        if stage.model.servers.get(server) == Some(&Expected::There(())) {
+    for ((server, user), expected) in &model.users {
+        let is_there = *server != 0 || !model.address_lost || on_aws(stage, *server).await;
+        if is_there && model.servers.get(server) == Some(&Expected::There(())) {
             ready(stage, *server, *user, *expected).await;
         }
     }
     for site in stage.model.sites.keys() {
         mounted(stage, *site).await;
     }
+    given_up(stage);
     stage.weather.mute(false);
 }
 
-/// Nobody who was removed can log in, 5 minutes later.
+/// Nobody who was removed can log in, 5 minutes later. Keys of users who stay are left alone while their server can't be
+/// read.
 async fn removed(stage: &Stage) {
-    let (now, ground) = (stage.now(), stage.ground());
-    let due = |at: Timestamp| now.duration_since(at) > REMOVAL;
-    if stage.model.withdrawn.iter().all(|one| !due(one.at)) || stage.weather.storms_since(now, REMOVAL) {
+    let (now, ground, model) = (stage.now(), stage.ground(), &stage.model);
+    let is_gone = |one: &Withdrawn| model.users.get(&(one.server, one.user)) == Some(&Expected::Gone);
+    let due = |one: &&Withdrawn| {
+        let counts = is_gone(one) || model.is_readable(Record::Server { server: one.server });
+        counts && now.duration_since(one.at) > REMOVAL
+    };
+    if !model.withdrawn.iter().any(|one| due(&one)) || stage.weather.storms_since(now, REMOVAL) {
         return;
     }
     let servers = watch::transfer_servers(ground).await;
-    for one in stage.model.withdrawn.iter().filter(|one| due(one.at)) {
+    for one in model.withdrawn.iter().filter(due) {
         let named = servers.iter().filter(|(_, found)| watch::name_of(found) == Some(SERVERS[one.server]));
         for (id, _) in named.filter(|(_, found)| found["State"] == "ONLINE") {
             let asked = json!({ "ServerId": id, "UserName": USERS[one.user] });
@@ -69,10 +89,51 @@ async fn removed(stage: &Stage) {
             let mut keys = user["User"]["SshPublicKeys"].as_array().into_iter().flatten();
             if keys.any(|there| there["SshPublicKeyBody"].as_str().is_some_and(|body| key.starts_with(body.trim()))) {
                 let who = format!("{} of {}, removed at {}", USERS[one.user], SERVERS[one.server], one.at);
-                stage.weather.diary.violated("nobody who was removed can log in", who);
+                stage.weather.diary.violated(rules::REMOVED, who);
             }
         }
     }
+}
+
+/// An address block that was withdrawn is closed, 5 minutes later.
+async fn closed(stage: &Stage) {
+    let now = stage.now();
+    let mut due = stage.model.withdrawn_blocks.iter().filter(|(_, at)| now.duration_since(**at) > REMOVAL).peekable();
+    let weather = &stage.weather;
+    if due.peek().is_none() || weather.storms_since(now, REMOVAL) || weather.refused_since(REVOKING, now - PATIENCE) {
+        return;
+    }
+    let rules = watch::ask(stage.ground(), "ec2", "DescribeSecurityGroupRules", json!({})).await;
+    let rules = rules["securityGroupRuleSet"].as_array().cloned().unwrap_or_default();
+    for ((server, block), at) in due {
+        let (group, block) = (people::GROUPS[*server], people::BLOCKS[usize::from(*block)]);
+        if rules.iter().any(|rule| rule["groupId"] == group && rule["cidrIpv4"] == block) {
+            let seen = format!("{block} is let in to {}, though withdrawn at {at}", SERVERS[*server]);
+            stage.weather.diary.violated(rules::CLOSED, seen);
+        }
+    }
+}
+
+/// What is given up raises an alarm, and nothing is given up without a cause.
+fn given_up(stage: &Stage) {
+    let plan = stage.world.plan();
+    for queue in plan.queues.iter().filter(|queue| plan.takes_dead_letters(&queue.arn)) {
+        let Some(letter) = stage.world.queues().bodies(&queue.declaration.name).pop() else { continue };
+        let seen = format!("{} holds {letter}", queue.logical);
+        if !alarms::watched_queues().is_ok_and(|watched| watched.contains(&queue.logical)) {
+            stage.weather.diary.violated(rules::ALARMED, seen.clone());
+        }
+        let strange = stage.features.contains(&Feature::StrangeRecord);
+        if !strange && stage.weather.unrest(stage.now()).is_none() {
+            stage.weather.diary.violated(rules::GIVEN_UP, seen);
+        }
+    }
+}
+
+/// Whether AWS has a server.
+async fn on_aws(stage: &Stage, server: usize) -> bool {
+    let found = watch::transfer_servers(stage.ground()).await;
+    found.values().any(|found| watch::name_of(found) == Some(SERVERS[server]))
 }
 
 /// No record stops the lists.
@@ -80,28 +141,55 @@ async fn lists(stage: &Stage) {
     for path in ["/v1/servers", "/v1/sites", "/v1/servers/main/users"] {
         let (status, _) = people::ask(&stage.world, Method::GET, path, None).await;
         if status != 200 && status != 404 {
-            stage.weather.diary.violated("nothing unreadable stops anything else", format!("{path} answers {status}"));
+            stage.weather.diary.violated(rules::LISTS, format!("{path} answers {status}"));
         }
     }
 }
 
-/// Every finished change is in a rollout that began after it, in time.
+/// Clocks differ by seconds.
+const SKEW: SignedDuration = SignedDuration::from_secs(4);
+
+/// Every finished change is in a rollout that began after it, in time, and in one alone.
 async fn changes(stage: &Stage, place: usize) {
     let Some(site) = stage.model.sites.get(&place) else { return };
-    let (Expected::There(()), Some(last_change)) = (site.expected, site.last_change) else { return };
-    let now = stage.now();
-    let quiet_since = stage.weather.unrest(now).unwrap_or(last_change).max(last_change).max(site.since);
-    if now.duration_since(quiet_since) <= longest(site) {
+    if site.expected != Expected::There(()) {
         return;
     }
-    let newest = rollouts(stage, place).await.first().map(|rollout| rollout["started_at"].clone());
-    let began: Option<Timestamp> = newest.and_then(|at| at.as_str()?.parse().ok());
-    // Clocks differ by seconds.
-    let skew = SignedDuration::from_secs(4);
-    if began.is_none_or(|began| began + skew < last_change) {
-        let seen = format!("{} was changed at {last_change}, its newest rollout began {began:?}", SITES[place]);
-        stage.weather.diary.violated("every change is rolled out in time", seen);
+    let rollouts = rollouts(stage, place).await;
+    if rollouts.iter().filter(|rollout| !is_over(rollout)).count() > 1 {
+        let seen = format!("{} has more than one that is not over", SITES[place]);
+        stage.weather.diary.violated(rules::ONE_ROLLOUT, seen);
     }
+    let begun: Vec<Timestamp> = rollouts.iter().filter_map(began).collect();
+    in_time(stage, (place, site), begun.first().copied());
+    once(stage, (place, site), &begun);
+}
+
+fn in_time(stage: &Stage, (place, site): (usize, &Site), newest: Option<Timestamp>) {
+    let Some(last_change) = site.last_change else { return };
+    let now = stage.now();
+    let quiet_since = stage.weather.unrest(now).unwrap_or(last_change).max(last_change).max(site.since);
+    if now.duration_since(quiet_since) > longest(site) && newest.is_none_or(|began| began + SKEW < last_change) {
+        let seen = format!("{} was changed at {last_change}, its newest rollout began {newest:?}", SITES[place]);
+        stage.weather.diary.violated(rules::IN_TIME, seen);
+    }
+}
+
+/// Where nothing went wrong since, what was touched last is rolled out once.
+fn once(stage: &Stage, (place, site): (usize, &Site), begun: &[Timestamp]) {
+    let Some(last_stir) = site.last_stir else { return };
+    if stage.weather.unrest(stage.now()).is_some_and(|at| at >= last_stir) {
+        return;
+    }
+    let after = begun.iter().filter(|began| **began > last_stir + SKEW).count();
+    if after > 1 {
+        let seen = format!("{} was touched at {last_stir} and rolled out {after} times since", SITES[place]);
+        stage.weather.diary.violated(rules::ONCE, seen);
+    }
+}
+
+fn began(rollout: &Value) -> Option<Timestamp> {
+    rollout["started_at"].as_str()?.parse().ok()
 }
 
 async fn rollouts(stage: &Stage, site: usize) -> Vec<Value> {
@@ -118,14 +206,18 @@ async fn settled(stage: &Stage, server: usize, expected: Expected<()>) {
         Expected::Gone => {
             let found = watch::transfer_servers(stage.ground()).await;
             if found.values().any(|found| watch::name_of(found) == Some(SERVERS[server])) {
-                stage.weather.diary.violated("what is wanted is brought about", format!("{path} was deleted"));
+                stage.weather.diary.violated(rules::BROUGHT_ABOUT, format!("{path} was deleted"));
             }
         }
         Expected::There(()) => {
             let (_, shown) = people::ask(&stage.world, Method::GET, &path, None).await;
             let status = &shown["status"];
-            if status["settled"] != true || status["power"] != status["wanted"]["power"] {
-                stage.weather.diary.violated("what is wanted is brought about", format!("{path}: {status}"));
+            let is_so = status["settled"] == true && status["power"] == status["wanted"]["power"];
+            // Whether AWS stops a server whose start failed is not known. Its door is shut, and somebody is told.
+            let failed = status["power"] == "failed" && status["conditions"] != json!([]);
+            let is_shut = status["wanted"]["power"] == "stopped" && failed;
+            if !is_so && !is_shut {
+                stage.weather.diary.violated(rules::BROUGHT_ABOUT, format!("{path}: {status}"));
             }
         }
     }
@@ -142,7 +234,7 @@ async fn ready(stage: &Stage, server: usize, user: usize, expected: Expected<usi
     };
     if !holds {
         let seen = format!("{path} is expected {expected:?}: {status} {}", shown["status"]);
-        stage.weather.diary.violated("what is wanted is brought about", seen);
+        stage.weather.diary.violated(rules::BROUGHT_ABOUT, seen);
     }
 }
 
@@ -152,9 +244,10 @@ async fn mounted(stage: &Stage, place: usize) {
     let rollouts = rollouts(stage, place).await;
     if let Some(open) = rollouts.iter().find(|rollout| !is_over(rollout)) {
         let seen = format!("{} has a rollout that is {} for ever", SITES[place], open["state"]);
-        stage.weather.diary.violated("every rollout has a verdict", seen);
+        stage.weather.diary.violated(rules::VERDICT, seen);
     }
-    if site.last_change.is_none() || !rollouts.iter().any(|rollout| rollout["state"] == "succeeded") {
+    let counts = |rollout: &&Value| began(rollout) > site.moved && rollout["state"] == "succeeded";
+    if site.last_change.is_none() || !rollouts.iter().any(|rollout| counts(&rollout)) {
         return;
     }
     let asked = json!({ "cluster": "local", "services": [SERVICES[site.service]] });
@@ -164,6 +257,6 @@ async fn mounted(stage: &Stage, place: usize) {
     let mut points =
         definition["taskDefinition"]["containerDefinitions"][0]["mountPoints"].as_array().into_iter().flatten();
     if !points.any(|point| point["containerPath"] == format!("/srv/{}", SITES[place])) {
-        stage.weather.diary.violated("no mount is lost", format!("{} is not mounted any more", SITES[place]));
+        stage.weather.diary.violated(rules::MOUNTED, format!("{} is not mounted any more", SITES[place]));
     }
 }

@@ -54,6 +54,11 @@ impl Diary {
         self.pages().lines.clone()
     }
 
+    /// Whether `rule` was broken.
+    pub(crate) fn breaks(&self, rule: &str) -> bool {
+        self.pages().violations.iter().any(|known| known.rule == rule)
+    }
+
     /// The first violation of each rule.
     pub(crate) fn violations(&self) -> Vec<Violation> {
         self.pages().violations.clone()

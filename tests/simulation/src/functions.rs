@@ -1,6 +1,6 @@
 //! The four functions in this process: one instance each, built as at a cold start, on the in-process AWS client.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aws_config::{
@@ -28,6 +28,7 @@ use wharfinger_runtime::{Environment, Moment};
 
 use crate::{
     invocation::{INVOCATION, Invocation},
+    rules, secrets,
     weather::Weather,
 };
 
@@ -44,7 +45,7 @@ enum Program {
 
 /// The functions of a template.
 pub(crate) struct Functions {
-    programs: BTreeMap<String, Program>,
+    programs: BTreeMap<String, Arc<Program>>,
     clock: Clock,
     weather: Weather,
 }
@@ -61,7 +62,7 @@ impl Functions {
         for function in functions {
             let environment: Environment = function.environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
             match Program::new(function, &sdk(function, client.clone()), &environment) {
-                Ok(program) => drop(programs.insert(function.name.clone(), program)),
+                Ok(program) => drop(programs.insert(function.name.clone(), Arc::new(program))),
                 Err(error) => failed = Some(error),
             }
         }
@@ -107,21 +108,66 @@ impl Handler for Functions {
     async fn handle(&self, function: &wiring::Function, event: Bytes) -> Result<Bytes, FunctionError> {
         let program = self.programs.get(&function.name);
         let program = program.ok_or_else(|| FunctionError::Unknown(function.name.clone()))?;
+        let (clock, weather) = (self.clock.clone(), self.weather.clone());
+        let run = Run {
+            program: Arc::clone(program),
+            binary: function.binary.clone(),
+            timeout: function.timeout,
+            clock,
+            weather,
+        };
+        if !function.mappings.is_empty() {
+            self.deliver_again(&run, &event);
+        }
+        let answer = run.once(&event).await;
+        if self.weather.plant.is_some_and(|plant| plant.acknowledges(&function.binary, &event)) {
+            return Ok(Bytes::from_static(b"{\"batchItemFailures\":[]}"));
+        }
+        answer
+    }
+}
+
+impl Functions {
+    /// Has a batch of messages delivered once more, if the weather is like that. Nobody waits for what comes of it.
+    fn deliver_again(&self, run: &Run, event: &Bytes) {
+        if let Some(later) = self.weather.delivered_again(self.clock.now()) {
+            let (run, event) = (run.clone(), event.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(later).await;
+                run.weather.diary.note(format_args!("{} is given a batch once more", run.binary));
+                let _ = tokio::time::timeout(run.timeout, run.once(&event)).await;
+            });
+        }
+    }
+}
+
+/// Runs a function on events.
+#[derive(Clone)]
+struct Run {
+    program: Arc<Program>,
+    binary: String,
+    timeout: Duration,
+    clock: Clock,
+    weather: Weather,
+}
+
+impl Run {
+    async fn once(&self, event: &Bytes) -> Result<Bytes, FunctionError> {
         let request_id = random_uuid().to_string();
         let now = self.clock.now() + self.weather.skew();
-        let moment = Moment::new(now, now + function.timeout);
+        let moment = Moment::new(now, now + self.timeout);
         let invocation = Arc::new(Invocation::default());
-        let run = AssertUnwindSafe(program.run(&event, &request_id, moment)).catch_unwind();
+        let run = AssertUnwindSafe(self.program.run(event, &request_id, moment)).catch_unwind();
         tokio::select! {
             biased;
             answer = INVOCATION.scope(Arc::clone(&invocation), run) => answer.unwrap_or_else(|panic| {
                 let why = panic.downcast_ref::<String>().map(String::as_str);
                 let why = why.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
-                self.weather.diary.violated("no function panics", format!("{}: {why}", function.binary));
+                self.weather.diary.violated(rules::NO_PANIC, format!("{}: {why}", self.binary));
                 Err(FunctionError::Exited(why.to_owned()))
             }),
             () = invocation.killed() => {
-                self.weather.diary.note(format_args!("{} is killed", function.binary));
+                self.weather.diary.note(format_args!("{} is killed", self.binary));
                 Err(FunctionError::Exited("signal: 9 (SIGKILL)".to_owned()))
             }
         }
@@ -136,7 +182,13 @@ impl std::fmt::Debug for Functions {
 
 /// The SDK as a function finds it at its start, with the in-process client for its network.
 fn sdk(function: &wiring::Function, client: SharedHttpClient) -> SdkConfig {
-    let credentials = Credentials::new(function.access_key(), "local", Some("local".into()), None, "simulation");
+    let credentials = Credentials::new(
+        function.access_key(),
+        secrets::ACCESS_KEY,
+        Some(secrets::SESSION_TOKEN.into()),
+        None,
+        "simulation",
+    );
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))

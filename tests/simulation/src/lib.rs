@@ -3,6 +3,7 @@
 //! [`story`] draws what happens, [`Player::play`] plays it in a world of its own on a paused clock, and the rules are looked at
 //! after every act. The same story is the same to the last call of AWS, so that a failing seed replays.
 
+mod alarms;
 mod calls;
 mod checks;
 mod diary;
@@ -14,8 +15,11 @@ mod network;
 mod people;
 pub mod plant;
 mod play;
+pub mod rules;
+mod secrets;
 mod stage;
 pub mod story;
+pub mod summary;
 mod watch;
 mod weather;
 
@@ -32,6 +36,7 @@ pub use crate::diary::Violation;
 use crate::{
     plant::Plant,
     story::{Mix, Story},
+    weather::Weather,
 };
 
 /// What came of a story.
@@ -66,12 +71,19 @@ impl Player {
     /// # Errors
     /// When the world can't be made.
     pub fn play(&self, story: &Story, plant: Option<Plant>) -> anyhow::Result<Report> {
+        self.play_until(story, plant, None)
+    }
+
+    /// Plays `story` until the rule `enough` does not hold, where one is given.
+    fn play_until(&self, story: &Story, plant: Option<Plant>, enough: Option<&str>) -> anyhow::Result<Report> {
         fastrand::seed(story.seed);
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.context("start a paused runtime")?;
+        let weather = Weather::new(story.seed, plant);
+        let _logs = tracing::subscriber::set_default(weather.secrets.subscriber());
         runtime.block_on(async {
             let begin = tokio::time::Instant::now();
-            let weather = play::play(story, &self.plan, plant).await?;
+            play::play(story, &self.plan, &weather, enough).await?;
             let (lines, violations) = (weather.diary.lines(), weather.diary.violations());
             Ok(Report { lines, violations, simulated: begin.elapsed() })
         })
@@ -104,7 +116,7 @@ impl Player {
         let first = seeds.start;
         for seed in seeds {
             let story = Story::of(seed, mix);
-            let report = self.play(&story, plant)?;
+            let report = self.play_until(&story, plant, rule)?;
             if report.breaks(rule) {
                 return Ok(Some(Find { story, report, seeds: seed - first + 1 }));
             }
@@ -126,7 +138,7 @@ impl Player {
             while start < best.story.scenes.len() && tries > 0 {
                 let mut story = best.story.clone();
                 story.scenes.drain(start..(start + chunk).min(story.scenes.len()));
-                let report = self.play(&story, plant)?;
+                let report = self.play_until(&story, plant, Some(rule))?;
                 tries -= 1;
                 if report.breaks(Some(rule)) {
                     best = Find { story, report, seeds: best.seeds };

@@ -1,9 +1,11 @@
 //! What people were told, and so what they may expect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use wharfinger_emulator::transfer::sftp::Visit;
+
+use crate::story::Record;
 
 /// What is expected of all that was asked for.
 #[derive(Default)]
@@ -14,6 +16,14 @@ pub(crate) struct Model {
     pub(crate) users: BTreeMap<(usize, usize), Expected<usize>>,
     /// Keys that must not open a door any more.
     pub(crate) withdrawn: Vec<Withdrawn>,
+    /// Address blocks by server that must be closed, and since when they must.
+    pub(crate) withdrawn_blocks: BTreeMap<(usize, u8), Timestamp>,
+    /// Records that a later version wrote in a form that this one can't read.
+    pub(crate) unreadable: Vec<Record>,
+    /// The first server's Elastic IP is gone.
+    pub(crate) address_lost: bool,
+    /// Address blocks by server that a person asked for.
+    asked_blocks: BTreeSet<(usize, u8)>,
     /// Open sessions by server and user.
     pub(crate) visits: BTreeMap<(usize, usize), Visitor>,
 }
@@ -37,6 +47,10 @@ pub(crate) struct Site {
     pub(crate) quiet_seconds: u64,
     pub(crate) service: usize,
     pub(crate) last_change: Option<Timestamp>,
+    /// When a file of it was touched last, finished or not.
+    pub(crate) last_stir: Option<Timestamp>,
+    /// When its container came to be another's. What was mounted before is not mounted there.
+    pub(crate) moved: Option<Timestamp>,
 }
 
 /// A key that was taken from a user.
@@ -74,8 +88,63 @@ impl Model {
     /// Notes a finished change to a site.
     pub(crate) fn changed(&mut self, site: Option<usize>, at: Timestamp) {
         if let Some(site) = site.and_then(|site| self.sites.get_mut(&site)) {
-            site.last_change = Some(at);
+            (site.last_change, site.last_stir) = (Some(at), Some(at));
         }
+    }
+
+    /// Notes that an upload to a site broke off.
+    pub(crate) fn stirred(&mut self, site: Option<usize>, at: Timestamp) {
+        if let Some(site) = site.and_then(|site| self.sites.get_mut(&site)) {
+            site.last_stir = Some(at);
+        }
+    }
+
+    /// `block` may be open from now on.
+    pub(crate) fn may_admit(&mut self, server: usize, block: u8) {
+        self.asked_blocks.insert((server, block));
+        self.withdrawn_blocks.remove(&(server, block));
+    }
+
+    /// `block` alone is to be open from now on.
+    pub(crate) fn admit(&mut self, server: usize, block: u8, at: Timestamp) {
+        self.may_admit(server, block);
+        for other in self.asked_blocks.iter().filter(|one| one.0 == server && one.1 != block) {
+            self.withdrawn_blocks.entry(*other).or_insert(at);
+        }
+    }
+
+    /// `record` can't be read from now on: nothing is brought about by it but its end.
+    pub(crate) fn strange(&mut self, record: Record) {
+        self.unreadable.push(record);
+        match record {
+            Record::Server { server } => {
+                self.servers.insert(server, Expected::Unknown);
+                self.withdrawn_blocks.retain(|(of, _), _| *of != server);
+            }
+            Record::User { server, user } => {
+                self.users.insert((server, user), Expected::Unknown);
+                self.withdrawn.retain(|one| (one.server, one.user) != (server, user));
+            }
+            Record::Site { site } => {
+                if let Some(site) = self.sites.get_mut(&site) {
+                    (site.expected, site.last_change) = (Expected::Unknown, None);
+                }
+            }
+        }
+    }
+
+    /// `record` was replaced or removed. What waited for that counts from then.
+    pub(crate) fn restored(&mut self, record: Record, at: Timestamp) {
+        if !self.is_readable(record) {
+            self.unreadable.retain(|one| *one != record);
+            if let Record::Server { server } = record {
+                self.withdrawn.iter_mut().filter(|one| one.server == server).for_each(|one| one.at = at);
+            }
+        }
+    }
+
+    pub(crate) fn is_readable(&self, record: Record) -> bool {
+        !self.unreadable.contains(&record)
     }
 
     /// Since when somebody is on a server.

@@ -27,6 +27,9 @@ pub(crate) enum Told {
 /// The services that sites are on, by their place in stories.
 pub(crate) const SERVICES: [&str; 3] = ["web", "shop", "third"];
 
+/// The servers' security groups.
+pub(crate) const GROUPS: [&str; 2] = [seed::SFTP_GROUP, seed::DEFAULT_GROUP];
+
 /// The addresses that a server admits, by variant; the last one admits nobody who comes.
 pub(crate) const BLOCKS: [&str; 3] = ["203.0.113.0/24", "203.0.112.0/22", "192.0.2.0/24"];
 
@@ -59,13 +62,12 @@ pub(crate) async fn insist(world: &World, method: Method, path: &str, body: Opti
 
 /// What is wanted of a server.
 pub(crate) fn server(place: usize, idle: bool, block: u8) -> Value {
-    let group = [seed::SFTP_GROUP, seed::DEFAULT_GROUP][place];
     let mut server = json!({
         "file_system_id": seed::FILE_SYSTEM,
         "network": {
             "vpc_id": seed::VPC,
             "subnet_ids": [seed::SUBNETS[place]],
-            "security_group_ids": [group],
+            "security_group_ids": [GROUPS[place]],
             "allowed_cidrs": [BLOCKS[usize::from(block)]],
         },
     });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wharfinger_region::template::plan::Plan;
 
-use crate::{checks, plant::Plant, stage::Stage, story::Story, weather::Weather};
+use crate::{checks, stage::Stage, story::Story, weather::Weather};
 
 /// How often everything is looked at.
 const LOOK: Duration = Duration::from_secs(900);
@@ -13,10 +13,19 @@ const LOOK: Duration = Duration::from_secs(900);
 /// For how long all is quiet before the last look.
 const CALM: Duration = Duration::from_secs(3600);
 
-/// Plays `story` to its end. Must run on a paused clock.
-pub(crate) async fn play(story: &Story, plan: &Plan, plant: Option<Plant>) -> anyhow::Result<Weather> {
-    let weather = Weather::new(story.seed, plant);
+/// Plays `story` to its end, or until the rule `enough` is broken. Must run on a paused clock.
+pub(crate) async fn play(story: &Story, plan: &Plan, weather: &Weather, enough: Option<&str>) -> anyhow::Result<()> {
     let mut stage = Stage::open(story, plan, weather.clone()).await?;
+    let is_enough = || enough.is_some_and(|rule| weather.diary.breaks(rule));
+    if happen(&mut stage, story, &is_enough).await && calm_down(&mut stage, &is_enough).await {
+        checks::at_last(&stage).await;
+    }
+    stage.world.stop().await;
+    Ok(())
+}
+
+/// Everything happens, unless it is enough before.
+async fn happen(stage: &mut Stage, story: &Story, is_enough: &impl Fn() -> bool) -> bool {
     let begin = Instant::now();
     let mut next_look = begin + LOOK;
     for scene in &story.scenes {
@@ -24,23 +33,32 @@ pub(crate) async fn play(story: &Story, plan: &Plan, plant: Option<Plant>) -> an
         while next_look < at {
             tokio::time::sleep_until(next_look).await;
             next_look += LOOK;
-            checks::all(&stage).await;
+            checks::all(stage).await;
         }
         tokio::time::sleep_until(at).await;
         stage.drop_cut_visits();
         stage.perform(&scene.act).await;
-        checks::at_once(&stage).await;
+        checks::at_once(stage).await;
+        if is_enough() {
+            return false;
+        }
     }
-    weather.clear_up();
-    weather.diary.note("all is quiet from here on");
-    let end = Instant::now().max(begin + story.length);
-    tokio::time::sleep_until(end).await;
+    tokio::time::sleep_until(begin + story.length).await;
+    true
+}
+
+/// Everybody leaves, and nothing goes wrong any more, unless it is enough before the end.
+async fn calm_down(stage: &mut Stage, is_enough: &impl Fn() -> bool) -> bool {
+    stage.weather.clear_up();
+    stage.weather.diary.note("all is quiet from here on");
     stage.everybody_leaves();
-    while Instant::now() < end + CALM {
+    let end = Instant::now() + CALM;
+    while Instant::now() < end {
         tokio::time::sleep(LOOK).await;
-        checks::all(&stage).await;
+        checks::all(stage).await;
+        if is_enough() {
+            return false;
+        }
     }
-    checks::at_last(&stage).await;
-    stage.world.stop().await;
-    Ok(weather)
+    true
 }

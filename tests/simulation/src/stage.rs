@@ -1,9 +1,14 @@
 //! Plays a story: a world of its own, on a paused clock, with everything in it drawn from the story's seed.
 
+mod accidents;
+mod operators;
+mod sessions;
+
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use russh::keys::{PublicKey, ssh_key::private::Ed25519Keypair};
@@ -18,11 +23,10 @@ use wharfinger_region::{
 
 use crate::{
     functions::Functions,
-    model::{Expected, Model, Site, Visitor},
+    model::{Model, Site},
     network::Network,
-    people::{self, SERVICES, Told},
-    story::{Act, Feature, SERVERS, SITES, Story, USERS},
-    watch,
+    people::{self, SERVICES},
+    story::{Act, Feature, SERVERS, Story},
     weather::{Ground, Weather},
 };
 
@@ -48,20 +52,6 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Whether a site on `service` waits for a rollout, or is in one.
-    async fn rolls_out(&self, service: usize) -> bool {
-        self.weather.mute(true);
-        let mut found = false;
-        for (place, _) in self.model.sites.iter().filter(|(_, site)| site.service == service) {
-            let (_, site) = people::ask(&self.world, Method::GET, &format!("/v1/sites/{}", SITES[*place]), None).await;
-            let quiet = site["status"]["window"]["state"] == "empty";
-            let over = site["status"]["rollout"].is_null() || is_over(&site["status"]["rollout"]);
-            found |= !(quiet && over);
-        }
-        self.weather.mute(false);
-        found
-    }
-
     pub(crate) async fn open(story: &Story, plan: &Plan, weather: Weather) -> anyhow::Result<Self> {
         let origin: Timestamp = "2026-03-02T08:00:00Z".parse().context("read the first day")?;
         let beginning = Beginning {
@@ -140,12 +130,7 @@ impl Stage {
     pub(crate) async fn perform(&mut self, act: &Act) {
         self.weather.diary.note(act);
         match act.clone() {
-            Act::PutServer { server, idle, cidr } => {
-                let body = people::server(server, idle, cidr);
-                let told = self.put(&format!("/v1/servers/{}", SERVERS[server]), &body).await;
-                let expected = expected(&told, ());
-                self.model.servers.insert(server, expected);
-            }
+            Act::PutServer { server, idle, cidr } => self.put_server(server, idle, cidr).await,
             Act::Power { server, start } => {
                 let path = format!("/v1/servers/{}/{}", SERVERS[server], if start { "start" } else { "stop" });
                 people::insist(&self.world, Method::POST, &path, None).await;
@@ -154,19 +139,17 @@ impl Stage {
             Act::PutUser { server, user, key, site } => self.put_user(server, user, key, site).await,
             Act::DeleteUser { server, user } => self.delete_user(server, user).await,
             Act::PutSite { site, quiet_seconds, service } => self.put_site(site, quiet_seconds, service).await,
-            Act::DeleteSite { site } => {
-                let told = self.delete(&format!("/v1/sites/{}", SITES[site])).await;
-                if let Some(known) = self.model.sites.get_mut(&site) {
-                    known.expected = if matches!(told, Told::Taken(_)) { Expected::Gone } else { Expected::Unknown };
-                    known.last_change = None;
-                }
-            }
+            Act::DeleteSite { site } => self.delete_site(site).await,
             Act::Deploy { service, image } => self.deploy(service, image).await,
             Act::Storm { seconds, percent } => self.weather.storm(self.after(seconds), percent),
             Act::Deny { service, operation, seconds } => self.weather.deny(service, operation, self.after(seconds)),
             Act::Twice { queue } => self.deliver_twice(queue),
             Act::LoseAddress => self.lose_address().await,
-            Act::StrangeSite { site } => self.write_strangely(site).await,
+            Act::Strange { record, readable } => self.write_strangely(record, readable).await,
+            Act::FailStarts { times } => self.world.transfer().fail_starts(times),
+            Act::Strike { service, operation, strike } => self.weather.strike(service, operation, strike),
+            Act::Doubles { seconds } => self.weather.double(self.after(seconds)),
+            Act::PasteKey { server, user } => self.paste_key(server, user).await,
             user_act => self.perform_session(user_act).await,
         }
     }
@@ -174,235 +157,21 @@ impl Stage {
     fn after(&self, seconds: u64) -> Timestamp {
         self.now() + Duration::from_secs(seconds)
     }
-
-    async fn put(&self, path: &str, body: &Value) -> Told {
-        let told = people::insist(&self.world, Method::PUT, path, Some(body)).await;
-        if !matches!(told, Told::Taken(_)) {
-            self.weather.diary.note(format_args!("  PUT {path}: {told:?}"));
-        }
-        told
-    }
-
-    async fn delete(&self, path: &str) -> Told {
-        people::insist(&self.world, Method::DELETE, path, None).await
-    }
-
-    async fn delete_server(&mut self, server: usize) {
-        let told = self.delete(&format!("/v1/servers/{}", SERVERS[server])).await;
-        let gone = matches!(told, Told::Taken(_));
-        self.model.servers.insert(server, if gone { Expected::Gone } else { Expected::Unknown });
-        for ((of, user), expected) in &mut self.model.users {
-            // Whether its users go with it is the server's matter; nobody was told anything about them.
-            if *of == server && *expected != Expected::Gone {
-                *expected = Expected::Unknown;
-                self.model.withdrawn.retain(|one| (one.server, one.user) != (*of, *user));
-            }
-        }
-    }
-
-    async fn put_user(&mut self, server: usize, user: usize, key: usize, site: usize) {
-        self.model.given(server, user, key);
-        let before = self.model.users.insert((server, user), Expected::Unknown);
-        let path = format!("/v1/servers/{}/users/{}", SERVERS[server], USERS[user]);
-        let told = self.put(&path, &people::user(&line(&key_of(user, key)), site)).await;
-        match (&told, before) {
-            (Told::Taken(_), _) => {
-                self.model.users.insert((server, user), Expected::There(key));
-                self.model.withdraw(server, user, 1 - key, self.now());
-            }
-            (Told::Refused(_), Some(before)) => {
-                self.model.users.insert((server, user), before);
-            }
-            (Told::Refused(_), None) => {
-                self.model.users.remove(&(server, user));
-            }
-            (Told::Nothing, _) => {}
-        }
-    }
-
-    async fn delete_user(&mut self, server: usize, user: usize) {
-        let told = self.delete(&format!("/v1/servers/{}/users/{}", SERVERS[server], USERS[user])).await;
-        if matches!(told, Told::Taken(_)) {
-            self.model.users.insert((server, user), Expected::Gone);
-            for key in 0..2 {
-                self.model.withdraw(server, user, key, self.now());
-            }
-        } else {
-            self.model.users.insert((server, user), Expected::Unknown);
-        }
-    }
-
-    async fn put_site(&mut self, site: usize, quiet_seconds: u64, service: usize) {
-        let marker = self.features.contains(&Feature::Marker);
-        let body = people::site(site, quiet_seconds, service, marker);
-        let told = self.put(&format!("/v1/sites/{}", SITES[site]), &body).await;
-        let before = self.model.sites.get(&site);
-        let last_change = match before {
-            Some(Site { expected: Expected::There(()), last_change, .. }) => *last_change,
-            _ => None,
-        };
-        if matches!(told, Told::Refused(_)) {
-            return;
-        }
-        let expected = expected(&told, ());
-        let since = self.now();
-        self.model.sites.insert(site, Site { expected, since, quiet_seconds, service, last_change });
-    }
-
-    /// CI deploys what runs, with another image. Unless the story is about that, it waits for our rollouts.
-    async fn deploy(&self, service: usize, image: u64) {
-        if !self.features.contains(&Feature::Collision) && self.rolls_out(service).await {
-            return;
-        }
-        let ground = self.ground();
-        let asked = json!({ "cluster": seed::CLUSTER, "services": [SERVICES[service]] });
-        let present = watch::ask(ground, "ecs", "DescribeServices", asked).await["services"][0].clone();
-        let asked = json!({ "taskDefinition": present["taskDefinition"] });
-        let mut definition = watch::ask(ground, "ecs", "DescribeTaskDefinition", asked).await["taskDefinition"].clone();
-        if let Some(members) = definition.as_object_mut() {
-            members.retain(|name, _| !wharfinger_decisions::revision::READ_ONLY.contains(&name.as_str()));
-        }
-        definition["containerDefinitions"][0]["image"] = format!("httpd:{image}").into();
-        let made = watch::ask(ground, "ecs", "RegisterTaskDefinition", definition).await;
-        let update = json!({ "cluster": seed::CLUSTER, "service": SERVICES[service],
-            "taskDefinition": made["taskDefinition"]["taskDefinitionArn"] });
-        watch::ask(ground, "ecs", "UpdateService", update).await;
-    }
-
-    fn deliver_twice(&self, queue: usize) {
-        let plan = self.world.plan();
-        let queues: Vec<_> = plan.queues.iter().filter(|queue| !plan.takes_dead_letters(&queue.arn)).collect();
-        let Some(queue) = queues.get(queue) else { return };
-        for body in self.world.queues().bodies(&queue.declaration.name) {
-            let _ = self.world.queues().send(&queue.arn, &body, None);
-        }
-    }
-
-    async fn lose_address(&self) {
-        let ground = self.ground();
-        let found = watch::transfer_servers(ground).await;
-        for server in found.values() {
-            let endpoint = server["EndpointDetails"]["VpcEndpointId"].as_str().unwrap_or_default();
-            if server["EndpointDetails"]["AddressAllocationIds"] != json!([]) {
-                // AWS lets go of an address that is released out of band.
-                let _ = self.world.network().attach_addresses(endpoint, &[]);
-            }
-        }
-        watch::ask(ground, "ec2", "ReleaseAddress", json!({ "AllocationId": seed::ADDRESSES[0] })).await;
-    }
-
-    async fn write_strangely(&self, site: usize) {
-        let (ground, key) = (self.ground(), json!({ "pk": { "S": "SITES" }, "sk": { "S": SITES[site] } }));
-        let asked = json!({ "TableName": ground.table, "Key": key });
-        let mut item = watch::ask(ground, "dynamodb", "GetItem", asked).await["Item"].clone();
-        if item.is_object() {
-            item["intent"]["M"]["of_a_later_version"] = json!({ "S": "yes" });
-            watch::ask(ground, "dynamodb", "PutItem", json!({ "TableName": ground.table, "Item": item })).await;
-        }
-    }
-
-    async fn perform_session(&mut self, act: Act) {
-        let (Act::Begin { server, user, .. }
-        | Act::Send { server, user, .. }
-        | Act::Finish { server, user, .. }
-        | Act::BreakOff { server, user }
-        | Act::Rename { server, user, .. }
-        | Act::Remove { server, user, .. }
-        | Act::LogOut { server, user }) = act
-        else {
-            return;
-        };
-        if matches!(act, Act::Begin { .. }) && !self.model.visits.contains_key(&(server, user)) {
-            self.log_in(server, user).await;
-        }
-        let now = self.now();
-        let Some(visitor) = self.model.visits.get_mut(&(server, user)) else { return };
-        let (site, mut changed) = (visitor.site, false);
-        match act {
-            Act::Begin { file, .. } => {
-                if let Ok(handle) = visitor.visit.begin_upload(&format!("/{file}")) {
-                    visitor.uploads.insert(file, (handle, 0));
-                }
-            }
-            Act::Send { file, .. } => {
-                if let Some((handle, sent)) = visitor.uploads.get_mut(&file) {
-                    let _ = visitor.visit.write(handle, *sent, b"some of it\n");
-                    *sent += 11;
-                }
-            }
-            Act::Finish { file, .. } => {
-                if let Some((handle, sent)) = visitor.uploads.remove(&file) {
-                    let _ = visitor.visit.write(&handle, sent, b"the end\n");
-                    changed = visitor.visit.close(&handle).is_ok();
-                }
-            }
-            Act::Rename { from, to, .. } => {
-                changed = visitor.visit.rename(&format!("/{from}"), &format!("/{to}")).is_ok();
-            }
-            Act::Remove { file, .. } => changed = visitor.visit.remove(&format!("/{file}")).is_ok(),
-            _ => self.leave(server, user),
-        }
-        if changed {
-            self.model.changed(site, now);
-        }
-    }
-
-    async fn log_in(&mut self, server: usize, user: usize) {
-        let Some(Expected::There(key)) = self.model.users.get(&(server, user)) else { return };
-        let key = key_of(user, *key);
-        let ground = self.ground();
-        for (id, found) in watch::transfer_servers(ground).await {
-            if watch::name_of(&found) != Some(SERVERS[server]) {
-                continue;
-            }
-            let Ok(visit) = self.world.log_in(&id, USERS[user], &key, CLIENT.into()) else { continue };
-            let asked = json!({ "ServerId": id, "UserName": USERS[user] });
-            let home = &watch::ask(ground, "transfer", "DescribeUser", asked).await["User"]["HomeDirectoryMappings"];
-            let target = home[0]["Target"].as_str().unwrap_or_default();
-            let site = SITES.iter().position(|site| target.ends_with(&format!("/sites/{site}")));
-            let since = self.now();
-            let visitor = Visitor { visit, server_id: id.clone(), since, site, uploads: Default::default() };
-            self.model.visits.insert((server, user), visitor);
-            self.weather.note_sessions(&id, self.model.since(&id));
-            self.weather.diary.note(format_args!("{} of {} is logged in", USERS[user], SERVERS[server]));
-            return;
-        }
-    }
-
-    fn leave(&mut self, server: usize, user: usize) {
-        if let Some(visitor) = self.model.visits.remove(&(server, user)) {
-            let id = visitor.server_id.clone();
-            drop(visitor);
-            self.weather.note_sessions(&id, self.model.since(&id));
-        }
-    }
-
-    pub(crate) fn drop_cut_visits(&mut self) {
-        let cut: Vec<_> = self.model.visits.iter().filter(|(_, one)| one.visit.is_cut()).map(|(key, _)| *key).collect();
-        for (server, user) in cut {
-            self.weather.diary.note(format_args!("{} of {} was cut off", USERS[user], SERVERS[server]));
-            self.leave(server, user);
-        }
-    }
-
-    pub(crate) fn everybody_leaves(&mut self) {
-        for (server, user) in self.model.visits.keys().copied().collect::<Vec<_>>() {
-            self.leave(server, user);
-        }
-    }
-}
-
-fn expected<T>(told: &Told, there: T) -> Expected<T> {
-    match told {
-        Told::Taken(_) => Expected::There(there),
-        Told::Refused(_) | Told::Nothing => Expected::Unknown,
-    }
 }
 
 /// A user's key: the same in every run.
 pub(crate) fn key_of(user: usize, key: usize) -> PublicKey {
     let seed = u8::try_from(user * 2 + key).unwrap_or_default();
     PublicKey::from(Ed25519Keypair::from_seed(&[seed; 32]).public)
+}
+
+/// A user's private key as PKCS #8 has it, on one line.
+fn private_line(user: usize) -> String {
+    const HEADER: [u8; 16] =
+        [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+    let seed = u8::try_from(user).unwrap_or_default() + 100;
+    let secret: Vec<u8> = (0..32).map(|place: u8| seed.wrapping_mul(37).wrapping_add(place.wrapping_mul(59))).collect();
+    STANDARD.encode([&HEADER[..], &secret].concat())
 }
 
 /// A key in OpenSSH's one-line form.
@@ -445,5 +214,5 @@ pub(crate) fn longest(site: &Site) -> SignedDuration {
 }
 
 pub(crate) fn is_over(rollout: &Value) -> bool {
-    ["succeeded", "failed", "superseded"].iter().any(|state| rollout["state"] == *state)
+    ["succeeded", "failed", "rolled_back", "superseded"].iter().any(|state| rollout["state"] == *state)
 }

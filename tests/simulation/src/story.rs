@@ -1,9 +1,14 @@
 //! What happens in a world, drawn from a seed before it begins: a list of acts, each at its time. An act that makes no
 //! sense when its time comes is left out, so that a story stays one when acts are dropped from it.
 
-use std::{fmt, time::Duration};
+mod author;
+mod words;
+
+use std::time::Duration;
 
 use fastrand::Rng;
+
+use self::author::Author;
 
 /// The servers of every story.
 pub const SERVERS: [&str; 2] = ["main", "spare"];
@@ -21,8 +26,19 @@ pub enum Feature {
     SharedService,
     /// An Elastic IP goes away.
     MissingAddress,
-    /// A record has a field that this version does not know.
+    /// A later version wrote the record of a server, a user or a site: this one may not know a field of it, or may not be
+    /// able to read it at all.
     StrangeRecord,
+    /// Starts of servers fail.
+    FailedStart,
+    /// AWS refuses for an hour to stop servers, and people come meanwhile.
+    LateStop,
+    /// Functions die, or lose the answer, at the calls where it hurts.
+    Deaths,
+    /// Every message of a queue is delivered twice: at once, or again much later.
+    Doubles,
+    /// Someone pastes their private key where the public one belongs.
+    PastedKey,
     /// A marker file ends bursts, and events come late and twice.
     Marker,
     /// A site is pointed at another service while it is rolled out.
@@ -31,14 +47,32 @@ pub enum Feature {
     Collision,
 }
 
+impl Feature {
+    /// Those that any story with moods may have, one in [`RARELY`] each.
+    pub const USUAL: [Self; 9] = [
+        Self::EndlessPartial,
+        Self::MissingAddress,
+        Self::StrangeRecord,
+        Self::FailedStart,
+        Self::LateStop,
+        Self::Deaths,
+        Self::Doubles,
+        Self::PastedKey,
+        Self::SiteMoves,
+    ];
+}
+
+/// One story of so many has a usual feature.
+const RARELY: u8 = 12;
+
 /// How a story is drawn.
 #[derive(Clone, Debug)]
 pub struct Mix {
     /// For how long things happen.
     pub length: Duration,
-    /// Whether AWS has moods.
+    /// Whether AWS has moods, and the story by chance a feature.
     pub storms: bool,
-    /// What happens beside the usual.
+    /// What happens in every story beside the usual.
     pub features: Vec<Feature>,
 }
 
@@ -55,11 +89,38 @@ impl Mix {
         Self { features: vec![feature], ..Self::default() }
     }
 
-    /// Whether `feature` is in it.
-    #[must_use]
-    pub fn has(&self, feature: Feature) -> bool {
-        self.features.contains(&feature)
+    /// What a story of `seed` is about.
+    fn features_of(&self, seed: u64) -> Vec<Feature> {
+        let mut rng = Rng::with_seed(seed ^ 0xfea7);
+        let drawn = Feature::USUAL.into_iter().filter(|_| rng.u8(0..RARELY) == 0);
+        let drawn: Vec<_> = drawn.filter(|feature| self.storms && !self.features.contains(feature)).collect();
+        self.features.iter().copied().chain(drawn).collect()
     }
+}
+
+/// What becomes of the next call of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strike {
+    /// Its caller dies before it is made.
+    DiesBefore,
+    /// Its caller dies once it is made.
+    DiesAfter,
+    /// It is made, and its answer is lost.
+    LosesAnswer,
+    /// It is made, and its answer never comes.
+    NeverAnswers,
+}
+
+/// A record of the table.
+#[expect(missing_docs, reason = "the fields are what their names say")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A server's.
+    Server { server: usize },
+    /// A user's.
+    User { server: usize, user: usize },
+    /// A site's.
+    Site { site: usize },
 }
 
 /// What somebody does, or what AWS is like. Things are named by their place in the lists above.
@@ -104,8 +165,16 @@ pub enum Act {
     Twice { queue: usize },
     /// An Elastic IP goes away.
     LoseAddress,
-    /// A later version wrote a site's record.
-    StrangeSite { site: usize },
+    /// A later version wrote a record, with a field that this one does not know, or in a form that it can't read.
+    Strange { record: Record, readable: bool },
+    /// The next starts of servers fail.
+    FailStarts { times: u32 },
+    /// The next call of an operation goes wrong.
+    Strike { service: &'static str, operation: &'static str, strike: Strike },
+    /// Every message is delivered twice for a while.
+    Doubles { seconds: u64 },
+    /// An operator pastes a user's private key where the public one belongs.
+    PasteKey { server: usize, user: usize },
 }
 
 /// An act at its time.
@@ -134,266 +203,8 @@ impl Story {
     /// The story of `seed`.
     #[must_use]
     pub fn of(seed: u64, mix: &Mix) -> Self {
-        let mut author = Author { rng: Rng::with_seed(seed), scenes: Vec::new(), mix };
-        author.opening();
-        author.operators();
-        author.sessions();
-        author.neighbours();
-        if mix.storms {
-            author.moods();
-        }
-        author.features();
-        let mut scenes = author.scenes;
-        scenes.sort_by_key(|scene| scene.at);
-        Self { seed, scenes, length: mix.length, features: mix.features.clone() }
-    }
-}
-
-/// Writes one story.
-struct Author<'a> {
-    rng: Rng,
-    scenes: Vec<Scene>,
-    mix: &'a Mix,
-}
-
-impl Author<'_> {
-    fn add(&mut self, at: u64, act: Act) {
-        self.scenes.push(Scene { at: Duration::from_secs(at), act });
-    }
-
-    /// A time after the opening, in seconds.
-    fn time(&mut self) -> u64 {
-        self.rng.u64(600..self.mix.length.as_secs())
-    }
-
-    fn server(&mut self) -> usize {
-        // Most of life is on the first server.
-        usize::from(self.rng.u8(0..4) == 0)
-    }
-
-    /// Where a site's container lives: two sites share a service only where the story is about that.
-    fn service_of(&self, site: usize) -> usize {
-        if self.mix.has(Feature::SharedService) { 0 } else { site }
-    }
-
-    fn opening(&mut self) {
-        let spare = self.rng.bool();
-        self.add(1, Act::PutServer { server: 0, idle: true, cidr: 0 });
-        if spare {
-            self.add(2, Act::PutServer { server: 1, idle: self.mix.storms, cidr: 0 });
-        }
-        for site in 0..SITES.len() {
-            self.add(3, Act::PutSite { site, quiet_seconds: 60, service: self.service_of(site) });
-        }
-        for user in 0..USERS.len() {
-            self.add(5, Act::PutUser { server: 0, user, key: 0, site: user % 2 });
-        }
-    }
-
-    fn operators(&mut self) {
-        let acts = self.rng.usize(4..14);
-        for _ in 0..acts {
-            let (at, server, user, site) =
-                (self.time(), self.server(), self.rng.usize(..USERS.len()), self.rng.usize(..SITES.len()));
-            let act = match self.rng.u8(0..16) {
-                0 | 1 => Act::PutServer { server, idle: self.rng.bool(), cidr: self.rng.u8(0..3) },
-                2 | 3 => Act::Power { server, start: true },
-                4 => Act::Power { server, start: false },
-                5 => {
-                    let again = at + self.rng.u64(30..1200);
-                    self.add(again, Act::PutServer { server, idle: true, cidr: 0 });
-                    Act::DeleteServer { server }
-                }
-                6..=9 => Act::PutUser { server, user, key: self.rng.usize(..2), site },
-                10 | 11 => Act::DeleteUser { server, user },
-                12 => {
-                    let again = at + self.rng.u64(60..1200);
-                    self.add(again, Act::PutSite { site, quiet_seconds: 30, service: self.service_of(site) });
-                    Act::DeleteSite { site }
-                }
-                _ => Act::PutSite { site, quiet_seconds: self.rng.u64(10..120), service: self.service_of(site) },
-            };
-            self.add(at, act);
-        }
-    }
-
-    fn sessions(&mut self) {
-        let sessions = self.rng.usize(3..9);
-        for _ in 0..sessions {
-            let (mut at, server, user) = (self.time(), self.server(), self.rng.usize(..USERS.len()));
-            let files = self.rng.usize(1..5);
-            for _ in 0..files {
-                at = self.upload(at, server, user);
-            }
-            let stays = self.rng.u64(1..900);
-            self.add(at + stays, Act::LogOut { server, user });
-        }
-    }
-
-    fn upload(&mut self, at: u64, server: usize, user: usize) -> u64 {
-        let file = format!("page-{}.html", self.rng.u8(0..6));
-        let takes = if self.rng.u8(0..8) == 0 { self.rng.u64(1200..3000) } else { self.rng.u64(1..60) };
-        self.add(at, Act::Begin { server, user, file: file.clone() });
-        // A long upload sends a little every minute.
-        for minute in 1..=takes / 60 {
-            self.add(at + minute * 60, Act::Send { server, user, file: file.clone() });
-        }
-        let end = at + takes;
-        match self.rng.u8(0..10) {
-            0 => {
-                // Broken off, and taken up again.
-                self.add(end, Act::BreakOff { server, user });
-                let again = end + self.rng.u64(5..90);
-                self.add(again, Act::Begin { server, user, file: file.clone() });
-                self.add(again + 5, Act::Finish { server, user, file });
-                return again + 6;
-            }
-            1 => {
-                let to = format!("page-{}.html", self.rng.u8(0..6));
-                self.add(end, Act::Finish { server, user, file: file.clone() });
-                self.add(end + 2, Act::Rename { server, user, from: file, to });
-            }
-            2 => {
-                self.add(end, Act::Finish { server, user, file: file.clone() });
-                self.add(end + 3, Act::Remove { server, user, file });
-            }
-            _ => self.add(end, Act::Finish { server, user, file }),
-        }
-        end + self.rng.u64(1..60)
-    }
-
-    fn neighbours(&mut self) {
-        let deploys = self.rng.u64(0..3);
-        for image in 0..deploys {
-            let (at, service) = (self.time(), self.rng.usize(..2));
-            self.add(at, Act::Deploy { service, image });
-        }
-        let repeats = self.rng.usize(0..6);
-        for _ in 0..repeats {
-            let (at, queue) = (self.time(), self.rng.usize(..3));
-            self.add(at, Act::Twice { queue });
-        }
-    }
-
-    fn moods(&mut self) {
-        let storms = self.rng.usize(0..4);
-        for _ in 0..storms {
-            let act = Act::Storm { seconds: self.rng.u64(60..1200), percent: self.rng.u8(2..35) };
-            // The opening is no time of peace either.
-            let at = if self.rng.u8(0..3) == 0 { 0 } else { self.time() };
-            self.add(at, act);
-        }
-        const REFUSALS: [(&str, &str); 8] = [
-            ("transfer", "CreateUser"),
-            ("transfer", "ImportSshPublicKey"),
-            ("transfer", "StopServer"),
-            ("transfer", "StartServer"),
-            ("ec2", "DescribeVpcEndpoints"),
-            ("ec2", "AuthorizeSecurityGroupIngress"),
-            ("ecs", "DeregisterTaskDefinition"),
-            ("monitoring", "GetMetricData"),
-        ];
-        if self.rng.u8(0..4) == 0 {
-            let (service, operation) = REFUSALS[self.rng.usize(..REFUSALS.len())];
-            let (at, seconds) = (self.time(), self.rng.u64(600..7200));
-            self.add(at, Act::Deny { service, operation, seconds });
-        }
-    }
-
-    fn features(&mut self) {
-        for feature in self.mix.features.clone() {
-            let at = self.time();
-            match feature {
-                Feature::EndlessPartial => {
-                    for again in 0..30 {
-                        let at = 1200 + again * 60;
-                        self.add(at, Act::Begin { server: 0, user: 0, file: format!("broken-{again}") });
-                        self.add(at + 5, Act::BreakOff { server: 0, user: 0 });
-                    }
-                    self.add(1200, Act::Begin { server: 0, user: 2, file: "whole.html".into() });
-                    self.add(1203, Act::Finish { server: 0, user: 2, file: "whole.html".into() });
-                }
-                Feature::MissingAddress => {
-                    self.add(900, Act::LoseAddress);
-                    self.add(1000, Act::DeleteUser { server: 0, user: 1 });
-                }
-                Feature::StrangeRecord => {
-                    self.add(900, Act::StrangeSite { site: 1 });
-                    self.add(1000, Act::DeleteUser { server: 0, user: 0 });
-                }
-                Feature::Marker => {
-                    for again in 0..6 {
-                        let at = 900 + again * 900;
-                        self.add(at, Act::Begin { server: 0, user: 0, file: "page-0.html".into() });
-                        self.add(at + 2, Act::Finish { server: 0, user: 0, file: "page-0.html".into() });
-                        self.add(at + 3, Act::Begin { server: 0, user: 0, file: ".deploy".into() });
-                        self.add(at + 4, Act::Finish { server: 0, user: 0, file: ".deploy".into() });
-                    }
-                }
-                Feature::SiteMoves => {
-                    self.add(at, Act::Begin { server: 0, user: 0, file: "page-0.html".into() });
-                    self.add(at + 2, Act::Finish { server: 0, user: 0, file: "page-0.html".into() });
-                    let after = self.rng.u64(30..110);
-                    self.add(at + after, Act::PutSite { site: 0, quiet_seconds: 60, service: 2 });
-                }
-                Feature::Collision => {
-                    for image in 10..16 {
-                        let at = self.time();
-                        self.add(at, Act::Begin { server: 0, user: 0, file: "page-0.html".into() });
-                        self.add(at + 2, Act::Finish { server: 0, user: 0, file: "page-0.html".into() });
-                        let after = self.rng.u64(30..110);
-                        self.add(at + after, Act::Deploy { service: 0, image });
-                    }
-                }
-                Feature::SharedService => {
-                    for again in 0..4 {
-                        let at = 900 + again * 1500;
-                        for (user, site) in [(0, "page-0.html"), (1, "page-1.html")] {
-                            self.add(at, Act::Begin { server: 0, user, file: site.into() });
-                            self.add(at + 2, Act::Finish { server: 0, user, file: site.into() });
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl fmt::Display for Act {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = |server: &usize, user: &usize| format!("{} of {}", USERS[*user], SERVERS[*server]);
-        match self {
-            Self::PutServer { server, idle, cidr } => {
-                let after = if *idle { "stopped when idle" } else { "never stopped" };
-                write!(f, "an operator puts the server {} ({after}, addresses {cidr})", SERVERS[*server])
-            }
-            Self::Power { server, start } => {
-                write!(f, "an operator {} the server {}", if *start { "starts" } else { "stops" }, SERVERS[*server])
-            }
-            Self::DeleteServer { server } => write!(f, "an operator deletes the server {}", SERVERS[*server]),
-            Self::PutUser { server, user, key, site } => {
-                write!(f, "an operator puts the user {} with key {key} at site {}", of(server, user), SITES[*site])
-            }
-            Self::DeleteUser { server, user } => write!(f, "an operator deletes the user {}", of(server, user)),
-            Self::PutSite { site, quiet_seconds, service } => {
-                write!(f, "an operator puts the site {} ({quiet_seconds} s, service {service})", SITES[*site])
-            }
-            Self::DeleteSite { site } => write!(f, "an operator deletes the site {}", SITES[*site]),
-            Self::Begin { server, user, file } => write!(f, "{} begins to upload {file}", of(server, user)),
-            Self::Send { server, user, file } => write!(f, "{} sends more of {file}", of(server, user)),
-            Self::Finish { server, user, file } => write!(f, "{} finishes {file}", of(server, user)),
-            Self::BreakOff { server, user } => write!(f, "the connection of {} breaks off", of(server, user)),
-            Self::Rename { server, user, from, to } => write!(f, "{} renames {from} to {to}", of(server, user)),
-            Self::Remove { server, user, file } => write!(f, "{} removes {file}", of(server, user)),
-            Self::LogOut { server, user } => write!(f, "{} logs out", of(server, user)),
-            Self::Deploy { service, image } => write!(f, "CI deploys image {image} to service {service}"),
-            Self::Storm { seconds, percent } => write!(f, "AWS fails {percent}% of calls for {seconds} s"),
-            Self::Deny { service, operation, seconds } => {
-                write!(f, "{service}:{operation} is denied for {seconds} s")
-            }
-            Self::Twice { queue } => write!(f, "queue {queue} delivers its messages twice"),
-            Self::LoseAddress => f.write_str("the Elastic IP of main goes away"),
-            Self::StrangeSite { site } => write!(f, "a later version wrote the record of site {}", SITES[*site]),
-        }
+        let features = mix.features_of(seed);
+        let scenes = Author::new(seed, mix, &features).write();
+        Self { seed, scenes, length: mix.length, features }
     }
 }

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use wharfinger_decisions::revision::{READ_ONLY, ROLLOUT_TAG, ROLLOUT_VARIABLE, SITE_TAG};
 use wharfinger_emulator::endpoint::wire::Call;
 
-use crate::weather::{Ground, Weather};
+use crate::{
+    rules,
+    weather::{Ground, Weather},
+};
 
 /// How long a session must be open until its metrics tell of it for sure: two periods, and a minute.
 const KNOWN_AFTER: SignedDuration = SignedDuration::from_mins(11);
@@ -43,7 +46,7 @@ pub(crate) async fn servers(weather: &Weather, ground: &Ground) {
         found.entry(name.map(|tag| tag["Value"].to_string()).unwrap_or_default()).or_default().push(id);
     }
     for (name, ids) in found.into_iter().filter(|(_, ids)| ids.len() > 1) {
-        weather.diary.violated("one billed server", format!("{name} has {} servers", ids.len()));
+        weather.diary.violated(rules::ONE_SERVER, format!("{name} has {} servers", ids.len()));
     }
 }
 
@@ -72,7 +75,7 @@ async fn stop(weather: &Weather, ground: &Ground, input: &Value) {
     let item = ask(ground, "dynamodb", "GetItem", json!({ "TableName": ground.table, "Key": key })).await;
     let wanted = &item["Item"]["intent"]["M"]["power"]["M"];
     if wanted["power"]["S"] == "stopped" && wanted["by"]["S"] == "autostop" {
-        weather.diary.violated("nobody is cut for idleness", format!("a session is open since {since}"));
+        weather.diary.violated(rules::NOT_CUT, format!("a session is open since {since}"));
     }
 }
 
@@ -87,7 +90,7 @@ async fn deployment(weather: &Weather, ground: &Ground, input: &Value) {
     let under_way = primary["rolloutState"] == "IN_PROGRESS";
     if under_way && theirs.is_some() && ours != theirs {
         weather.diary.violated(
-            "one deployment of ours at a time",
+            rules::ONE_DEPLOYMENT,
             format!("{} is deployed while another rollout is under way", text(&input["service"])),
         );
     }
@@ -102,10 +105,7 @@ fn compare(weather: &Weather, next: &Value, present: &Value) {
     if next != present {
         let member = ["containerDefinitions", "volumes"].into_iter().find(|member| next[member] != present[member]);
         let member = member.unwrap_or("another member");
-        weather.diary.violated(
-            "a revision differs only where it should",
-            format!("{member}: {} instead of {}", next[member], present[member]),
-        );
+        weather.diary.violated(rules::LOSSLESS, format!("{member}: {} instead of {}", next[member], present[member]));
     }
 }
 
@@ -143,7 +143,7 @@ fn rollout_of(described: &Value) -> Option<String> {
 /// A rollout has one revision: its maker finds it again wherever it died.
 fn revision(weather: &Weather, input: &Value) {
     if weather.registered(input) {
-        weather.diary.violated("one revision for each rollout", "the same revision was registered again");
+        weather.diary.violated(rules::ONE_REVISION, "the same revision was registered again");
     }
 }
 
@@ -159,7 +159,7 @@ async fn verdict(weather: &Weather, ground: &Ground, item: &Value) {
     let service = ask(ground, "ecs", "DescribeServices", asked).await["services"][0].clone();
     let primary = &service["deployments"][0];
     if primary["taskDefinition"] == after.as_str() && primary["rolloutState"] != "COMPLETED" {
-        weather.diary.violated("a verdict is what ECS shows", format!("{family} is {}", primary["rolloutState"]));
+        weather.diary.violated(rules::VERDICT_IS_TRUE, format!("{family} is {}", primary["rolloutState"]));
     }
 }
 

@@ -15,7 +15,7 @@ use wharfinger_emulator::{
     endpoint::{front::Services, wire::Call},
 };
 
-use crate::{diary::Diary, plant::Plant};
+use crate::{diary::Diary, plant::Plant, secrets::Secrets, story::Strike};
 
 /// The weather of one world. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +23,7 @@ pub(crate) struct Weather {
     state: Arc<Mutex<State>>,
     ground: Arc<OnceLock<Ground>>,
     pub(crate) diary: Diary,
+    pub(crate) secrets: Secrets,
     pub(crate) plant: Option<Plant>,
 }
 
@@ -41,6 +42,11 @@ struct State {
     /// Until when, and how many calls of a hundred go wrong.
     storm: Option<(Timestamp, u8)>,
     denied: Vec<Denial>,
+    /// When an operation was denied last.
+    refused: BTreeMap<String, Timestamp>,
+    strikes: Vec<(&'static str, &'static str, Strike)>,
+    /// Until when messages are delivered twice.
+    doubles: Option<Timestamp>,
     muted: bool,
     last_fault: Option<Timestamp>,
     /// When a storm hit a call last.
@@ -88,6 +94,17 @@ const FATES: [Fate; 12] = [
     Fate::KilledAfter,
 ];
 
+impl From<Strike> for Fate {
+    fn from(strike: Strike) -> Self {
+        match strike {
+            Strike::DiesBefore => Self::KilledBefore,
+            Strike::DiesAfter => Self::KilledAfter,
+            Strike::LosesAnswer => Self::CutAfter,
+            Strike::NeverAnswers => Self::HangsAfter,
+        }
+    }
+}
+
 impl Weather {
     pub(crate) fn new(seed: u64, plant: Option<Plant>) -> Self {
         let rng = Rng::with_seed(seed ^ 0x5eed);
@@ -95,13 +112,17 @@ impl Weather {
             rng,
             storm: None,
             denied: Vec::new(),
+            refused: BTreeMap::new(),
+            strikes: Vec::new(),
+            doubles: None,
             muted: false,
             last_fault: None,
             last_hit: None,
             sessions: BTreeMap::new(),
             revisions: BTreeSet::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)), ground: Arc::default(), diary: Diary::default(), plant }
+        let state = Arc::new(Mutex::new(state));
+        Self { state, ground: Arc::default(), diary: Diary::default(), secrets: Secrets::default(), plant }
     }
 
     /// Takes up the world once it is there.
@@ -123,14 +144,37 @@ impl Weather {
         self.state().denied.push(Denial { service, operation, until });
     }
 
+    /// The next call of `operation` goes wrong.
+    pub(crate) fn strike(&self, service: &'static str, operation: &'static str, strike: Strike) {
+        self.state().strikes.push((service, operation, strike));
+    }
+
+    /// Messages are delivered twice until `until`.
+    pub(crate) fn double(&self, until: Timestamp) {
+        let mut state = self.state();
+        state.doubles = state.doubles.max(Some(until));
+    }
+
+    /// How long after its first delivery a message is delivered once more at `now`, if it is.
+    pub(crate) fn delivered_again(&self, now: Timestamp) -> Option<Duration> {
+        let mut state = self.state();
+        if state.doubles.is_none_or(|until| until <= now) {
+            return None;
+        }
+        let milliseconds = if state.rng.bool() { state.rng.u64(0..20) } else { state.rng.u64(5_000..150_000) };
+        Some(Duration::from_millis(milliseconds))
+    }
+
     /// Ends everything that goes wrong.
     pub(crate) fn clear_up(&self) {
         let mut state = self.state();
-        state.storm = None;
+        (state.storm, state.doubles) = (None, None);
         state.denied.clear();
+        state.strikes.clear();
     }
 
-    /// While it is muted, calls go through at once: for looking at the world.
+    /// While it is muted, the API's calls go through at once: for looking at the world. The other functions' go on as
+    /// they were.
     pub(crate) fn mute(&self, muted: bool) {
         self.state().muted = muted;
     }
@@ -148,6 +192,11 @@ impl Weather {
         let state = self.state();
         let stormy = state.storm.is_some_and(|(until, _)| until > now);
         stormy || state.last_hit.is_some_and(|at| now.duration_since(at) <= span)
+    }
+
+    /// Whether `operation` was denied at `since` or later.
+    pub(crate) fn refused_since(&self, operation: &str, since: Timestamp) -> bool {
+        self.state().refused.get(operation).is_some_and(|at| *at >= since)
     }
 
     /// A time drawn for something that is late, in milliseconds.
@@ -191,9 +240,9 @@ impl Weather {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn fate(&self, call: &Call, now: Timestamp) -> (Fate, Duration) {
+    pub(crate) fn fate(&self, caller: &str, call: &Call, now: Timestamp) -> (Fate, Duration) {
         let mut state = self.state();
-        if state.muted {
+        if state.muted && caller == "api" {
             return (Fate::Done, Duration::ZERO);
         }
         let latency = match call.service.as_str() {
@@ -204,10 +253,18 @@ impl Weather {
         state.denied.retain(|denial| denial.until > now);
         if state.denied.iter().any(|denial| denial.service == call.service && denial.operation == call.operation) {
             state.last_fault = Some(now);
+            state.refused.insert(call.operation.clone(), now);
             if call.service == "transfer" {
                 state.last_hit = Some(now);
             }
             return (Fate::Denied, latency);
+        }
+        let struck = state.strikes.iter().position(|(service, operation, _)| {
+            (call.service.as_str(), call.operation.as_str()) == (*service, *operation)
+        });
+        if let Some(index) = struck {
+            (state.last_fault, state.last_hit) = (Some(now), Some(now));
+            return (state.strikes.swap_remove(index).2.into(), latency);
         }
         let percent = state.storm.filter(|(until, _)| *until > now).map_or(0, |(_, percent)| percent);
         if percent == 0 || state.rng.u8(0..100) >= percent {

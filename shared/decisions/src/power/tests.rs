@@ -341,6 +341,16 @@ fn a_server_is_online_only_when_its_endpoint_is() {
 }
 
 #[test]
+fn a_start_that_failed_is_tried_again_before_addresses_are_set() {
+    let mut world = World::default();
+    world.apply(&wanted(), &Step::Create);
+    world.server().state = AwsState::StartFailed;
+    assert_eq!(world.next(&wanted()).step, Step::Start, "AWS may refuse to stop a server that is not online");
+    world.settle(&wanted());
+    assert_eq!(world.server().placement, wanted().placement);
+}
+
+#[test]
 fn a_server_deleted_behind_our_back_is_made_again() {
     let mut world = World::settled(&wanted());
     world.situation.server = None;

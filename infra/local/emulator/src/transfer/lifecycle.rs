@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -73,6 +73,10 @@ impl Transfer {
     }
 
     fn finish_start(&self, id: &str, transition: u64) {
+        if self.state().server(id).is_ok_and(|server| server.transition == transition) && self.takes_failing_start() {
+            self.settle(id, transition, Phase::StartFailed);
+            return;
+        }
         let Some(addresses) = self.listen_addresses(id) else { return };
         let gate = Gate::new(id, self.itself.clone(), self.context.clone(), self.meter(id));
         match Listener::open(gate, &addresses, &self.connections) {
@@ -87,6 +91,12 @@ impl Transfer {
                 self.settle(id, transition, Phase::StartFailed);
             }
         }
+    }
+
+    /// Whether this start is one that is to fail.
+    fn takes_failing_start(&self) -> bool {
+        let one_less = |left: u32| left.checked_sub(1);
+        self.failing_starts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     }
 
     /// Shuts the door of a server and cuts its sessions.

@@ -17,7 +17,10 @@ mod visit;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -45,6 +48,8 @@ pub struct Transfer {
     /// What serves the open doors and their sessions.
     connections: TaskTracker,
     meters: Mutex<HashMap<String, Arc<Meter>>>,
+    /// How many of the next starts fail.
+    failing_starts: AtomicU32,
     itself: Weak<Self>,
 }
 
@@ -70,11 +75,17 @@ impl Transfer {
             listeners: Mutex::default(),
             connections: TaskTracker::new(),
             meters: Mutex::default(),
+            failing_starts: AtomicU32::new(0),
             itself: itself.clone(),
         });
         transfer.resume();
         transfer.emit_metrics();
         Ok(transfer)
+    }
+
+    /// The next `times` starts of servers end as START_FAILED, a fault that a test asks for.
+    pub fn fail_starts(&self, times: u32) {
+        self.failing_starts.store(times, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

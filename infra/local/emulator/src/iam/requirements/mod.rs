@@ -4,6 +4,7 @@
 mod dynamodb;
 mod ec2;
 mod ecs;
+mod logs;
 mod others;
 mod secretsmanager;
 mod transfer;
@@ -24,6 +25,7 @@ pub fn of(service: &str, operation: &str, input: &Value, find: Lookup<'_>) -> Op
         "ec2" => ec2::requests(operation, input),
         "secretsmanager" => secretsmanager::requests(operation, input, find),
         "dynamodb" => dynamodb::requests(operation, input),
+        "logs" => logs::requests(operation, input),
         "sqs" => others::sqs(operation, input),
         "monitoring" => others::cloudwatch(operation, input),
         "elasticfilesystem" => others::efs(operation, input),
@@ -170,6 +172,18 @@ mod tests {
                     "elasticfilesystem:DescribeMountTargets",
                     "arn:aws:elasticfilesystem:us-east-1:000000000000:file-system/fs-1",
                 ),
+            ),
+            (
+                "logs",
+                "FilterLogEvents",
+                json!({ "logGroupName": "/sftp" }),
+                ("logs:FilterLogEvents", "arn:aws:logs:us-east-1:000000000000:log-group:/sftp:log-stream:"),
+            ),
+            (
+                "logs",
+                "DescribeLogGroups",
+                json!({}),
+                ("logs:DescribeLogGroups", "arn:aws:logs:us-east-1:000000000000:log-group::log-stream:"),
             ),
             ("ec2", "DescribeAddresses", json!({}), ("ec2:DescribeAddresses", "*")),
             ("monitoring", "GetMetricData", json!({}), ("cloudwatch:GetMetricData", "*")),

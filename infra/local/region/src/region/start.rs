@@ -23,7 +23,7 @@ use wharfinger_emulator::{
     secretsmanager::SecretsManager,
     service::Service,
     sqs::Sqs,
-    transfer::Transfer,
+    transfer::{Partners, Transfer},
 };
 
 use super::{Addresses, Region, ports, roles};
@@ -191,7 +191,8 @@ pub(super) fn build(
     for group in &plan.log_groups {
         groups.declare(&group.name, group.retention_days, context.clock.now().as_millisecond());
     }
-    let transfer = Transfer::new(context.clone(), data_dir.saved("transfer")?, Arc::clone(&ec2) as _, metrics)?;
+    let partners = Partners { network: Arc::clone(&ec2) as _, metrics, logs: groups, secrets: Arc::clone(&secrets) };
+    let transfer = Transfer::new(context.clone(), data_dir.saved("transfer")?, partners)?;
     let all: [Arc<dyn Service>; 9] =
         [ec2.clone(), efs.clone(), ecs.clone(), sqs.clone(), dynamodb, cloudwatch, logs, secrets, transfer.clone()];
     let services = Services::new(all).with_roles(roles::of(&plan.functions)).with_traffic(traffic);

@@ -20,3 +20,19 @@ pub(super) fn requests(operation: &str, input: &Value) -> Option<Vec<Request>> {
     };
     Some(vec![Request::new(format!("logs:{operation}"), format!("{group}:log-stream:"))])
 }
+
+/// What a service needs of its caller to deliver logs to a group.
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-infrastructure-CWL.html>
+pub(super) fn delivery() -> Vec<Request> {
+    const ACTIONS: [&str; 8] = [
+        "CreateLogDelivery",
+        "DeleteLogDelivery",
+        "DescribeLogGroups",
+        "DescribeResourcePolicies",
+        "GetLogDelivery",
+        "ListLogDeliveries",
+        "PutResourcePolicy",
+        "UpdateLogDelivery",
+    ];
+    ACTIONS.iter().map(|action| Request::new(format!("logs:{action}"), "*")).collect()
+}

@@ -19,6 +19,17 @@ async fn a_lost_answer_of_create_server_leaves_one_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_fails_on_aws_is_tried_again() {
+    let wharf = Wharf::open(brisk()).await;
+    wharf.region.faults().inject("transfer", "StartServer", 1, Fault::FailLater);
+    wharf.api.put("/v1/servers/main", &server(None)).await.unwrap();
+    wharf.until_power("online").await;
+    assert_eq!(wharf.calls("transfer", "StartServer"), 2);
+    assert_eq!(wharf.calls("transfer", "CreateServer"), 1);
+    wharf.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_of_create_user_fails_no_user() {
     let wharf = Wharf::open(brisk()).await;
     wharf.region.faults().inject("transfer", "CreateUser", 1, Fault::LoseAnswer);

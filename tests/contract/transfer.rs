@@ -2,8 +2,11 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
+use russh::keys::{
+    Algorithm, EcdsaCurve, HashAlg, PrivateKey, PublicKeyOrCertificate, key::safe_rng, ssh_key::LineEnding,
+};
 use serde_json::{Value, json};
-use wharfinger_emulator::{context::Pace, error::AwsError};
+use wharfinger_emulator::{context::Pace, error::AwsError, service::Service};
 
 use crate::transfer_family::{ADDRESS, FILE_SYSTEM, ROLE, SUBNET, TransferFamily, server};
 
@@ -229,4 +232,81 @@ async fn a_restart_finds_everything_again() {
     assert!(region.log_in(&server, "alice", &key).await.is_some());
     region.wire.closed.store(true, Ordering::Relaxed);
     assert!(region.connect(&server).await.is_err(), "a client that the security groups don't admit is dropped");
+}
+
+/// A client that asks for one algorithm and remembers the host key that it is shown.
+async fn host_key_shown(region: &TransferFamily, server: &str, algorithm: Algorithm) -> Option<String> {
+    struct Curious(std::sync::Arc<std::sync::Mutex<Option<String>>>);
+    impl russh::client::Handler for Curious {
+        type Error = russh::Error;
+
+        async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+            let PublicKeyOrCertificate::PublicKey { key, .. } = key else { return Ok(false) };
+            *self.0.lock().unwrap() = Some(key.fingerprint(HashAlg::Sha256).to_string());
+            Ok(true)
+        }
+    }
+    let preferred = russh::Preferred { key: vec![algorithm].into(), ..russh::Preferred::default() };
+    let config = russh::client::Config { preferred, ..russh::client::Config::default() };
+    let shown = std::sync::Arc::<std::sync::Mutex<Option<String>>>::default();
+    let address = region.transfer.addresses(server)[0];
+    let _connection =
+        russh::client::connect(config.into(), address, Curious(std::sync::Arc::clone(&shown))).await.ok()?;
+    shown.lock().unwrap().take()
+}
+
+#[tokio::test]
+async fn clients_are_shown_the_oldest_host_key_of_their_algorithm() {
+    let region = TransferFamily::new();
+    let curve = || Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 };
+    let keys = [Algorithm::Ed25519, Algorithm::Ed25519, curve()].map(|algorithm| {
+        let key = PrivateKey::random(&mut safe_rng(), algorithm).unwrap();
+        let fingerprint = key.public_key().fingerprint(HashAlg::Sha256).to_string();
+        (key.to_openssh(LineEnding::LF).unwrap().to_string(), fingerprint)
+    });
+    let mut input = server();
+    input["HostKey"] = keys[0].0.clone().into();
+    let server = region.done("CreateServer", input).await["ServerId"].as_str().unwrap().to_owned();
+    region.until(&server, "ONLINE").await;
+    assert_eq!(host_key_shown(&region, &server, curve()).await, None, "it has no such key yet");
+    for (body, _) in &keys[1..] {
+        region.done("ImportHostKey", json!({ "ServerId": server, "HostKeyBody": body })).await;
+    }
+    assert_eq!(host_key_shown(&region, &server, Algorithm::Ed25519).await.as_ref(), Some(&keys[0].1));
+    assert_eq!(host_key_shown(&region, &server, curve()).await.as_ref(), Some(&keys[2].1));
+    let listed = region.done("ListHostKeys", id(&server)).await["HostKeys"].clone();
+    let oldest = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|key| key["Fingerprint"].as_str().unwrap().trim_end_matches('=') == keys[0].1);
+    let oldest = json!({ "ServerId": server, "HostKeyId": oldest.unwrap()["HostKeyId"] });
+    region.done("DeleteHostKey", oldest).await;
+    assert_eq!(host_key_shown(&region, &server, Algorithm::Ed25519).await.as_ref(), Some(&keys[1].1));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_of_an_upload_is_told_as_gone_after_it() {
+    let region = TransferFamily::new();
+    region.logs.call("CreateLogGroup", json!({ "logGroupName": "/sftp" })).await.unwrap();
+    let mut input = server();
+    input["StructuredLogDestinations"] = json!(["arn:aws:logs:us-east-1:000000000000:log-group:/sftp:*"]);
+    let server = region.done("CreateServer", input).await["ServerId"].as_str().unwrap().to_owned();
+    region.until(&server, "ONLINE").await;
+    let key = region.create_user(&server, "alice").await;
+    let connection = region.log_in(&server, "alice", &key).await.unwrap();
+    let sftp = crate::transfer_family::open_sftp(&connection).await;
+    let _open = sftp.create("draft").await.unwrap();
+    connection.disconnect(russh::Disconnect::ByApplication, "", "").await.unwrap();
+    let lines = async || {
+        let answer = region.logs.call("FilterLogEvents", json!({ "logGroupName": "/sftp" })).await.unwrap();
+        let line = |event: &Value| serde_json::from_str::<Value>(event["message"].as_str().unwrap()).unwrap();
+        let lines: Vec<Value> = answer["events"].as_array().unwrap().iter().map(line).collect();
+        lines.iter().any(|line| line["activity-type"] == "DISCONNECTED").then_some(lines)
+    };
+    let lines = crate::transfer_family::wait_for("the client's end in the log", lines).await;
+    let told: Vec<&str> = lines.iter().filter_map(|line| line["activity-type"].as_str()).collect();
+    assert_eq!(told, ["CONNECTED", "OPEN", "PARTIAL_CLOSE", "DISCONNECTED"]);
+    assert_eq!(lines[1]["path"], format!("/{FILE_SYSTEM}/sites/blog/draft"));
+    assert!(lines[0]["client"].as_str().unwrap().starts_with("SSH-2.0-"), "{}", lines[0]);
 }

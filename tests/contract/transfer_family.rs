@@ -27,9 +27,11 @@ use wharfinger_emulator::{
     context::{Context, Pace},
     error::AwsError,
     events::bus::EventBus,
+    logs::{CloudWatchLogs, LogGroups},
+    secretsmanager::SecretsManager,
     service::Service,
     transfer::{
-        Transfer,
+        Partners, Transfer,
         network::{Endpoint, Network},
     },
 };
@@ -71,6 +73,10 @@ impl Network for Wire {
         Ok(endpoint)
     }
 
+    fn move_endpoint(&self, _id: &str, _subnets: &[String]) -> Result<(), AwsError> {
+        Err(AwsError::client("InvalidSubnetID.NotFound", "this VPC has one subnet"))
+    }
+
     fn delete_endpoint(&self, id: &str) {
         self.endpoints.lock().unwrap().remove(id);
     }
@@ -103,11 +109,12 @@ impl Network for Wire {
 pub(crate) struct TransferFamily {
     pub(crate) transfer: Arc<Transfer>,
     pub(crate) cloudwatch: Arc<CloudWatch>,
+    pub(crate) logs: Arc<CloudWatchLogs>,
     pub(crate) wire: Arc<Wire>,
     pub(crate) context: Context,
     pub(crate) events: UnboundedReceiver<Value>,
     pub(crate) files: PathBuf,
-    metrics: Metrics,
+    partners: Partners,
     _directory: Option<tempfile::TempDir>,
 }
 
@@ -116,6 +123,7 @@ impl TransferFamily {
         Self::at_pace(Pace {
             server_transition: Duration::from_millis(20),
             endpoint_lag: Duration::ZERO,
+            log_lag: Duration::ZERO,
             metric_period: Duration::from_millis(200),
             ..Pace::default()
         })
@@ -136,22 +144,28 @@ impl TransferFamily {
             sftp_host: Ipv4Addr::LOCALHOST,
             site: ([127, 0, 0, 1], 0).into(),
         };
-        let (wire, metrics) = (Arc::new(Wire::default()), Metrics::default());
-        let transfer = Transfer::new(context.clone(), None, Arc::<Wire>::clone(&wire), metrics.clone()).unwrap();
-        let cloudwatch = CloudWatch::new(context.clone(), None, metrics.clone()).unwrap();
-        Self { transfer, cloudwatch, wire, context, events, files, metrics, _directory: Some(directory) }
+        let wire = Arc::new(Wire::default());
+        let partners = Partners {
+            network: Arc::<Wire>::clone(&wire),
+            metrics: Metrics::default(),
+            logs: LogGroups::default(),
+            secrets: SecretsManager::new(context.clone(), None).unwrap(),
+        };
+        let transfer = Transfer::new(context.clone(), None, partners.clone()).unwrap();
+        let cloudwatch = CloudWatch::new(context.clone(), None, partners.metrics.clone()).unwrap();
+        let logs = CloudWatchLogs::new(context.clone(), None, partners.logs.clone()).unwrap();
+        Self { transfer, cloudwatch, logs, wire, context, events, files, partners, _directory: Some(directory) }
     }
 
     /// The same region after a restart.
     pub(crate) async fn restart(&mut self, server: &str) {
         let (saved, address) = (self.transfer.snapshot(), self.transfer.addresses(server)[0]);
         // Without servers, so that the old doors shut before the new ones open.
-        let network: Arc<Wire> = Arc::clone(&self.wire);
-        let between = Transfer::new(self.context.clone(), None, network, Metrics::default()).unwrap();
+        let between = Partners { metrics: Metrics::default(), ..self.partners.clone() };
+        let between = Transfer::new(self.context.clone(), None, between).unwrap();
         drop(std::mem::replace(&mut self.transfer, between));
         wait_for("the old door to shut", async || tokio::net::TcpStream::connect(address).await.err()).await;
-        let network: Arc<Wire> = Arc::clone(&self.wire);
-        self.transfer = Transfer::new(self.context.clone(), Some(saved), network, self.metrics.clone()).unwrap();
+        self.transfer = Transfer::new(self.context.clone(), Some(saved), self.partners.clone()).unwrap();
     }
 
     pub(crate) async fn call(&self, operation: &str, input: Value) -> Result<Value, AwsError> {

@@ -19,6 +19,17 @@ async fn a_lost_answer_of_create_server_leaves_one_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_fails_on_aws_is_tried_again() {
+    let local = LocalRegion::open(brisk()).await;
+    local.region.faults().inject("transfer", "StartServer", 1, Fault::FailLater);
+    local.api.put("/v1/servers/main", &server(None)).await.unwrap();
+    local.until_power("online").await;
+    assert_eq!(local.calls("transfer", "StartServer"), 2);
+    assert_eq!(local.calls("transfer", "CreateServer"), 1);
+    local.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_of_create_user_fails_no_user() {
     let local = LocalRegion::open(brisk()).await;
     local.region.faults().inject("transfer", "CreateUser", 1, Fault::LoseAnswer);

@@ -1,6 +1,7 @@
 //! The main job: register, upload, roll out, serve, follow up, delete.
 
 use serde_json::{Value, json};
+use wharfinger_region::seed;
 
 use crate::support::{LocalRegion, blog, brisk, server};
 
@@ -141,6 +142,29 @@ async fn users_come_change_and_go_and_so_does_the_server() {
     local.api.put("/v1/servers/main", &server(None)).await.unwrap();
     let again = local.until_power("online").await;
     assert_eq!(fingerprints(&again), fingerprints(&first));
+    local.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_moves_to_another_subnet_and_keeps_its_elastic_ip() {
+    let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
+    let before = local.server().await.unwrap();
+    let mut moved = server(None);
+    moved["network"]["subnet_ids"] = json!([seed::SUBNETS[1]]);
+    local.api.put("/v1/servers/main", &moved).await.unwrap();
+    let id = before["status"]["server_id"].clone();
+    let there = json!({ "SubnetIds": [seed::SUBNETS[1]], "AddressAllocationIds": [seed::ADDRESSES[0]] });
+    local
+        .until("the server is online in the other subnet", || async {
+            let found = local.region.call("transfer", "DescribeServer", json!({ "ServerId": id })).await?;
+            let details = &found["Server"]["EndpointDetails"];
+            let moved = ["SubnetIds", "AddressAllocationIds"].iter().all(|member| details[member] == there[member]);
+            Ok((moved && found["Server"]["State"] == "ONLINE").then_some(()))
+        })
+        .await;
+    local.log_in().await.log_out().await.unwrap();
+    let after = local.until_power("online").await;
+    assert_eq!(fingerprints(&after), fingerprints(&before));
     local.close().await;
 }
 

@@ -40,7 +40,11 @@ impl Weather {
         if is_lost && self.plant.is_some_and(|plant| plant.repeats(&operation)) {
             let _ = service.call(&operation, input.clone()).await;
         }
-        let mut answer = service.call(&call.operation, call.input).await;
+        let mut answer = if self.takes_failing_start(&operation) {
+            service.call_to_fail(&operation, call.input).await
+        } else {
+            service.call(&operation, call.input).await
+        };
         if let (Some(plant), Ok(answer)) = (self.plant, &mut answer) {
             plant.alter_answer(caller, &operation, answer);
         }

@@ -146,7 +146,7 @@ impl Stage {
             Act::Twice { queue } => self.deliver_twice(queue),
             Act::LoseAddress => self.lose_address().await,
             Act::Strange { record, readable } => self.write_strangely(record, readable).await,
-            Act::FailStarts { times } => self.world.transfer().fail_starts(times),
+            Act::FailStarts { times } => self.weather.fail_starts(times),
             Act::Strike { service, operation, strike } => self.weather.strike(service, operation, strike),
             Act::Doubles { seconds } => self.weather.double(self.after(seconds)),
             Act::PasteKey { server, user } => self.paste_key(server, user).await,

@@ -55,6 +55,8 @@ struct State {
     sessions: BTreeMap<String, Timestamp>,
     /// Revisions that their makers know to be registered.
     revisions: BTreeSet<String>,
+    /// How many of the next starts of servers end in START_FAILED.
+    failing_starts: u32,
 }
 
 struct Denial {
@@ -120,6 +122,7 @@ impl Weather {
             last_hit: None,
             sessions: BTreeMap::new(),
             revisions: BTreeSet::new(),
+            failing_starts: 0,
         };
         let state = Arc::new(Mutex::new(state));
         Self { state, ground: Arc::default(), diary: Diary::default(), secrets: Secrets::default(), plant }
@@ -138,6 +141,19 @@ impl Weather {
     /// `percent` of calls go wrong until `until`.
     pub(crate) fn storm(&self, until: Timestamp, percent: u8) {
         self.state().storm = Some((until, percent));
+    }
+
+    /// The next `times` starts of servers end in START_FAILED.
+    pub(crate) fn fail_starts(&self, times: u32) {
+        self.state().failing_starts = times;
+    }
+
+    /// Whether a start that is asked for is to fail.
+    pub(crate) fn takes_failing_start(&self, operation: &str) -> bool {
+        let mut state = self.state();
+        let takes = matches!(operation, "CreateServer" | "StartServer") && state.failing_starts > 0;
+        state.failing_starts -= u32::from(takes);
+        takes
     }
 
     pub(crate) fn deny(&self, service: &'static str, operation: &'static str, until: Timestamp) {

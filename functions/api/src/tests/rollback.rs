@@ -12,7 +12,7 @@ use wharfinger_decisions::{
     sftp_event::{Change, Effect},
 };
 use wharfinger_previous as previous;
-use wharfinger_store::{servers, table::Key};
+use wharfinger_store::{rollouts::RolloutRecord, servers, table::Key};
 
 use super::{furnished, server, site, user, with};
 
@@ -73,7 +73,7 @@ async fn the_previous_release_reads_windows_rollouts_and_activity_that_this_one_
 
     let rollout = rollout(&site, window.window.cause("nothing has changed for 1m".into()), now);
     window.rollout = Some(rollout.id.clone());
-    table.claim(&window, &rollout).await.unwrap();
+    table.claim(&window, &RolloutRecord::begun(rollout.clone(), now)).await.unwrap();
     for state in STATES {
         let mut record = table.rollout_record(&site, &rollout.id).await.unwrap().unwrap();
         record.rollout.state = state;

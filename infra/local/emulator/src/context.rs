@@ -24,6 +24,8 @@ pub struct Pace {
     pub storage_transition: Duration,
     /// From a task's start to RUNNING, and from its stop to STOPPED.
     pub task_transition: Duration,
+    /// From what happened until its log event can be read.
+    pub log_lag: Duration,
     /// The period of the Transfer Family metrics, 300 s on AWS.
     pub metric_period: Duration,
 }
@@ -35,6 +37,7 @@ impl Default for Pace {
             endpoint_lag: Duration::from_secs(1),
             storage_transition: Duration::from_secs(1),
             task_transition: Duration::from_secs(1),
+            log_lag: Duration::from_secs(1),
             metric_period: Duration::from_secs(300),
         }
     }

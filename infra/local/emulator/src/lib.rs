@@ -15,6 +15,7 @@ pub mod guard;
 pub mod iam;
 pub mod ids;
 pub mod input;
+pub mod logs;
 pub mod page;
 pub mod query_code;
 pub mod secretsmanager;

@@ -19,6 +19,15 @@ pub trait Service: Send + Sync + 'static {
     /// AWS's own error for what is wrong with the call.
     async fn call(&self, operation: &str, input: Value) -> Result<Value, AwsError>;
 
+    /// Answers one operation as [`Self::call`] does, and lets what it has begun fail afterwards: a server that is to
+    /// start ends in START_FAILED, say. An operation that is done when it is answered is just answered.
+    ///
+    /// # Errors
+    /// AWS's own error for what is wrong with the call.
+    async fn call_to_fail(&self, operation: &str, input: Value) -> Result<Value, AwsError> {
+        self.call(operation, input).await
+    }
+
     /// The resource that `id` (an ARN, or another name that the service takes) means, as the service describes it, with
     /// its tags. Conditions of policies are evaluated against it.
     fn resource(&self, _id: &str) -> Option<Value> {

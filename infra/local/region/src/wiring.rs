@@ -37,6 +37,17 @@ pub struct Queue {
     pub redrive_sources: RedriveSources,
 }
 
+/// A log group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogGroup {
+    /// The name in the template.
+    pub logical: String,
+    /// The group's name.
+    pub name: String,
+    /// How long events are kept; None: for ever.
+    pub retention_days: Option<u32>,
+}
+
 /// The queues that may name a queue as their dead-letter queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RedriveSources {

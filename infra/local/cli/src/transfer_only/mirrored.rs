@@ -72,6 +72,27 @@ impl Network for MirroredEndpoints {
         Ok(Endpoint { id, private_address: ours.private_address })
     }
 
+    fn move_endpoint(&self, endpoint_id: &str, subnet_ids: &[String]) -> Result<(), AwsError> {
+        let refused = |error: &dyn std::error::Error| {
+            let message = format!("the other region's EC2 moved no VPC endpoint: {}", DisplayErrorContext(error));
+            AwsError::client("InvalidRequestException", message)
+        };
+        let described = wait(self.there.describe_vpc_endpoints().vpc_endpoint_ids(endpoint_id).send());
+        let described = described.map_err(|error| refused(&error))?;
+        let present = described.vpc_endpoints().first().map(|found| found.subnet_ids().to_vec()).unwrap_or_default();
+        let without = |these: &[String], others: &[String]| -> Vec<String> {
+            these.iter().filter(|id| !others.contains(id)).cloned().collect()
+        };
+        let change = self
+            .there
+            .modify_vpc_endpoint()
+            .vpc_endpoint_id(endpoint_id)
+            .set_add_subnet_ids(Some(without(subnet_ids, &present)))
+            .set_remove_subnet_ids(Some(without(&present, subnet_ids)));
+        wait(change.send()).map_err(|error| refused(&error))?;
+        self.here.set_subnets(&self.ours(endpoint_id), subnet_ids)
+    }
+
     fn delete_endpoint(&self, endpoint_id: &str) {
         if let Err(error) = wait(self.there.delete_vpc_endpoints().vpc_endpoint_ids(endpoint_id).send()) {
             let error = DisplayErrorContext(&error);

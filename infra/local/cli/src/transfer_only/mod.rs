@@ -22,8 +22,10 @@ use wharfinger_emulator::{
     efs::Efs,
     endpoint::front::{self, Services},
     events::bus::EventBus,
+    logs::{CloudWatchLogs, LogGroups},
+    secretsmanager::SecretsManager,
     service::Service,
-    transfer::Transfer,
+    transfer::{Partners, Transfer},
 };
 use wharfinger_region::options::loopback;
 
@@ -76,8 +78,12 @@ pub(crate) async fn run(options: Options, ended: impl Future<Output = anyhow::Re
     let cloudwatch = CloudWatch::new(context.clone(), None, metrics.clone())?;
     let there = aws_sdk_ec2::Client::new(&aws_config::load_from_env().await);
     let network = Arc::new(mirrored::MirroredEndpoints::new(there, Arc::clone(&ec2)));
-    let transfer = Transfer::new(context, None, network, metrics)?;
-    let services: [Arc<dyn Service>; 4] = [ec2, efs, cloudwatch, transfer.clone()];
+    let secrets = SecretsManager::new(context.clone(), None)?;
+    let groups = LogGroups::default();
+    let logs = CloudWatchLogs::new(context.clone(), None, groups.clone())?;
+    let partners = Partners { network, metrics, logs: groups, secrets: Arc::clone(&secrets) };
+    let transfer = Transfer::new(context, None, partners)?;
+    let services: [Arc<dyn Service>; 6] = [ec2, efs, cloudwatch, logs, secrets, transfer.clone()];
 
     println!("AWS endpoint  http://{}", listener.local_addr().context("read the port of the AWS endpoint")?);
     println!("SFTP          {}", options.sftp);

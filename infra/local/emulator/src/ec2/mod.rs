@@ -5,6 +5,7 @@
 mod addresses;
 mod cidr;
 mod describe;
+mod endpoints;
 mod groups;
 mod ids;
 mod interfaces;
@@ -17,7 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use serde_json::Value;
 
-pub use interfaces::{Endpoint, Interface};
+pub use endpoints::Endpoint;
+pub use interfaces::Interface;
 use model::{State, Subnet, Vpc};
 
 use super::{

@@ -5,11 +5,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{
-    ids,
-    interfaces::{Interface, VpcEndpoint},
-    rules::Rule,
-};
+use super::{endpoints::VpcEndpoint, ids, interfaces::Interface, rules::Rule};
 use crate::{
     error::AwsError,
     ids::{ACCOUNT, REGION},

@@ -208,3 +208,25 @@ async fn an_endpoint_is_pending_at_first_and_its_groups_change_later() {
     let subnets = json!({ "VpcEndpointId": endpoint.id, "AddSubnetId": ["subnet-a"] });
     assert_eq!(code(&ec2, "ModifyVpcEndpoint", subnets).await, "InvalidParameter");
 }
+
+#[tokio::test]
+async fn an_endpoint_keeps_what_stays_when_its_subnets_change() {
+    let ec2 = region();
+    let id = ec2.create_endpoint("vpc-1", &subnets(), &["sg-1".to_owned()]).unwrap().id;
+    let interfaces = async || {
+        let answer = ec2.call("DescribeVpcEndpoints", json!({"VpcEndpointId": [id]})).await.unwrap();
+        answer["vpcEndpointSet"][0]["networkInterfaceIdSet"].clone()
+    };
+    let before = interfaces().await;
+    ec2.set_subnets(&id, &["subnet-b".to_owned()]).unwrap();
+    assert_eq!(interfaces().await, json!([before[1]]));
+    ec2.set_subnets(&id, &subnets()).unwrap();
+    let after = interfaces().await;
+    assert_eq!(after[1], before[1]);
+    let groups = ec2.interface(after[0].as_str().unwrap()).unwrap().groups;
+    assert_eq!(groups, ["sg-1"]);
+    ec2.add_subnet("subnet-c", "vpc-1", "us-east-1a", "10.0.32.0/20");
+    let one_zone = ["subnet-a".to_owned(), "subnet-c".to_owned()];
+    assert_eq!(ec2.set_subnets(&id, &one_zone).unwrap_err().code, "DuplicateSubnetsInSameZone");
+    assert_eq!(ec2.create_endpoint("vpc-1", &one_zone, &[]).unwrap_err().code, "DuplicateSubnetsInSameZone");
+}

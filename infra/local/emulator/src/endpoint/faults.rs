@@ -14,6 +14,8 @@ pub enum Fault {
     Answer(AwsError),
     /// The call is made, but the caller gets a 500.
     LoseAnswer,
+    /// The call is made and answered, and what it has begun fails: a server that is to start ends in START_FAILED.
+    FailLater,
 }
 
 #[derive(Debug)]

@@ -109,6 +109,7 @@ impl Services {
                 None => service.call(&call.operation, call.input).await,
             },
             Some(Fault::Answer(error)) => Err(error),
+            Some(Fault::FailLater) => service.call_to_fail(&call.operation, call.input).await,
             Some(Fault::LoseAnswer) => {
                 let outcome = service.call(&call.operation, call.input).await;
                 tracing::debug!(service = call.service, operation = call.operation, ?outcome, "The answer is lost");

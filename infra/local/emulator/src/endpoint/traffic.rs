@@ -11,11 +11,12 @@ use crate::{
 };
 
 /// The services that have latencies and rates, and what else people call them.
-const SERVICES: [(&str, &str); 9] = [
+const SERVICES: [(&str, &str); 10] = [
     ("dynamodb", "dynamodb"),
     ("ec2", "ec2"),
     ("ecs", "ecs"),
     ("elasticfilesystem", "efs"),
+    ("logs", "logs"),
     ("monitoring", "cloudwatch"),
     ("secretsmanager", "secretsmanager"),
     ("sqs", "sqs"),

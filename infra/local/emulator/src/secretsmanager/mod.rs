@@ -72,23 +72,46 @@ impl SecretsManager {
             return answer_for_existing(known, input);
         }
         let now = self.context.clock.epoch_seconds();
-        let suffix = &crate::ids::random_uuid().simple().to_string()[..6];
-        let mut secret = Secret {
-            arn: self.context.arn("secretsmanager", &format!("secret:{name}-{suffix}")),
-            name: name.to_owned(),
-            description: input["Description"].as_str().map(str::to_owned),
-            created: now,
-            changed: now,
-            deletion: None,
-            tags: read_tags(input),
-            versions: Vec::new(),
-        };
+        let mut secret = self.new_secret(name);
+        secret.description = input["Description"].as_str().map(str::to_owned);
+        secret.tags = read_tags(input);
         let mut answer = json!({ "ARN": secret.arn, "Name": name });
         if let Some((member, value)) = read_value(input)? {
             answer["VersionId"] = secret.put(input, member, value, now)?.into();
         }
         secrets.insert(name.to_owned(), secret);
         Ok(answer)
+    }
+
+    fn new_secret(&self, name: &str) -> Secret {
+        let now = self.context.clock.epoch_seconds();
+        let suffix = &crate::ids::random_uuid().simple().to_string()[..6];
+        Secret {
+            arn: self.context.arn("secretsmanager", &format!("secret:{name}-{suffix}")),
+            name: name.to_owned(),
+            description: None,
+            owner: None,
+            created: now,
+            changed: now,
+            deletion: None,
+            tags: BTreeMap::new(),
+            versions: Vec::new(),
+        }
+    }
+
+    /// Keeps `text` in a new secret that belongs to a service: its ARN.
+    pub(crate) fn keep(&self, owner: &str, name: &str, text: &str) -> String {
+        let mut secret = self.new_secret(name);
+        secret.owner = Some(owner.to_owned());
+        secret.begin("SecretString", text.to_owned(), secret.created);
+        let arn = secret.arn.clone();
+        self.secrets().insert(name.to_owned(), secret);
+        arn
+    }
+
+    /// Deletes a secret that [`Self::keep`] made, at once.
+    pub(crate) fn forget(&self, arn: &str) {
+        self.secrets().retain(|_, secret| secret.arn != arn);
     }
 
     fn put(&self, input: &Value) -> Result<Value, AwsError> {

@@ -14,6 +14,9 @@ pub(super) struct Secret {
     pub(super) arn: String,
     pub(super) name: String,
     pub(super) description: Option<String>,
+    /// The service that made it for itself.
+    #[serde(default)]
+    pub(super) owner: Option<String>,
     pub(super) created: f64,
     pub(super) changed: f64,
     /// When it is deleted for good, once that is asked for.
@@ -52,15 +55,24 @@ impl Secret {
             let message = "You can't use ClientRequestToken to create a version whose value differs from the one that it stands for.";
             return Err(refused("ResourceExistsException", message));
         }
+        self.push(&id, member, value, now);
+        Ok(id)
+    }
+
+    /// Makes a value the first version.
+    pub(super) fn begin(&mut self, member: &str, value: String, now: f64) {
+        self.push(&crate::ids::random_uuid().to_string(), member, value, now);
+    }
+
+    fn push(&mut self, id: &str, member: &str, value: String, now: f64) {
         for version in &mut self.versions {
             let was_current = version.stages.iter().any(|stage| stage == CURRENT);
             version.stages = if was_current { vec![PREVIOUS.to_owned()] } else { Vec::new() };
         }
         self.versions.retain(|version| !version.stages.is_empty());
         let (stages, member) = (vec![CURRENT.to_owned()], member.to_owned());
-        self.versions.push(Version { id: id.clone(), created: now, stages, member, value });
+        self.versions.push(Version { id: id.to_owned(), created: now, stages, member, value });
         self.changed = now;
-        Ok(id)
     }
 
     pub(super) fn show(&self, versions_name: &str) -> Value {
@@ -77,6 +89,9 @@ impl Secret {
         shown[versions_name] = versions.into();
         if let Some(description) = &self.description {
             shown["Description"] = description.clone().into();
+        }
+        if let Some(owner) = &self.owner {
+            shown["OwningService"] = owner.clone().into();
         }
         if let Some(deletion) = self.deletion {
             shown["DeletedDate"] = deletion.asked.into();

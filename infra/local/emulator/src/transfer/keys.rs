@@ -1,48 +1,17 @@
-//! Host keys of servers and public keys of users: what AWS takes, how it names and shows them.
+//! Public keys of users: what AWS takes, how it names and shows them.
 
-use std::fmt;
-
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use russh::keys::{
-    Algorithm, EcdsaCurve, HashAlg, PrivateKey, PublicKey, decode_secret_key, key::safe_rng, ssh_key::LineEnding,
-};
+use russh::keys::{Algorithm, PublicKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
     Transfer,
-    page::page,
-    state::{Tags, exists, invalid, read_tags, show_tags, text, unknown},
+    state::{exists, invalid, text, unknown},
 };
 use crate::{error::AwsError, ids::random_id};
 
-/// Host keys a server can have (AWS's quota).
-const HOST_KEYS: usize = 10;
-
 /// Public keys a user can have. AWS's pages say 5, 10 and 50; its service quotas say 10.
 const USER_KEYS: usize = 10;
-
-/// A private key in OpenSSH's format; it never prints.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Secret(String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("[redacted]")
-    }
-}
-
-/// A host key of a server.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct HostKey {
-    pub(super) id: String,
-    pub(super) fingerprint: String,
-    pub(super) algorithm: String,
-    pub(super) description: String,
-    pub(super) imported: f64,
-    pub(super) tags: Tags,
-    secret: Secret,
-}
 
 /// A public key of a user.
 #[derive(Clone, Serialize, Deserialize)]
@@ -50,77 +19,6 @@ pub(super) struct UserKey {
     pub(super) id: String,
     pub(super) body: String,
     pub(super) imported: f64,
-}
-
-impl HostKey {
-    /// The key of a PEM or OpenSSH text, which may be RSA, ECDSA or ED25519, without a passphrase.
-    pub(super) fn parse(body: &str, now: f64) -> Result<Self, AwsError> {
-        let refused = || invalid("Unsupported or invalid SSH private key format");
-        let key = decode_secret_key(body, None).map_err(|_| refused())?;
-        match key.algorithm() {
-            Algorithm::Rsa { .. } | Algorithm::Ecdsa { .. } | Algorithm::Ed25519 => Self::new(&key, now),
-            _ => Err(refused()),
-        }
-    }
-
-    /// The keys that the service makes when it is given none.
-    pub(super) fn generate(now: f64) -> Result<Vec<Self>, AwsError> {
-        [Algorithm::Ed25519, Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }]
-            .into_iter()
-            .map(|algorithm| PrivateKey::random(&mut safe_rng(), algorithm).map_err(|error| broken(&error)))
-            .map(|key| Self::new(&key?, now))
-            .collect()
-    }
-
-    fn new(key: &PrivateKey, now: f64) -> Result<Self, AwsError> {
-        let fingerprint = key.public_key().fingerprint(HashAlg::Sha256);
-        Ok(Self {
-            id: random_id("hostkey-"),
-            fingerprint: format!("SHA256:{}", STANDARD.encode(fingerprint.as_bytes())),
-            algorithm: algorithm_name(&key.algorithm()),
-            description: String::new(),
-            imported: now,
-            tags: Tags::new(),
-            secret: Secret(key.to_openssh(LineEnding::LF).map_err(|error| broken(&error))?.to_string()),
-        })
-    }
-
-    /// The key to serve with; none when a saved state was damaged.
-    pub(super) fn private_key(&self) -> Option<PrivateKey> {
-        PrivateKey::from_openssh(&self.secret.0).ok()
-    }
-
-    fn arn(&self, transfer: &Transfer, server_id: &str) -> String {
-        transfer.context.arn("transfer", &format!("host-key/{server_id}/{}", self.id))
-    }
-
-    /// `DescribedHostKey`, or `ListedHostKey` where the fingerprint has another name and tags are left out.
-    fn show(&self, transfer: &Transfer, server_id: &str, listed: bool) -> Value {
-        let mut shown = json!({
-            "Arn": self.arn(transfer, server_id),
-            "HostKeyId": self.id,
-            "Description": self.description,
-            "Type": self.algorithm,
-            "DateImported": self.imported,
-        });
-        shown[if listed { "Fingerprint" } else { "HostKeyFingerprint" }] = self.fingerprint.clone().into();
-        if !listed {
-            shown["Tags"] = show_tags(&self.tags);
-        }
-        shown
-    }
-}
-
-fn broken(error: &russh::keys::ssh_key::Error) -> AwsError {
-    AwsError::client("InternalServiceError", error.to_string()).with_status(500)
-}
-
-/// AWS names RSA keys `ssh-rsa`, whatever hash they sign with.
-fn algorithm_name(algorithm: &Algorithm) -> String {
-    match algorithm {
-        Algorithm::Rsa { .. } => "ssh-rsa".to_owned(),
-        other => other.as_str().to_owned(),
-    }
 }
 
 impl UserKey {
@@ -175,35 +73,5 @@ impl Transfer {
         let before = user.keys.len();
         user.keys.retain(|key| key.id != id);
         if user.keys.len() == before { Err(unknown("SshPublicKey", id)) } else { Ok(Value::Null) }
-    }
-
-    pub(super) fn import_host_key(&self, input: &Map<String, Value>) -> Result<Value, AwsError> {
-        let mut key = HostKey::parse(text(input, "HostKeyBody"), self.context.clock.epoch_seconds())?;
-        text(input, "Description").clone_into(&mut key.description);
-        key.tags = read_tags(input);
-        let mut state = self.state();
-        let server = state.server_mut(text(input, "ServerId"))?;
-        if server.host_keys.iter().any(|known| known.fingerprint == key.fingerprint) {
-            return Err(exists("HostKey", &key.fingerprint, "Host key already exists for this server"));
-        }
-        if server.host_keys.len() >= HOST_KEYS {
-            return Err(invalid(format!(
-                "The server already has {HOST_KEYS} host keys, the most that a server can have"
-            )));
-        }
-        let id = key.id.clone();
-        server.host_keys.push(key);
-        Ok(json!({ "ServerId": server.id, "HostKeyId": id }))
-    }
-
-    pub(super) fn list_host_keys(&self, input: &Map<String, Value>) -> Result<Value, AwsError> {
-        let server_id = text(input, "ServerId");
-        let state = self.state();
-        let mut keys: Vec<&HostKey> = state.server(server_id)?.host_keys.iter().collect();
-        keys.sort_by(|a, b| a.id.cmp(&b.id));
-        let items = keys.iter().map(|key| (key.id.as_str(), key.show(self, server_id, true)));
-        let mut answer = page(input, "HostKeys", items)?;
-        answer.insert("ServerId".to_owned(), server_id.into());
-        Ok(answer.into())
     }
 }

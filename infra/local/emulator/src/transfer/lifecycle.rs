@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -13,9 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Transfer,
+    settings::log_destination,
     state::{Phase, Server},
 };
-use crate::transfer::sftp::{Gate, Listener, Meter};
+use crate::{
+    logs::LogGroups,
+    transfer::sftp::{Gate, Listener, Meter},
+};
 
 impl Transfer {
     /// STARTING now, ONLINE or START_FAILED after the transition.
@@ -31,7 +35,7 @@ impl Transfer {
         self.close(id);
         let id = id.to_owned();
         self.later(self.context.pace.server_transition, move |transfer| {
-            transfer.settle(&id, transition, Phase::Offline);
+            transfer.settle(&id, transition, Phase::Offline, Phase::StopFailed);
         });
     }
 
@@ -44,7 +48,7 @@ impl Transfer {
                 Phase::Starting => self.begin_start(&id),
                 Phase::Stopping => self.begin_stop(&id),
                 Phase::Online => self.finish_start(&id, transition),
-                Phase::Offline | Phase::StartFailed => {}
+                Phase::Offline | Phase::StartFailed | Phase::StopFailed => {}
             }
         }
         for endpoint in std::mem::take(&mut self.state().leaving_endpoints) {
@@ -57,46 +61,70 @@ impl Transfer {
         let server = state.servers.get_mut(id)?;
         server.transition += 1;
         server.phase = phase;
+        server.fails = false;
         server.online_since = None;
         Some(server.transition)
     }
 
-    /// Ends a transition, unless another one has begun since.
-    fn settle(&self, id: &str, transition: u64, phase: Phase) -> bool {
+    /// Lets the transition of a server that is under way fail.
+    pub(super) fn doom(&self, id: &str) {
+        if let Ok(server) = self.state().server_mut(id) {
+            server.fails = matches!(server.phase, Phase::Starting | Phase::Stopping);
+        }
+    }
+
+    /// Ends a transition in `phase`, or in `failed` if it was to fail; false if another one has begun since.
+    fn settle(&self, id: &str, transition: u64, phase: Phase, failed: Phase) -> bool {
         let mut state = self.state();
         let Some(server) = state.servers.get_mut(id).filter(|server| server.transition == transition) else {
             return false;
         };
-        server.phase = phase;
-        server.online_since = (phase == Phase::Online).then(|| self.context.clock.now());
-        true
+        server.phase = if std::mem::take(&mut server.fails) { failed } else { phase };
+        server.online_since = (server.phase == Phase::Online).then(|| self.context.clock.now());
+        server.phase == phase
     }
 
     fn finish_start(&self, id: &str, transition: u64) {
-        if self.state().server(id).is_ok_and(|server| server.transition == transition) && self.takes_failing_start() {
-            self.settle(id, transition, Phase::StartFailed);
-            return;
-        }
         let Some(addresses) = self.listen_addresses(id) else { return };
-        let gate = Gate::new(id, self.itself.clone(), self.context.clone(), self.meter(id));
-        match Listener::open(gate, &addresses, &self.connections) {
+        match self.listen(id, &addresses) {
             Ok(listener) => {
-                if self.settle(id, transition, Phase::Online) {
+                if self.settle(id, transition, Phase::Online, Phase::StartFailed) {
                     self.listeners.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), listener);
                     tracing::info!(server = id, ?addresses, "the SFTP server is online");
                 }
             }
             Err(error) => {
                 tracing::error!(server = id, ?addresses, %error, "the SFTP server could not start");
-                self.settle(id, transition, Phase::StartFailed);
+                self.settle(id, transition, Phase::StartFailed, Phase::StartFailed);
             }
         }
     }
 
-    /// Whether this start is one that is to fail.
-    fn takes_failing_start(&self) -> bool {
-        let one_less = |left: u32| left.checked_sub(1);
-        self.failing_starts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+    fn listen(&self, id: &str, addresses: &[SocketAddr]) -> std::io::Result<Listener> {
+        let gate = Gate::new(id, self.itself.clone(), self.context.clone(), self.meter(id));
+        Listener::open(gate, addresses, &self.connections)
+    }
+
+    /// Moves the open door of a server to where its endpoint is now. Its sessions are cut if the addresses are others.
+    pub(super) fn follow_endpoint(&self, id: &str) {
+        let online =
+            self.state().server(id).ok().filter(|server| server.phase == Phase::Online).map(|it| it.transition);
+        let (Some(transition), Some(addresses)) = (online, self.listen_addresses(id)) else { return };
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        if listeners.get(id).is_none_or(|open| open.addresses() == addresses) {
+            return;
+        }
+        listeners.remove(id);
+        match self.listen(id, &addresses) {
+            Ok(listener) => {
+                listeners.insert(id.to_owned(), listener);
+            }
+            Err(error) => {
+                tracing::error!(server = id, ?addresses, %error, "the SFTP server could not move");
+                drop(listeners);
+                self.settle(id, transition, Phase::StartFailed, Phase::StartFailed);
+            }
+        }
     }
 
     /// Shuts the door of a server and cuts its sessions.
@@ -156,7 +184,13 @@ impl Transfer {
             seen.push(key.algorithm.clone());
             new
         });
-        oldest.filter_map(super::keys::HostKey::private_key).collect()
+        oldest.filter_map(super::host_keys::HostKey::private_key).collect()
+    }
+
+    /// The log group that takes the server's structured log.
+    pub(crate) fn log_group(&self, server_id: &str) -> Option<(LogGroups, String)> {
+        let group = self.logs.find(log_destination(&self.state().server(server_id).ok()?.settings)?)?;
+        Some((self.logs.clone(), group))
     }
 
     /// What the server says before anybody logs in.

@@ -1,26 +1,28 @@
 //! AWS Transfer Family: servers, users, keys and tags by AWS's rules, and a real SFTP server for each one that is
 //! ONLINE. Operations check their input against AWS's model first; what takes AWS minutes takes the region's pace.
 
+mod endpoint;
+mod host_keys;
 mod keys;
 mod lifecycle;
 pub mod network;
 mod page;
 mod servers;
+mod settings;
 pub mod sftp;
 mod shape;
 mod shapes;
 mod state;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod users;
 mod visit;
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use async_trait::async_trait;
@@ -32,15 +34,32 @@ use crate::{
     cloudwatch::Metrics,
     context::Context,
     error::AwsError,
+    logs::LogGroups,
+    secretsmanager::SecretsManager,
     service::{Service, Unreadable, restore},
     transfer::sftp::{Listener, Meter},
 };
+
+/// The services that Transfer Family uses.
+#[derive(Clone)]
+pub struct Partners {
+    /// Where servers' VPC endpoints are.
+    pub network: Arc<dyn Network>,
+    /// Where servers' metrics go.
+    pub metrics: Metrics,
+    /// Where structured logs go.
+    pub logs: LogGroups,
+    /// Where host keys are stored that the service does not store.
+    pub secrets: Arc<SecretsManager>,
+}
 
 /// The service.
 pub struct Transfer {
     context: Context,
     network: Arc<dyn Network>,
     metrics: Metrics,
+    logs: LogGroups,
+    secrets: Arc<SecretsManager>,
     throttle: Throttle,
     state: Mutex<State>,
     /// The open doors, by server id; dropping one closes it and cuts its sessions.
@@ -48,8 +67,6 @@ pub struct Transfer {
     /// What serves the open doors and their sessions.
     connections: TaskTracker,
     meters: Mutex<HashMap<String, Arc<Meter>>>,
-    /// How many of the next starts fail.
-    failing_starts: AtomicU32,
     itself: Weak<Self>,
 }
 
@@ -59,33 +76,25 @@ impl Transfer {
     ///
     /// # Errors
     /// When the saved state is not one.
-    pub fn new(
-        context: Context,
-        saved: Option<Value>,
-        network: Arc<dyn Network>,
-        metrics: Metrics,
-    ) -> Result<Arc<Self>, Unreadable> {
+    pub fn new(context: Context, saved: Option<Value>, partners: Partners) -> Result<Arc<Self>, Unreadable> {
         let state = restore("transfer", saved)?;
+        let Partners { network, metrics, logs, secrets } = partners;
         let transfer = Arc::new_cyclic(|itself| Self {
             context,
             network,
             metrics,
+            logs,
+            secrets,
             throttle: Throttle::new(),
             state: Mutex::new(state),
             listeners: Mutex::default(),
             connections: TaskTracker::new(),
             meters: Mutex::default(),
-            failing_starts: AtomicU32::new(0),
             itself: itself.clone(),
         });
         transfer.resume();
         transfer.emit_metrics();
         Ok(transfer)
-    }
-
-    /// The next `times` starts of servers end as START_FAILED, a fault that a test asks for.
-    pub fn fail_starts(&self, times: u32) {
-        self.failing_starts.store(times, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -109,7 +118,10 @@ impl Transfer {
             "ImportSshPublicKey" => self.import_public_key(input),
             "DeleteSshPublicKey" => self.delete_public_key(input),
             "ImportHostKey" => self.import_host_key(input),
+            "DescribeHostKey" => self.describe_host_key(input),
             "ListHostKeys" => self.list_host_keys(input),
+            "UpdateHostKey" => self.update_host_key(input),
+            "DeleteHostKey" => self.delete_host_key(input),
             "TagResource" => self.tag_resource(input),
             "UntagResource" => self.untag_resource(input),
             "ListTagsForResource" => self.list_tags(input),
@@ -130,12 +142,25 @@ impl Service for Transfer {
         self.answer(operation, &shape::check(input, shape)?)
     }
 
+    async fn call_to_fail(&self, operation: &str, input: Value) -> Result<Value, AwsError> {
+        let asked = input["ServerId"].as_str().map(str::to_owned);
+        let answer = self.call(operation, input).await?;
+        if let Some(id) = answer["ServerId"].as_str().map(str::to_owned).or(asked) {
+            self.doom(&id);
+        }
+        Ok(answer)
+    }
+
     fn resource(&self, id: &str) -> Option<Value> {
         let state = self.state();
         match id.rsplit(':').next()?.split('/').collect::<Vec<_>>()[..] {
             ["server", server] => Some(state.server(server).ok()?.describe(&self.context)),
             ["user", server, user] => {
                 let tags = state::show_tags(&state.server(server).ok()?.user(user).ok()?.tags);
+                Some(serde_json::json!({ "Tags": tags }))
+            }
+            ["host-key", server, key] => {
+                let tags = state::show_tags(&state.server(server).ok()?.host_key(key).ok()?.tags);
                 Some(serde_json::json!({ "Tags": tags }))
             }
             _ => None,

@@ -27,6 +27,12 @@ pub trait Network: Send + Sync + 'static {
         security_group_ids: &[String],
     ) -> Result<Endpoint, AwsError>;
 
+    /// Makes `subnet_ids` the only ones of the endpoint.
+    ///
+    /// # Errors
+    /// An unknown subnet, one of another VPC, or two in one Availability Zone.
+    fn move_endpoint(&self, endpoint_id: &str, subnet_ids: &[String]) -> Result<(), AwsError>;
+
     /// Deletes an endpoint and lets go of its addresses; one that is gone already is fine.
     fn delete_endpoint(&self, endpoint_id: &str);
 
@@ -54,6 +60,10 @@ impl Network for Ec2 {
         Ok(Endpoint { id: made.id, private_address: made.private_address })
     }
 
+    fn move_endpoint(&self, endpoint_id: &str, subnet_ids: &[String]) -> Result<(), AwsError> {
+        self.set_subnets(endpoint_id, subnet_ids)
+    }
+
     fn delete_endpoint(&self, endpoint_id: &str) {
         Self::delete_endpoint(self, endpoint_id);
     }
@@ -68,51 +78,5 @@ impl Network for Ec2 {
 
     fn admits(&self, endpoint_id: &str, client: IpAddr, port: u16) -> bool {
         Self::admits(self, endpoint_id, client, port)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::{cloudwatch::Metrics, service::Service, testing, transfer::Transfer};
-
-    fn service() -> Arc<Transfer> {
-        let context = testing::context();
-        let ec2 = Ec2::new(context.clone(), None).unwrap();
-        ec2.add_vpc("vpc-00000001", "10.0.0.0/16", "main");
-        ec2.add_subnet("subnet-00000001", "vpc-00000001", "us-east-1a", "10.0.0.0/20");
-        Transfer::new(context, None, ec2, Metrics::default()).unwrap()
-    }
-
-    fn server(details: Value) -> Value {
-        let mut whole = json!({ "VpcId": "vpc-00000001", "SubnetIds": ["subnet-00000001"] });
-        whole.as_object_mut().unwrap().extend(details.as_object().unwrap().clone());
-        json!({ "Domain": "EFS", "EndpointType": "VPC", "EndpointDetails": whole })
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_the_vpc_refuses_has_a_code_of_transfer_family() {
-        let transfer = service();
-        for details in [
-            json!({ "VpcId": "vpc-00000002" }),
-            json!({ "SubnetIds": ["subnet-00000002"] }),
-            json!({ "SecurityGroupIds": ["sg-00000002"] }),
-        ] {
-            let refused = transfer.call("CreateServer", server(details.clone())).await.unwrap_err();
-            assert_eq!(refused.code, "InvalidRequestException", "{details}");
-            assert!(refused.message.contains("does not exist"), "{}", refused.message);
-        }
-        let made = transfer.call("CreateServer", server(json!({}))).await.unwrap();
-        let id = json!({ "ServerId": made["ServerId"] });
-        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
-        transfer.call("StopServer", id.clone()).await.unwrap();
-        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
-        let mut update = id;
-        update["EndpointDetails"] = json!({ "AddressAllocationIds": ["eipalloc-00000002"] });
-        assert_eq!(transfer.call("UpdateServer", update).await.unwrap_err().code, "InvalidRequestException");
     }
 }

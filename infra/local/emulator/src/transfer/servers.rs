@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Transfer,
-    keys::HostKey,
+    endpoint::is_dual_stack,
+    host_keys::{HostKey, SECRETS_MANAGER},
     page::page,
     state::{Phase, Server, VpcEndpoint, invalid, read_tags, text},
+    tags::check_tags,
 };
 use crate::{error::AwsError, ids::random_id};
 
@@ -34,17 +36,19 @@ const SETTINGS: [&str; 15] = [
 impl Transfer {
     pub(super) fn create_server(&self, input: &Map<String, Value>) -> Result<Value, AwsError> {
         let settings = with_defaults(input);
-        check_settings(&settings)?;
+        self.check_settings(&settings)?;
+        check_tags(&read_tags(input))?;
         let now = self.context.clock.epoch_seconds();
         let host_keys = match input.get("HostKey").and_then(Value::as_str) {
             Some(body) => vec![HostKey::parse(body, now)?],
             None => HostKey::generate(now)?,
         };
         let endpoint = self.create_endpoint(settings["EndpointType"].as_str().unwrap_or_default(), input)?;
-        let server = Server {
+        let mut server = Server {
             id: random_id("s-"),
             phase: Phase::Offline,
             transition: 0,
+            fails: false,
             online_since: None,
             settings,
             endpoint,
@@ -53,44 +57,12 @@ impl Transfer {
             tags: read_tags(input),
         };
         let id = server.id.clone();
+        if text(input, "HostKeyStorageType") == SECRETS_MANAGER {
+            server.host_keys.iter_mut().for_each(|key| self.export_host_key(&id, key));
+        }
         self.state().servers.insert(id.clone(), server);
         self.begin_start(&id);
         Ok(json!({ "ServerId": id }))
-    }
-
-    /// The VPC endpoint of a server of `endpoint_type`; none for a public one.
-    fn create_endpoint(
-        &self,
-        endpoint_type: &str,
-        input: &Map<String, Value>,
-    ) -> Result<Option<VpcEndpoint>, AwsError> {
-        let no_details = Map::new();
-        let details = input.get("EndpointDetails").and_then(Value::as_object).unwrap_or(&no_details);
-        if endpoint_type == "PUBLIC" {
-            let public = details.is_empty();
-            return if public {
-                Ok(None)
-            } else {
-                Err(invalid("EndpointDetails cannot be set for EndpointType PUBLIC"))
-            };
-        }
-        if endpoint_type == "VPC_ENDPOINT" {
-            return Err(invalid("EndpointType VPC_ENDPOINT is deprecated: use VPC"));
-        }
-        if !ids(details, "AddressAllocationIds").is_empty() {
-            return Err(invalid("AddressAllocationIds cannot be set in CreateServer"));
-        }
-        if details.contains_key("VpcEndpointId") {
-            return Err(invalid("VpcEndpointId cannot be set for EndpointType VPC"));
-        }
-        let (vpc_id, subnet_ids) = (text(details, "VpcId"), ids(details, "SubnetIds"));
-        if vpc_id.is_empty() || subnet_ids.is_empty() {
-            return Err(invalid("EndpointType VPC must have VpcId and SubnetIds in EndpointDetails"));
-        }
-        let groups = ids(details, "SecurityGroupIds");
-        let made = self.network.create_endpoint(vpc_id, &subnet_ids, &groups).map_err(of_transfer)?;
-        let vpc_id = vpc_id.to_owned();
-        Ok(Some(VpcEndpoint { id: made.id, vpc_id, subnet_ids, address_allocation_ids: Vec::new() }))
     }
 
     pub(super) fn describe_server(&self, input: &Map<String, Value>) -> Result<Value, AwsError> {
@@ -108,7 +80,8 @@ impl Transfer {
         let server = state.server_mut(text(input, "ServerId"))?;
         let mut settings = server.settings.clone();
         settings.extend(given_settings(input));
-        check_settings(&settings)?;
+        self.check_settings(&settings)?;
+        check_address_type(server, &settings)?;
         let host_key = input.get("HostKey").and_then(Value::as_str).filter(|body| !body.is_empty());
         let host_key = host_key.map(|body| HostKey::parse(body, self.context.clock.epoch_seconds())).transpose()?;
         if input.contains_key("EndpointDetails") || settings.get("EndpointType") != server.settings.get("EndpointType")
@@ -117,76 +90,12 @@ impl Transfer {
         }
         server.settings = settings;
         if let Some(key) = host_key {
-            match server.host_keys.iter_mut().find(|known| known.algorithm == key.algorithm) {
-                Some(known) => *known = key,
-                None => server.host_keys.insert(0, key),
-            }
+            self.replace_host_key(server, key);
         }
-        Ok(json!({ "ServerId": server.id }))
-    }
-
-    fn update_endpoint(
-        &self,
-        server: &mut Server,
-        settings: &Map<String, Value>,
-        input: &Map<String, Value>,
-    ) -> Result<(), AwsError> {
-        self.endpoint_is_available(server)?;
-        let offline = server.phase == Phase::Offline;
-        let endpoint_type = settings["EndpointType"].as_str().unwrap_or_default();
-        if endpoint_type != server.setting("EndpointType") {
-            if !offline {
-                return Err(invalid("Server must be OFFLINE to change its EndpointType"));
-            }
-            let old = server.endpoint.take();
-            server.endpoint = self.create_endpoint(endpoint_type, input)?;
-            if let Some(old) = old {
-                self.network.delete_endpoint(&old.id);
-            }
-            return Ok(());
-        }
-        let Some(endpoint) = &mut server.endpoint else {
-            return Err(invalid("EndpointDetails cannot be set for EndpointType PUBLIC"));
-        };
-        let dual_stack = settings.get("IpAddressType").is_some_and(|kind| kind == "DUALSTACK");
-        self.update_details(endpoint, offline, dual_stack, &input["EndpointDetails"])
-    }
-
-    fn update_details(
-        &self,
-        endpoint: &mut VpcEndpoint,
-        offline: bool,
-        dual_stack: bool,
-        details: &Value,
-    ) -> Result<(), AwsError> {
-        let Some(details) = details.as_object() else { return Ok(()) };
-        if !ids(details, "SecurityGroupIds").is_empty() {
-            return Err(invalid("SecurityGroupIds of a VPC endpoint are changed with EC2's ModifyVpcEndpoint"));
-        }
-        if details.get("VpcId").is_some_and(|vpc| *vpc != endpoint.vpc_id.as_str()) {
-            return Err(invalid("VpcId of a VPC-hosted server cannot be changed"));
-        }
-        let mut subnets = ids(details, "SubnetIds");
-        subnets.sort();
-        let mut known = endpoint.subnet_ids.clone();
-        known.sort();
-        if !subnets.is_empty() && subnets != known {
-            return Err(invalid("This region cannot move a server to other subnets: delete it and create it there"));
-        }
-        let Some(_) = details.get("AddressAllocationIds") else { return Ok(()) };
-        let addresses = ids(details, "AddressAllocationIds");
-        if !offline {
-            return Err(invalid("Server must be OFFLINE to change AddressAllocationIds"));
-        }
-        if dual_stack && !addresses.is_empty() {
-            return Err(invalid("AddressAllocationIds cannot be set for IpAddressType DUALSTACK"));
-        }
-        if !addresses.is_empty() && addresses.len() != endpoint.subnet_ids.len() {
-            return Err(invalid("The number of AddressAllocationIds must be that of SubnetIds"));
-        }
-        self.network.attach_addresses(&endpoint.id, &addresses).map_err(of_transfer)?;
-        endpoint.address_allocation_ids = addresses;
-        Ok(())
+        let id = server.id.clone();
+        drop(state);
+        self.follow_endpoint(&id);
+        Ok(json!({ "ServerId": id }))
     }
 
     pub(super) fn start_server(&self, input: &Map<String, Value>) -> Result<Value, AwsError> {
@@ -194,7 +103,7 @@ impl Transfer {
         let phase = self.state().server(id)?.phase;
         match phase {
             Phase::Online | Phase::Starting => Ok(Value::Null),
-            Phase::Offline | Phase::StartFailed => {
+            Phase::Offline | Phase::StartFailed | Phase::StopFailed => {
                 self.begin_start(id);
                 Ok(Value::Null)
             }
@@ -207,7 +116,7 @@ impl Transfer {
         {
             let state = self.state();
             let server = state.server(id)?;
-            if server.phase != Phase::Online {
+            if !matches!(server.phase, Phase::Online | Phase::StopFailed) {
                 return Err(invalid("Server not in required state: ONLINE"));
             }
             self.endpoint_is_available(server)?;
@@ -227,28 +136,13 @@ impl Transfer {
         let deleted = state.servers.remove(id);
         drop(state);
         self.close(id);
-        if let Some(endpoint) = deleted.and_then(|server| server.endpoint) {
+        let Some(deleted) = deleted else { return Ok(Value::Null) };
+        deleted.host_keys.iter().for_each(|key| self.forget_host_key(key));
+        if let Some(endpoint) = deleted.endpoint {
             self.release_endpoint(endpoint.id);
         }
         Ok(Value::Null)
     }
-
-    /// ONLINE is reported some time before the VPC endpoint can be used.
-    fn endpoint_is_available(&self, server: &Server) -> Result<(), AwsError> {
-        let (Some(_), Phase::Online, Some(since)) = (&server.endpoint, server.phase, server.online_since) else {
-            return Ok(());
-        };
-        let age = self.context.clock.now().duration_since(since);
-        if age.unsigned_abs() >= self.context.pace.endpoint_lag {
-            return Ok(());
-        }
-        Err(AwsError::client("ConflictException", "VPC Endpoint state is not yet available"))
-    }
-}
-
-/// What EC2 refuses to Transfer Family, which passes on the sentence but not the code.
-fn of_transfer(error: AwsError) -> AwsError {
-    invalid(error.message)
 }
 
 fn given_settings(input: &Map<String, Value>) -> impl Iterator<Item = (String, Value)> + '_ {
@@ -264,28 +158,24 @@ fn with_defaults(input: &Map<String, Value>) -> Map<String, Value> {
         "IpAddressType": "IPV4",
         "ProtocolDetails": { "PassiveIp": "AUTO", "SetStatOption": "DEFAULT", "TlsSessionResumptionMode": "ENFORCED" },
         "Protocols": ["SFTP"],
-        "SecurityPolicyName": "TransferSecurityPolicy-2018-11",
+        "SecurityPolicyName": "TransferSecurityPolicy-2024-01",
     });
     let mut settings = defaults.as_object().cloned().unwrap_or_default();
     settings.extend(given_settings(input));
     settings
 }
 
-fn check_settings(settings: &Map<String, Value>) -> Result<(), AwsError> {
-    if settings["Protocols"].as_array().is_some_and(|list| list.iter().any(|protocol| protocol != "SFTP")) {
-        return Err(invalid("This region speaks SFTP alone: Protocols must be [\"SFTP\"]"));
+/// The kind of addresses changes while a server is OFFLINE, and IPv6 excludes Elastic IPs.
+fn check_address_type(server: &Server, settings: &Map<String, Value>) -> Result<(), AwsError> {
+    if settings.get("IpAddressType") == server.settings.get("IpAddressType") {
+        return Ok(());
     }
-    let managed = settings["IdentityProviderType"] == "SERVICE_MANAGED";
-    if managed && settings.contains_key("IdentityProviderDetails") {
-        return Err(invalid("IdentityProviderDetails cannot be set for IdentityProviderType SERVICE_MANAGED"));
+    if server.phase != Phase::Offline {
+        return Err(invalid("Server must be OFFLINE to change its IpAddressType"));
     }
-    if !managed && !settings.contains_key("IdentityProviderDetails") {
-        return Err(invalid("Must specify IdentityProviderType with IdentityProviderDetails"));
+    let has_addresses = |endpoint: &VpcEndpoint| !endpoint.address_allocation_ids.is_empty();
+    if is_dual_stack(settings) && server.endpoint.as_ref().is_some_and(has_addresses) {
+        return Err(invalid("IpAddressType cannot be DUALSTACK for a server with AddressAllocationIds"));
     }
     Ok(())
-}
-
-fn ids(details: &Map<String, Value>, name: &str) -> Vec<String> {
-    let list = details.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -39,6 +39,7 @@ static SERVER_ID: Kind = text(19, 19, "s-([0-9a-f]{17})", |value| is_id(value, "
 static ENDPOINT_ID: Kind = text(22, 22, "vpce-[0-9a-f]{17}", |value| is_id(value, "vpce-", 17..=17));
 static GROUP_ID: Kind = text(11, 20, "sg-[0-9a-f]{8,17}", |value| is_id(value, "sg-", 8..=17));
 static PUBLIC_KEY_ID: Kind = text(21, 21, "key-[0-9a-f]{17}", |value| is_id(value, "key-", 17..=17));
+static HOST_KEY_ID: Kind = text(25, 25, "hostkey-[0-9a-f]{17}", |value| is_id(value, "hostkey-", 17..=17));
 static ROLE: Kind = text(20, 2048, "arn:.*role/\\S+", is_role);
 static NULLABLE_ROLE: Kind = text(0, 2048, "(|arn:.*role/\\S+)", |value| value.is_empty() || is_role(value));
 static USER_NAME: Kind = text(3, 100, "[\\w][\\w@.-]{2,99}", is_user_name);
@@ -55,6 +56,7 @@ static POLICY_NAME: Kind = text(0, 100, "Transfer[A-Za-z0-9]*SecurityPolicy-[A-Z
 static DESCRIPTION: Kind = text(0, 200, "[\\p{Print}]*", |value| !value.contains(char::is_control));
 static CERTIFICATE: Kind = free(1600);
 static HOST_KEY: Kind = free(4096);
+static HOST_KEY_STORAGE: Kind = Kind::Choice(&["SERVICE_MANAGED", "SECRETS_MANAGER"]);
 static KEY_BODY: Kind = free(2048);
 static USER_POLICY: Kind = free(2048);
 static MAX_RESULTS: Kind = Kind::Whole(1, 1000);
@@ -95,7 +97,9 @@ static PROTOCOL_DETAILS: Kind = Kind::Record(&[
     may("PassiveIp", &free(15)),
     may("TlsSessionResumptionMode", &Kind::Choice(&["DISABLED", "ENABLED", "ENFORCED"])),
     may("SetStatOption", &Kind::Choice(&["DEFAULT", "ENABLE_NO_OP"])),
+    may("SftpPorts", &Kind::List(&Kind::Record(&[]), 0, 3)),
     may("As2Transports", &Kind::List(&Kind::Choice(&["HTTP"]), 1, 1)),
+    may("ProxyConfig", &Kind::Record(&[may("SftpMode", &Kind::Choice(&["NONE", "PROXY_PROTOCOL_V2_ENFORCED"]))])),
 ]);
 static WORKFLOW: Kind = Kind::Record(&[must("WorkflowId", &TEXT), must("ExecutionRole", &ROLE)]);
 static WORKFLOWS: Kind = Kind::Record(&[
@@ -114,6 +118,7 @@ static CREATE_SERVER: &[Member] = &[
     may("EndpointDetails", &ENDPOINT_DETAILS),
     may("EndpointType", &ENDPOINT_TYPE),
     may("HostKey", &HOST_KEY),
+    may("HostKeyStorageType", &HOST_KEY_STORAGE),
     may("IdentityProviderDetails", &ANY_RECORD),
     may("IdentityProviderType", &IDENTITY_TYPE),
     may("LoggingRole", &NULLABLE_ROLE),
@@ -187,7 +192,17 @@ static IMPORT_HOST_KEY: &[Member] = &[
     must("HostKeyBody", &HOST_KEY),
     may("Description", &DESCRIPTION),
     may("Tags", &TAGS),
+    may("StorageType", &HOST_KEY_STORAGE),
+    may("KmsKey", &ARN),
 ];
+static UPDATE_HOST_KEY: &[Member] = &[
+    must("ServerId", &SERVER_ID),
+    must("HostKeyId", &HOST_KEY_ID),
+    may("Description", &DESCRIPTION),
+    may("StorageType", &HOST_KEY_STORAGE),
+    may("KmsKey", &ARN),
+];
+static HOST_KEY_OF_SERVER: &[Member] = &[must("ServerId", &SERVER_ID), must("HostKeyId", &HOST_KEY_ID)];
 static TAG_RESOURCE: &[Member] = &[must("Arn", &ARN), must("Tags", &TAGS)];
 static UNTAG_RESOURCE: &[Member] = &[must("Arn", &ARN), must("TagKeys", &Kind::List(&TAG_KEY, 1, 50))];
 static LIST_TAGS: &[Member] = &[must("Arn", &ARN), may("MaxResults", &MAX_RESULTS), may("NextToken", &NEXT_TOKEN)];
@@ -206,6 +221,8 @@ pub(super) fn of(operation: &str) -> Option<&'static [Member]> {
         "ImportSshPublicKey" => IMPORT_PUBLIC_KEY,
         "DeleteSshPublicKey" => DELETE_PUBLIC_KEY,
         "ImportHostKey" => IMPORT_HOST_KEY,
+        "UpdateHostKey" => UPDATE_HOST_KEY,
+        "DescribeHostKey" | "DeleteHostKey" => HOST_KEY_OF_SERVER,
         "TagResource" => TAG_RESOURCE,
         "UntagResource" => UNTAG_RESOURCE,
         "ListTagsForResource" => LIST_TAGS,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::keys::{HostKey, UserKey};
+use super::{host_keys::HostKey, keys::UserKey};
 use crate::{context::Context, error::AwsError};
 
 /// Everything that a restart must find again.
@@ -26,6 +26,7 @@ pub(super) enum Phase {
     Starting,
     Stopping,
     StartFailed,
+    StopFailed,
 }
 
 impl Phase {
@@ -36,6 +37,7 @@ impl Phase {
             Self::Starting => "STARTING",
             Self::Stopping => "STOPPING",
             Self::StartFailed => "START_FAILED",
+            Self::StopFailed => "STOP_FAILED",
         }
     }
 }
@@ -47,6 +49,9 @@ pub(super) struct Server {
     pub(super) phase: Phase,
     /// Counts the transitions, so that the end of an overtaken one changes nothing.
     pub(super) transition: u64,
+    /// The transition under way ends in START_FAILED or STOP_FAILED.
+    #[serde(default)]
+    pub(super) fails: bool,
     pub(super) online_since: Option<Timestamp>,
     /// Members that are stored and shown as they were given.
     pub(super) settings: Map<String, Value>,
@@ -64,6 +69,9 @@ pub(super) struct VpcEndpoint {
     pub(super) vpc_id: String,
     pub(super) subnet_ids: Vec<String>,
     pub(super) address_allocation_ids: Vec<String>,
+    /// When its subnets last changed.
+    #[serde(default)]
+    pub(super) changed: Option<Timestamp>,
 }
 
 /// One user of a server.
@@ -100,6 +108,14 @@ impl Server {
 
     pub(super) fn user_mut(&mut self, name: &str) -> Result<&mut User, AwsError> {
         self.users.get_mut(name).ok_or_else(|| unknown("User", name))
+    }
+
+    pub(super) fn host_key(&self, id: &str) -> Result<&HostKey, AwsError> {
+        self.host_keys.iter().find(|key| key.id == id).ok_or_else(|| unknown("HostKey", id))
+    }
+
+    pub(super) fn host_key_mut(&mut self, id: &str) -> Result<&mut HostKey, AwsError> {
+        self.host_keys.iter_mut().find(|key| key.id == id).ok_or_else(|| unknown("HostKey", id))
     }
 
     pub(super) fn setting(&self, name: &str) -> &str {

@@ -7,6 +7,7 @@ use super::{
     keys::UserKey,
     page::page,
     state::{Server, User, exists, invalid, read_tags, show_tags, text, unknown},
+    tags::check_tags,
 };
 use crate::{
     error::AwsError,
@@ -20,6 +21,7 @@ const SETTINGS: [&str; 6] =
 impl Transfer {
     pub(super) fn create_user(&self, input: &Map<String, Value>) -> Result<Value, AwsError> {
         let name = text(input, "UserName");
+        check_tags(&read_tags(input))?;
         let mut settings = given_settings(input);
         settings.entry("HomeDirectoryType").or_insert_with(|| "PATH".into());
         let body = input.get("SshPublicKeyBody").and_then(Value::as_str).filter(|body| !body.trim().is_empty());
@@ -107,6 +109,7 @@ impl Transfer {
         let logical = text(&user.settings, "HomeDirectoryType") == "LOGICAL";
         Some(Account {
             name: name.to_owned(),
+            role: text(&user.settings, "Role").to_owned(),
             uid: id("Uid").unwrap_or(65_534),
             gid: id("Gid").unwrap_or(65_534),
             keys: user.keys.iter().filter_map(UserKey::public_key).collect(),

@@ -19,10 +19,11 @@ use wharfinger_emulator::{
         traffic::Traffic,
     },
     events::bus::EventBus,
+    logs::{CloudWatchLogs, LogGroups},
     secretsmanager::SecretsManager,
     service::Service,
     sqs::Sqs,
-    transfer::Transfer,
+    transfer::{Partners, Transfer},
 };
 
 use super::{Addresses, Region, ports, roles};
@@ -185,9 +186,15 @@ pub(super) fn build(
     let dynamodb = Dynamodb::new(data_dir.database().as_deref(), &tables)?;
     let cloudwatch = CloudWatch::new(context.clone(), data_dir.saved("monitoring")?, metrics.clone())?;
     let secrets = SecretsManager::new(context.clone(), data_dir.saved("secretsmanager")?)?;
-    let transfer = Transfer::new(context.clone(), data_dir.saved("transfer")?, Arc::clone(&ec2) as _, metrics)?;
-    let all: [Arc<dyn Service>; 8] =
-        [ec2.clone(), efs.clone(), ecs.clone(), sqs.clone(), dynamodb, cloudwatch, secrets, transfer.clone()];
+    let groups = LogGroups::default();
+    let logs = CloudWatchLogs::new(context.clone(), data_dir.saved("logs")?, groups.clone())?;
+    for group in &plan.log_groups {
+        groups.declare(&group.name, group.retention_days, context.clock.now().as_millisecond());
+    }
+    let partners = Partners { network: Arc::clone(&ec2) as _, metrics, logs: groups, secrets: Arc::clone(&secrets) };
+    let transfer = Transfer::new(context.clone(), data_dir.saved("transfer")?, partners)?;
+    let all: [Arc<dyn Service>; 9] =
+        [ec2.clone(), efs.clone(), ecs.clone(), sqs.clone(), dynamodb, cloudwatch, logs, secrets, transfer.clone()];
     let services = Services::new(all).with_roles(roles::of(&plan.functions)).with_traffic(traffic);
     Ok(Built { services, ec2, efs, ecs, sqs, transfer })
 }

@@ -14,7 +14,7 @@ use wharfinger_emulator::{
 };
 
 use super::{event, intrinsic::Scope};
-use crate::wiring::{Asynchronous, Function, Mapping, Queue, RedriveSources, Rule, Table};
+use crate::wiring::{Asynchronous, Function, LogGroup, Mapping, Queue, RedriveSources, Rule, Table};
 
 /// The properties of one resource, resolved one by one as they are asked for.
 #[derive(Clone, Debug)]
@@ -225,6 +225,20 @@ pub fn read_queue(fields: &Fields<'_>) -> Result<Queue, String> {
         arn: plain_text(&attribute("Arn")?),
         declaration,
         redrive_sources: read_redrive_sources(fields)?,
+    })
+}
+
+/// Reads an `AWS::Logs::LogGroup`.
+///
+/// # Errors
+/// If a property is outside CloudWatch Logs' limits.
+pub fn read_log_group(fields: &Fields<'_>) -> Result<LogGroup, String> {
+    let keeps = fields.value("RetentionInDays")?.is_some();
+    let days = keeps.then(|| fields.number("RetentionInDays", 1, 1..=3653)).transpose()?;
+    Ok(LogGroup {
+        logical: fields.logical.to_owned(),
+        name: fields.scope.physical_name(fields.logical)?,
+        retention_days: days.map(|days| u32::try_from(days).expect("at most 3653")),
     })
 }
 

@@ -8,12 +8,13 @@ use super::{malformed, response};
 use crate::{error::AwsError, query_code::query_code};
 
 /// The prefixes of `X-Amz-Target`, with the services that they mean, and those services' awsJson version.
-const TARGETS: [(&str, &str, &str); 6] = [
+const TARGETS: [(&str, &str, &str); 7] = [
     ("TransferService", "transfer", "1.1"),
     ("AmazonEC2ContainerServiceV20141113", "ecs", "1.1"),
     ("AmazonSQS", "sqs", "1.0"),
     ("secretsmanager", "secretsmanager", "1.1"),
     ("DynamoDB_20120810", "dynamodb", "1.0"),
+    ("Logs_20140328", "logs", "1.1"),
     ("GraniteServiceVersion20100801", "monitoring", "1.0"),
 ];
 

@@ -4,6 +4,7 @@
 mod dynamodb;
 mod ec2;
 mod ecs;
+mod logs;
 mod others;
 mod secretsmanager;
 mod transfer;
@@ -24,6 +25,7 @@ pub fn of(service: &str, operation: &str, input: &Value, find: Lookup<'_>) -> Op
         "ec2" => ec2::requests(operation, input),
         "secretsmanager" => secretsmanager::requests(operation, input, find),
         "dynamodb" => dynamodb::requests(operation, input),
+        "logs" => logs::requests(operation, input),
         "sqs" => others::sqs(operation, input),
         "monitoring" => others::cloudwatch(operation, input),
         "elasticfilesystem" => others::efs(operation, input),
@@ -130,6 +132,36 @@ mod tests {
     }
 
     #[test]
+    fn exporting_a_host_key_is_an_action_of_its_own() {
+        let key = "arn:aws:transfer:us-east-1:000000000000:host-key/s-1/hostkey-1";
+        let described = json!({ "ServerId": "s-1", "HostKeyId": "hostkey-1", "Description": "old" });
+        assert_eq!(asked("transfer", "UpdateHostKey", described), pairs(&[("transfer:UpdateHostKey", key)]));
+        let exported = json!({ "ServerId": "s-1", "HostKeyId": "hostkey-1", "StorageType": "SECRETS_MANAGER" });
+        let role = "arn:aws:iam::000000000000:role/aws-service-role/transfer.amazonaws.com/AWSServiceRoleForTransfer";
+        let expected = [
+            ("transfer:UpdateHostKey", key),
+            ("transfer:ExportHostKey", key),
+            ("secretsmanager:CreateSecret", "arn:aws:secretsmanager:us-east-1:000000000000:secret:transfer!*"),
+            ("iam:CreateServiceLinkedRole", role),
+        ];
+        assert_eq!(asked("transfer", "UpdateHostKey", exported), pairs(&expected));
+    }
+
+    #[test]
+    fn structured_logs_need_the_rights_to_deliver_them() {
+        let logged =
+            json!({ "ServerId": "s-1", "StructuredLogDestinations": ["arn:aws:logs:us-east-1:1:log-group:a:*"] });
+        let needs = |operation: &str, input: &Value| {
+            let asked = asked("transfer", operation, input.clone());
+            asked.iter().filter(|(action, resource)| action.starts_with("logs:") && resource == "*").count()
+        };
+        for operation in ["CreateServer", "UpdateServer"] {
+            assert_eq!(needs(operation, &logged), 8);
+            assert_eq!(needs(operation, &json!({ "ServerId": "s-1", "StructuredLogDestinations": [] })), 0);
+        }
+    }
+
+    #[test]
     fn resources_are_named_by_arn() {
         for (service, operation, input, expected) in [
             (
@@ -170,6 +202,18 @@ mod tests {
                     "elasticfilesystem:DescribeMountTargets",
                     "arn:aws:elasticfilesystem:us-east-1:000000000000:file-system/fs-1",
                 ),
+            ),
+            (
+                "logs",
+                "FilterLogEvents",
+                json!({ "logGroupName": "/sftp" }),
+                ("logs:FilterLogEvents", "arn:aws:logs:us-east-1:000000000000:log-group:/sftp:log-stream:"),
+            ),
+            (
+                "logs",
+                "DescribeLogGroups",
+                json!({}),
+                ("logs:DescribeLogGroups", "arn:aws:logs:us-east-1:000000000000:log-group::log-stream:"),
             ),
             ("ec2", "DescribeAddresses", json!({}), ("ec2:DescribeAddresses", "*")),
             ("monitoring", "GetMetricData", json!({}), ("cloudwatch:GetMetricData", "*")),

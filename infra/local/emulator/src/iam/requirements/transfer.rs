@@ -10,10 +10,10 @@
 
 use serde_json::Value;
 
-use super::{Lookup, pass_role};
+use super::{Lookup, logs, pass_role};
 use crate::{
     iam::request::{Request, arn},
-    ids::REGION,
+    ids::{ACCOUNT, REGION},
     input::{text, texts},
 };
 
@@ -26,7 +26,17 @@ pub(super) fn requests(operation: &str, input: &Value, find: Lookup<'_>) -> Opti
         "CreateServer" => create_server(action, input),
         "UpdateServer" => update_server(action, input, find),
         "DeleteServer" => delete_server(action, input, find),
-        "DescribeServer" | "ListUsers" | "StartServer" | "StopServer" => vec![on_server(action, input, find)],
+        "DescribeServer" | "ListHostKeys" | "ListUsers" | "StartServer" | "StopServer" => {
+            vec![on_server(action, input, find)]
+        }
+        "ImportHostKey" => {
+            let mut requests = vec![on_server(action, input, find).giving(&input["Tags"])];
+            requests.extend(tagging(&host_key(input), &input["Tags"]));
+            requests.extend(storing(text(input, "StorageType")));
+            requests
+        }
+        "DescribeHostKey" | "DeleteHostKey" => vec![on(action, &host_key(input), find)],
+        "UpdateHostKey" => update_host_key(action, input, find),
         "CreateUser" => {
             let mut requests = vec![on_server(action, input, find).giving(&input["Tags"])];
             requests.extend(tagging(&user(input), &input["Tags"]));
@@ -65,6 +75,40 @@ fn user(input: &Value) -> String {
     arn("transfer", "user/", &format!("{server}/{user}"))
 }
 
+fn host_key(input: &Value) -> String {
+    let (server, key) = (text(input, "ServerId").unwrap_or_default(), text(input, "HostKeyId").unwrap_or("*"));
+    arn("transfer", "host-key/", &format!("{server}/{key}"))
+}
+
+/// To move a key that the service stores into a secret is to export it, which is an action of its own.
+fn update_host_key(action: String, input: &Value, find: Lookup<'_>) -> Vec<Request> {
+    let storage = text(input, "StorageType");
+    let mut requests = vec![on(action, &host_key(input), find)];
+    if storage == Some("SECRETS_MANAGER") {
+        requests.push(on("transfer:ExportHostKey".to_owned(), &host_key(input), find));
+    }
+    requests.extend(storing(storage));
+    requests
+}
+
+/// A host key in a secret: it is made in the caller's name, and read by a role of the service's own. Transfer Family's
+/// documents don't say what the caller needs for it; this is the strictest reading.
+fn storing(storage: Option<&str>) -> Vec<Request> {
+    if storage != Some("SECRETS_MANAGER") {
+        return Vec::new();
+    }
+    let role = format!("arn:aws:iam::{ACCOUNT}:role/aws-service-role/{SERVICE}/AWSServiceRoleForTransfer");
+    vec![
+        Request::new("secretsmanager:CreateSecret", arn("secretsmanager", "secret:", "transfer!*")),
+        Request::new("iam:CreateServiceLinkedRole", role).with("iam:AWSServiceName", [SERVICE]),
+    ]
+}
+
+/// Structured logs go out by CloudWatch Logs' deliveries, which the caller sets up.
+fn delivering(input: &Value) -> Vec<Request> {
+    if texts(input, "StructuredLogDestinations").is_empty() { Vec::new() } else { logs::delivery() }
+}
+
 /// Tags of a resource in the making need the permission to tag besides.
 fn tagging(arn: &str, tags: &Value) -> Option<Request> {
     let given = tags.as_array().is_some_and(|tags| !tags.is_empty());
@@ -81,6 +125,8 @@ fn create_server(action: String, input: &Value) -> Vec<Request> {
     let mut requests = vec![create];
     requests.extend(tagging(&arn("transfer", "server/", "*"), &input["Tags"]));
     requests.extend(text(input, "LoggingRole").map(|role| pass_role(role, SERVICE)));
+    requests.extend(storing(text(input, "HostKeyStorageType")));
+    requests.extend(delivering(input));
     let details = &input["EndpointDetails"];
     if let Some(vpc) = text(details, "VpcId") {
         let mut resources = vec![arn("ec2", "vpc/", vpc)];
@@ -100,6 +146,7 @@ fn update_server(action: String, input: &Value, find: Lookup<'_>) -> Vec<Request
         .with("transfer:RequestServerProtocols", texts(input, "Protocols"));
     let mut requests = vec![update];
     requests.extend(text(input, "LoggingRole").map(|role| pass_role(role, SERVICE)));
+    requests.extend(delivering(input));
     let details = &input["EndpointDetails"];
     if !details.is_object() {
         return requests;

@@ -11,14 +11,15 @@ use std::{
 
 use russh::{
     Channel, ChannelId,
-    keys::PublicKey,
+    keys::{HashAlg, PublicKey},
     server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, VerifiedPublicKey},
 };
 
 use super::{
     Account,
+    activity::ActivityLog,
     listener::Gate,
-    meter::OpenSession,
+    presence::Presence,
     report::Reporter,
     session::{Session, serve},
     view::View,
@@ -32,8 +33,10 @@ pub(super) struct Connection {
     gate: Arc<Gate>,
     client: IpAddr,
     session_id: String,
+    log: ActivityLog,
     account: Option<Account>,
-    open: Option<OpenSession>,
+    key: Option<PublicKey>,
+    presence: Option<Arc<Presence>>,
     channels: HashMap<ChannelId, Channel<Msg>>,
     logged_in: Arc<AtomicBool>,
 }
@@ -41,28 +44,66 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(gate: Arc<Gate>, client: IpAddr, logged_in: Arc<AtomicBool>) -> Self {
         let session_id = crate::ids::random_uuid().simple().to_string()[..16].to_owned();
-        Self { gate, client, session_id, account: None, open: None, channels: HashMap::new(), logged_in }
+        let log = gate.log(&session_id);
+        let channels = HashMap::new();
+        Self { gate, client, session_id, log, account: None, key: None, presence: None, channels, logged_in }
     }
 
-    /// The user's account as it is now, when `key` opens it.
+    /// The user's account as it is now, when `key` opens it. A failure is logged.
     fn recognise(&self, user: &str, key: &PublicKey) -> Option<Account> {
-        let account = self.gate.account(user)?;
-        let known = account.keys.iter().any(|known| known.key_data() == key.key_data());
-        if known && View::new(&account, &self.gate.context).is_none() {
+        let account = self.gate.account(user);
+        let account = account.filter(|account| account.keys.iter().any(|known| known.key_data() == key.key_data()));
+        let Some(account) = account else {
+            self.log_failure(user, "The public key is not one of the user's");
+            return None;
+        };
+        if View::new(&account, &self.gate.context).is_none() {
             tracing::warn!(user, home = ?account.mappings, "login refused: the home directory names no file system that exists");
+            self.log_failure(user, "The home directory does not exist");
             return None;
         }
-        known.then_some(account)
+        Some(account)
+    }
+
+    fn log_failure(&self, user: &str, message: &str) {
+        let members = [
+            ("user", user.into()),
+            ("method", "publickey".into()),
+            ("source-ip", self.client.to_string().into()),
+            ("message", message.into()),
+        ];
+        self.log.write("AUTH_FAILURE", &members);
     }
 
     /// Logs `user` in: the session that `key` opens.
     pub(super) fn enter(&mut self, user: &str, key: &PublicKey) -> Option<Session> {
         self.account = self.recognise(user, key);
+        self.key = Some(key.clone());
+        self.arrive("in this process");
         self.session()
+    }
+
+    /// The client with this software is in, if its key opens an account.
+    fn arrive(&mut self, software: &str) {
+        let (Some(account), Some(key)) = (&self.account, &self.key) else { return };
+        let body = key.to_openssh().unwrap_or_default();
+        let members = [
+            ("user", account.name.clone().into()),
+            ("role", account.role.clone().into()),
+            ("home-dir", account.home.clone().into()),
+            ("source-ip", self.client.to_string().into()),
+            ("client", software.into()),
+            ("ssh-public-key", body.split(' ').nth(1).unwrap_or_default().into()),
+            ("ssh-public-key-fingerprint", key.fingerprint(HashAlg::Sha256).to_string().into()),
+            ("ssh-public-key-type", key.algorithm().as_str().into()),
+        ];
+        self.log.write("CONNECTED", &members);
+        self.presence = Some(Arc::new(Presence::new(self.gate.meter.open(), self.log.clone())));
     }
 
     fn session(&self) -> Option<Session> {
         let account = self.account.as_ref()?;
+        let presence = self.presence.clone()?;
         let view = View::new(account, &self.gate.context)?;
         let reporter = Reporter {
             context: self.gate.context.clone(),
@@ -71,7 +112,7 @@ impl Connection {
             session_id: self.session_id.clone(),
             client_ip: self.client.to_string(),
         };
-        Some(Session::new(account, view, reporter, Arc::clone(&self.gate.meter)))
+        Some(Session::new(account, view, reporter, presence))
     }
 }
 
@@ -89,12 +130,14 @@ impl Handler for Connection {
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
         self.account = self.recognise(user, key.public_key);
+        self.key = Some(key.public_key.clone());
         Ok(if self.account.is_some() { Auth::Accept } else { Auth::reject() })
     }
 
-    async fn auth_succeeded(&mut self, _session: &mut russh::server::Session) -> Result<(), Self::Error> {
+    async fn auth_succeeded(&mut self, session: &mut russh::server::Session) -> Result<(), Self::Error> {
         self.logged_in.store(true, Ordering::Relaxed);
-        self.open = Some(self.gate.meter.open());
+        let software = String::from_utf8_lossy(session.remote_sshid()).into_owned();
+        self.arrive(&software);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use super::{Account, connection::Connection, meter::Meter};
+use super::{Account, activity::ActivityLog, connection::Connection, meter::Meter};
 use crate::{context::Context, transfer::Transfer};
 
 /// How long a client can stay connected without logging in.
@@ -48,6 +48,12 @@ impl Gate {
         self.transfer.upgrade()?.account(&self.server_id, user)
     }
 
+    /// The structured log of a session that begins now.
+    pub(super) fn log(&self, session_id: &str) -> ActivityLog {
+        let destination = self.transfer.upgrade().and_then(|transfer| transfer.log_group(&self.server_id));
+        ActivityLog::new(self.context.clone(), destination, &self.server_id, session_id)
+    }
+
     pub(super) fn banner(&self) -> Option<String> {
         self.transfer.upgrade()?.banner(&self.server_id)
     }
@@ -75,6 +81,7 @@ impl Gate {
 
 /// The open door.
 pub(crate) struct Listener {
+    addresses: Vec<SocketAddr>,
     shut: CancellationToken,
     _guard: DropGuard,
 }
@@ -92,7 +99,12 @@ impl Listener {
         for listener in listeners {
             tasks.spawn(accept(listener, Arc::clone(&gate), shut.clone(), tasks.clone()));
         }
-        Ok(Self { _guard: shut.clone().drop_guard(), shut })
+        Ok(Self { addresses: addresses.to_vec(), _guard: shut.clone().drop_guard(), shut })
+    }
+
+    /// Where it listens.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Is cancelled when the door is shut.

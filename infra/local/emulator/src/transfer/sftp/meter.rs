@@ -55,11 +55,6 @@ impl Meter {
         OpenSession(Arc::clone(self))
     }
 
-    /// Something moved.
-    pub(crate) fn count(&self, add: impl FnOnce(&mut Counts)) {
-        self.change(|state| add(&mut state.counts));
-    }
-
     /// The counts since the last call; none when no session was open at any time since then.
     pub(crate) fn take(&self) -> Option<Counts> {
         self.change(|state| {
@@ -71,6 +66,13 @@ impl Meter {
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl OpenSession {
+    /// Something moved in it.
+    pub(super) fn count(&self, add: impl FnOnce(&mut Counts)) {
+        self.0.change(|state| add(&mut state.counts));
     }
 }
 
@@ -93,7 +95,7 @@ mod tests {
     fn a_session_counts_in_every_period_that_it_touches_and_in_no_other() {
         let meter = Arc::new(Meter::default());
         let session = meter.open();
-        meter.count(|counts| counts.bytes_in += 5);
+        session.count(|counts| counts.bytes_in += 5);
         assert_eq!(meter.take().map(|counts| counts.bytes_in), Some(5));
         assert_eq!(meter.take(), Some(Counts::default()), "still open: zeros");
         drop(session);

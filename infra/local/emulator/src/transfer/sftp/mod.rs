@@ -2,6 +2,7 @@
 //! their home directories on the directories that stand for EFS file systems. Nothing a client sends leads out of
 //! those: files are reached through directory capabilities (`cap-std`), one path component at a time.
 
+mod activity;
 mod attributes;
 mod connection;
 mod handles;
@@ -9,6 +10,7 @@ mod listener;
 mod metadata;
 mod meter;
 mod operations;
+mod presence;
 mod report;
 mod session;
 mod status;
@@ -29,6 +31,8 @@ pub(crate) use self::{
 pub(crate) struct Account {
     /// The user's name.
     pub(crate) name: String,
+    /// The ARN of the user's role.
+    pub(crate) role: String,
     /// The POSIX ids that files are shown with.
     pub(crate) uid: u32,
     pub(crate) gid: u32,

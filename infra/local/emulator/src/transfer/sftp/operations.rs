@@ -65,7 +65,8 @@ impl Session {
     pub(super) fn mkdir(&mut self, id: u32, path: &str, attrs: &FileAttributes) -> Result<Packet, Refusal> {
         let place = self.real(path)?;
         let mode = attrs.permissions.unwrap_or(0o755) & 0o777;
-        self.reported("Directory Create", &[("directory-path", place.shown().into())], || {
+        let logged = ("MKDIR", vec![("path", place.shown().into())]);
+        self.reported("Directory Create", &[("directory-path", place.shown().into())], logged, || {
             Ok(place.directory()?.create_dir_with(&place.path, DirBuilder::new().mode(mode))?)
         })?;
         Ok(ok(id))
@@ -73,7 +74,8 @@ impl Session {
 
     pub(super) fn rmdir(&mut self, id: u32, path: &str) -> Result<Packet, Refusal> {
         let place = self.movable(path)?;
-        self.reported("Directory Delete", &[("directory-path", place.shown().into())], || {
+        let logged = ("RMDIR", vec![("path", place.shown().into())]);
+        self.reported("Directory Delete", &[("directory-path", place.shown().into())], logged, || {
             Ok(place.directory()?.remove_dir(&place.path)?)
         })?;
         Ok(ok(id))
@@ -81,7 +83,8 @@ impl Session {
 
     pub(super) fn remove(&mut self, id: u32, path: &str) -> Result<Packet, Refusal> {
         let place = self.movable(path)?;
-        self.reported("File Delete", &[("file-path", place.shown().into())], || {
+        let logged = ("DELETE", vec![("path", place.shown().into())]);
+        self.reported("File Delete", &[("file-path", place.shown().into())], logged, || {
             let directory = place.directory()?;
             if directory.symlink_metadata(&place.path)?.is_dir() {
                 return Err(Refusal::failure("Is a directory"));
@@ -95,7 +98,8 @@ impl Session {
     pub(super) fn rename(&mut self, id: u32, from: &str, to: &str, replaces: bool) -> Result<Packet, Refusal> {
         let (from, to) = (self.movable(from)?, self.movable(to)?);
         let paths = [("original-file-path", from.shown().into()), ("renamed-file-path", to.shown().into())];
-        self.reported("File Rename", &paths, || {
+        let logged = ("RENAME", vec![("path", from.shown().into()), ("new-path", to.shown().into())]);
+        self.reported("File Rename", &paths, logged, || {
             let (source, destination) = (from.directory()?, to.directory()?);
             source.symlink_metadata(&from.path)?;
             if !replaces && destination.symlink_metadata(&to.path).is_ok() {
@@ -135,20 +139,34 @@ impl Session {
         if place.is_top() { Err(Refusal::denied("The top directory stays where it is")) } else { Ok(place) }
     }
 
+    /// Acts, sends the event of `kind`, and logs the activity, or that it failed.
     fn reported(
         &self,
         kind: &str,
         members: &[(&str, Value)],
+        (activity, logged): (&str, Vec<(&str, Value)>),
         act: impl FnOnce() -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let started = self.reporter.now();
         let done = act();
         let outcome = match &done {
-            Ok(()) => Outcome::Completed,
-            Err(refusal) => Outcome::Failed("UNKNOWN_ERROR", refusal.message.clone()),
+            Ok(()) => {
+                self.presence.log.write(activity, &logged);
+                Outcome::Completed
+            }
+            Err(refusal) => {
+                self.log_error(activity, &logged, refusal);
+                Outcome::Failed("UNKNOWN_ERROR", refusal.message.clone())
+            }
         };
         self.reporter.send(kind, outcome, started, members);
         done
+    }
+
+    pub(super) fn log_error(&self, operation: &str, members: &[(&str, Value)], refusal: &Refusal) {
+        let mut members = members.to_vec();
+        members.extend([("operation", operation.into()), ("message", refusal.message.clone().into())]);
+        self.presence.log.write("ERROR", &members);
     }
 }
 

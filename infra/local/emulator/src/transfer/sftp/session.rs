@@ -14,7 +14,7 @@ use super::{
     Account,
     attributes::Owner,
     handles::Handles,
-    meter::Meter,
+    presence::Presence,
     report::Reporter,
     status::{Refusal, ok, status},
     view::View,
@@ -32,7 +32,7 @@ pub(super) struct Session {
     pub(super) owner: Owner,
     pub(super) handles: Handles,
     pub(super) reporter: Reporter,
-    pub(super) meter: Arc<Meter>,
+    pub(super) presence: Arc<Presence>,
     pub(super) ignores_setstat: bool,
 }
 
@@ -84,13 +84,13 @@ async fn read_packet<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, Erro
 }
 
 impl Session {
-    pub(super) fn new(account: &Account, view: View, reporter: Reporter, meter: Arc<Meter>) -> Self {
+    pub(super) fn new(account: &Account, view: View, reporter: Reporter, presence: Arc<Presence>) -> Self {
         Self {
             view,
             owner: Owner { uid: account.uid, gid: account.gid },
             handles: Handles::default(),
             reporter,
-            meter,
+            presence,
             ignores_setstat: account.ignores_setstat,
         }
     }

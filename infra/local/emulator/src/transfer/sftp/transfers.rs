@@ -35,6 +35,7 @@ impl Session {
             }
         };
         let appends = flags.contains(OpenFlags::APPEND);
+        self.presence.log.write("OPEN", &[("path", place.shown().into()), ("mode", mode(flags).into())]);
         let transfer = Transfer { file, place, started, writes, appends, written: 0, read: 0, failure: None };
         Ok(Packet::Handle(Handle { id, handle: self.handles.add(Open::File(transfer)) }))
     }
@@ -42,6 +43,7 @@ impl Session {
     fn report_refused_open(&self, writes: bool, place: &Place, refusal: &Refusal, started: Timestamp) {
         let kind = if writes { "File Upload" } else { "File Download" };
         let outcome = Outcome::Failed("UNKNOWN_ERROR", refusal.message.clone());
+        self.log_error("OPEN", &[("path", place.shown().into())], refusal);
         self.reporter.send(kind, outcome, started, &[("bytes", 0.into()), ("file-path", place.shown().into())]);
     }
 
@@ -57,7 +59,7 @@ impl Session {
         }
         data.truncate(count);
         transfer.read += count as u64;
-        self.meter.count(|counts| counts.bytes_out += count as u64);
+        self.presence.count(|counts| counts.bytes_out += count as u64);
         Ok(Packet::Data(Data { id, data }))
     }
 
@@ -72,7 +74,7 @@ impl Session {
             return Err(transfer.fail(error));
         }
         transfer.written += data.len() as u64;
-        self.meter.count(|counts| counts.bytes_in += data.len() as u64);
+        self.presence.count(|counts| counts.bytes_in += data.len() as u64);
         Ok(ok(id))
     }
 
@@ -83,11 +85,12 @@ impl Session {
             None => Outcome::Completed,
         };
         if matches!(outcome, Outcome::Completed) {
-            self.meter.count(|counts| {
+            self.presence.count(|counts| {
                 let files = if transfer.writes { &mut counts.files_in } else { &mut counts.files_out };
                 *files += 1;
             });
         }
+        self.log_end("CLOSE", &transfer);
         self.report(&transfer, outcome);
         Ok(ok(id))
     }
@@ -97,6 +100,15 @@ impl Session {
             if transfer.writes { ("File Upload", transfer.written) } else { ("File Download", transfer.read) };
         let members = [("bytes", bytes.into()), ("file-path", transfer.place.shown().into())];
         self.reporter.send(kind, outcome, transfer.started, &members);
+    }
+
+    /// Logs the end of a transfer. Numbers of bytes are texts there.
+    fn log_end(&self, activity: &str, transfer: &Transfer) {
+        let moved = [("bytes-in", transfer.written, transfer.writes), ("bytes-out", transfer.read, !transfer.writes)];
+        let moved = moved.into_iter().filter(|(_, bytes, shown)| *shown || *bytes > 0);
+        let mut members = vec![("path", transfer.place.shown().into())];
+        members.extend(moved.map(|(name, bytes, _)| (name, bytes.to_string().into())));
+        self.presence.log.write(activity, &members);
     }
 
     /// The place on EFS that `path` stands for.
@@ -112,6 +124,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         for transfer in self.handles.drain() {
+            self.log_end("PARTIAL_CLOSE", &transfer);
             let code = if transfer.writes { "PARTIAL_UPLOAD" } else { "PARTIAL_DOWNLOAD" };
             let message = "The connection ended before the file was closed".to_owned();
             self.report(&transfer, Outcome::Failed(code, message));
@@ -125,6 +138,18 @@ impl Transfer {
         self.failure.get_or_insert_with(|| refusal.message.clone());
         refusal
     }
+}
+
+/// How a client opens a file, in the log's words.
+fn mode(flags: OpenFlags) -> String {
+    let words = [
+        (OpenFlags::CREATE, "CREATE"),
+        (OpenFlags::TRUNCATE, "TRUNCATE"),
+        (OpenFlags::APPEND, "APPEND"),
+        (OpenFlags::READ, "READ"),
+        (OpenFlags::WRITE, "WRITE"),
+    ];
+    words.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, word)| *word).collect::<Vec<_>>().join("|")
 }
 
 fn open_file(place: &Place, flags: OpenFlags, attrs: &FileAttributes) -> Result<std::fs::File, Refusal> {

@@ -10,7 +10,7 @@ use russh::keys::PublicKey;
 use russh_sftp::protocol::{FileAttributes, OpenFlags, Packet};
 use tokio_util::sync::CancellationToken;
 
-use super::{connection::Connection, listener::Gate, meter::OpenSession, session::Session, status::Refusal};
+use super::{connection::Connection, listener::Gate, session::Session, status::Refusal};
 
 /// Why a client is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,6 @@ pub enum Shut {
 pub struct Visit {
     session: Session,
     shut: CancellationToken,
-    _open: OpenSession,
 }
 
 impl Visit {
@@ -37,10 +36,9 @@ impl Visit {
         client: IpAddr,
         (user, key): (&str, &PublicKey),
     ) -> Result<Self, Shut> {
-        let gate = Arc::new(gate);
-        let mut connection = Connection::new(Arc::clone(&gate), client, Arc::new(AtomicBool::new(true)));
+        let mut connection = Connection::new(Arc::new(gate), client, Arc::new(AtomicBool::new(true)));
         let session = connection.enter(user, key).ok_or(Shut::Refused)?;
-        Ok(Self { session, shut, _open: gate.meter.open() })
+        Ok(Self { session, shut })
     }
 
     /// Whether the server has cut the connection.
@@ -69,7 +67,29 @@ impl Visit {
         self.asked(|session| session.write(0, handle, offset, data)).map(drop)
     }
 
-    /// Closes a file, which ends its upload.
+    /// Opens a file for a download: its handle.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub fn begin_download(&mut self, path: &str) -> Result<String, String> {
+        match self.asked(|session| session.open(0, path, OpenFlags::READ, &FileAttributes::empty()))? {
+            Packet::Handle(handle) => Ok(handle.handle),
+            _ => Err("the server gives no handle".to_owned()),
+        }
+    }
+
+    /// Reads from an open file: at most `length` bytes, none at its end.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub fn read(&mut self, handle: &str, offset: u64, length: u32) -> Result<Vec<u8>, String> {
+        match self.asked(|session| session.read(0, handle, offset, length))? {
+            Packet::Data(data) => Ok(data.data),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Closes a file, which ends its upload or download.
     ///
     /// # Errors
     /// The server's refusal.

@@ -15,7 +15,7 @@ use super::{
     resource::{self, Fields},
     rule,
 };
-use crate::wiring::{Destination, Function, Queue, RedriveSources, Rule, Table};
+use crate::wiring::{Destination, Function, LogGroup, Queue, RedriveSources, Rule, Table};
 
 /// A whole template, resolved.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Plan {
     pub tables: Vec<Table>,
     /// The SQS queues.
     pub queues: Vec<Queue>,
+    /// The log groups, without those of functions and of the HTTP API: their lines go to the region's own log.
+    pub log_groups: Vec<LogGroup>,
     /// The functions, with their routes and queues.
     pub functions: Vec<Function>,
     /// The EventBridge rules: the template's own, and those that SAM makes of functions' `Schedule` and
@@ -51,6 +53,7 @@ impl Plan {
             parameters: scope.parameters.clone(),
             tables: vec![],
             queues: vec![],
+            log_groups: vec![],
             functions: vec![],
             rules: vec![],
         };
@@ -82,6 +85,9 @@ impl Plan {
         match body["Type"].as_str().ok_or("it has no Type")? {
             "AWS::DynamoDB::Table" => self.tables.push(resource::read_table(&fields)?),
             "AWS::SQS::Queue" => self.queues.push(resource::read_queue(&fields)?),
+            "AWS::Logs::LogGroup" if !is_ours(&scope.resources, logical) => {
+                self.log_groups.push(resource::read_log_group(&fields)?);
+            }
             "AWS::Events::Rule" => self.rules.extend(resource::read_rule(&fields)?),
             "AWS::Serverless::Function" => {
                 let (function, rules) = resource::read_function(&fields.with_globals(globals))?;
@@ -170,5 +176,24 @@ impl Plan {
     #[must_use]
     pub fn queue(&self, logical: &str) -> Option<&Queue> {
         self.queues.iter().find(|queue| queue.logical == logical)
+    }
+}
+
+/// Whether the log group takes what functions or the HTTP API say.
+fn is_ours(resources: &Map<String, Value>, group: &str) -> bool {
+    let settings = |resource: &'_ Value| {
+        let properties = &resource["Properties"];
+        [properties["LoggingConfig"]["LogGroup"].clone(), properties["AccessLogSettings"]["DestinationArn"].clone()]
+    };
+    resources.values().flat_map(settings).any(|setting| names(&setting, group))
+}
+
+/// Whether a value refers to a resource, by `Ref` or `Fn::GetAtt`.
+fn names(value: &Value, logical: &str) -> bool {
+    match value {
+        Value::String(text) => text.split('.').next() == Some(logical),
+        Value::Array(items) => items.iter().any(|item| names(item, logical)),
+        Value::Object(members) => members.values().any(|member| names(member, logical)),
+        _ => false,
     }
 }

@@ -93,6 +93,17 @@ fn the_table_is_created_as_declared() {
 }
 
 #[test]
+fn log_groups_are_made_where_no_function_and_no_gateway_writes_to_them() {
+    let group =
+        "  SftpLogs:\n    Type: AWS::Logs::LogGroup\n    Properties: { LogGroupName: /sftp, RetentionInDays: 7 }\n";
+    let text = TEMPLATE.replacen("\nResources:\n", &format!("\nResources:\n{group}"), 1);
+    let plan = Plan::read(&text, &BTreeMap::new(), ENDPOINT).unwrap();
+    let ours = plan.log_groups.iter().find(|group| group.logical == "SftpLogs").unwrap();
+    assert_eq!((ours.name.as_str(), ours.retention_days), ("/sftp", Some(7)));
+    assert!(!plan.log_groups.iter().any(|group| ["ApiLogs", "AccessLogs"].contains(&group.logical.as_str())));
+}
+
+#[test]
 fn a_resource_that_would_have_to_run_is_refused_by_name() {
     let text = "Resources:\n  Flow: { Type: AWS::StepFunctions::StateMachine }\n";
     let error = Plan::read(text, &BTreeMap::new(), ENDPOINT).unwrap_err().to_string();

@@ -6,7 +6,7 @@ use crate::support::program;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_sweep_grows_by_a_known_number_of_calls_a_server_and_changes_nothing_on_aws() {
-    let scene = Scene::open(program().to_owned()).await.unwrap();
+    let scene = Scene::open(program().to_owned(), &[]).await.unwrap();
     for servers in [1, 3] {
         scene.grow_to(servers).await.unwrap();
         let sweep = scene.sweep().await.unwrap();
@@ -33,7 +33,7 @@ async fn an_idle_sweep_grows_by_a_known_number_of_calls_a_server_and_changes_not
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_uploads_in_one_burst_cost_few_writes_and_one_rollout() {
-    let scene = Scene::open(program().to_owned()).await.unwrap();
+    let scene = Scene::open(program().to_owned(), &[]).await.unwrap();
     scene.grow_to(1).await.unwrap();
     let burst = scene.upload(100).await.unwrap();
     let writes: u64 =

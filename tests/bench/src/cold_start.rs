@@ -1,9 +1,12 @@
 //! `cold-start`: each function beside one that does nothing, and beside Python with boto3.
 
 use std::{
+    path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
 };
+
+use anyhow::Context as _;
 
 use crate::{
     build::build,
@@ -27,6 +30,19 @@ pub(crate) struct Options {
     /// Measure these functions only.
     #[arg(long, value_delimiter = ',', default_value = "api,autostop,rollout,reconcile")]
     functions: Vec<FunctionName>,
+    /// Measure the functions in this directory, as `cargo lambda build` or cargo left them, instead of building them.
+    #[arg(long, value_name = "DIRECTORY")]
+    built: Option<PathBuf>,
+}
+
+impl Options {
+    fn binary(&self, function: FunctionName) -> anyhow::Result<PathBuf> {
+        let name = function.package();
+        let Some(directory) = &self.built else { return build(name, name) };
+        let places = [directory.join(name).join("bootstrap"), directory.join(name)];
+        let found = places.iter().find(|place| place.is_file());
+        found.cloned().with_context(|| format!("find {name} in {}", directory.display()))
+    }
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
@@ -52,7 +68,7 @@ impl FunctionName {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut functions = vec![Function::new("empty", build("bench", "empty")?)];
     for name in &options.functions {
-        functions.push(Function::new(name.package(), build(name.package(), name.package())?));
+        functions.push(Function::new(name.package(), options.binary(*name)?));
     }
     match python() {
         Some(python) => functions.push(python),

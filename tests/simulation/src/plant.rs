@@ -169,7 +169,7 @@ fn drop_condition(update: &mut Value, begins: &str) {
 /// Takes the conditions from a transaction that begins a rollout: its items are put, and locked by it.
 fn drop_claim_conditions(transaction: &mut Value) {
     let Some(items) = transaction["TransactItems"].as_array_mut() else { return };
-    let begins = |item: &Value| item["Put"]["Item"]["rollout"]["M"]["state"]["S"] == "claimed";
+    let begins = |item: &Value| item["Put"]["Item"]["rollout"]["M"].is_object();
     if items.iter().any(begins) {
         for put in items.iter_mut().filter_map(|item| item.get_mut("Put")?.as_object_mut()) {
             for member in ["ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues"] {

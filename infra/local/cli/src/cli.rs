@@ -26,7 +26,7 @@ enum Command {
     /// Run Transfer Family alone, with real SFTP, beside another emulator's region.
     Transfer(transfer_only::Options),
     /// Count what the control plane uses, and print what that costs a month on AWS.
-    Bill,
+    Bill(bill::Options),
     /// Be one function of the template, as the region starts it.
     #[command(hide = true)]
     Function {
@@ -50,9 +50,9 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Some(Command::Function { binary }) => be_function(&binary),
-        Some(Command::Bill) => {
+        Some(Command::Bill(options)) => {
             log_at("warn");
-            many_threads()?.block_on(bill::tell(program()?))
+            many_threads()?.block_on(bill::tell(program()?, &options))
         }
         Some(Command::Tour) => {
             log_at("warn");

@@ -35,10 +35,9 @@ impl Count {
             let planned = region.plan().functions.iter().find(|planned| planned.logical == function.function);
             let memory_gb = f64::from(planned.map_or(128, |planned| planned.memory_mb)) / 1024.0;
             let own = consumed.get(&format!("LOCAL{}", function.function)).copied().unwrap_or_default();
-            let billed_ms = as_f64(function.billed_ms) + assumed_wait_ms(&calls, &function.function);
             let invocations = as_f64(function.invocations);
             let usage = Usage::one(Item::Invocation, invocations)
-                .with(Item::GbSecond, billed_ms / 1000.0 * memory_gb)
+                .with(Item::GbSecond, as_f64(function.billed_ms) / 1000.0 * memory_gb)
                 .with(Item::LogGb, (as_f64(function.log_bytes) + invocations * PLATFORM_LOG_BYTES) / 1e9)
                 .with(Item::ReadUnit, own.read_units)
                 .with(Item::WriteUnit, own.write_units)
@@ -99,23 +98,6 @@ impl Count {
     }
 }
 
-/// How long AWS is taken to answer a call, in milliseconds: an assumption, on the high side. Calls in the same Region
-/// to DynamoDB and SQS take single digits.
-#[must_use]
-pub fn assumed_answer_ms(service: &str) -> f64 {
-    match service {
-        "dynamodb" | "sqs" => 10.0,
-        "monitoring" => 50.0,
-        _ => 100.0,
-    }
-}
-
-/// How long the function `name` would have waited for AWS, had it made its calls one after the other.
-fn assumed_wait_ms(calls: &BTreeMap<Kind, u64>, name: &str) -> f64 {
-    let own = calls.iter().filter(|(kind, _)| kind.caller.strip_prefix("LOCAL") == Some(name));
-    own.map(|(kind, count)| assumed_answer_ms(&kind.service) * as_f64(*count)).sum()
-}
-
 #[expect(clippy::cast_precision_loss, reason = "counts of one run are far below 2^53")]
 fn as_f64(count: u64) -> f64 {
     count as f64
@@ -127,12 +109,6 @@ mod tests {
 
     fn kind(caller: &str, service: &str) -> Kind {
         Kind { caller: caller.into(), service: service.into(), operation: "Do".into() }
-    }
-
-    #[test]
-    fn a_function_waits_for_its_own_calls_only() {
-        let calls = [(kind("LOCALOne", "dynamodb"), 3), (kind("LOCALOne", "ecs"), 1), (kind("LOCALTwo", "ecs"), 9)];
-        assert!((assumed_wait_ms(&calls.into(), "One") - 130.0).abs() < 1e-9);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod table;
 use std::{path::PathBuf, time::Instant};
 
 use serde_json::Value;
+use wharfinger_emulator::endpoint::traffic::Latency;
 use wharfinger_region::{template::document, wiring::Mapping};
 
 use self::{
@@ -25,6 +26,20 @@ const MANY: u8 = 10;
 
 /// Files in one burst.
 const BURST: u16 = 500;
+
+/// How to count.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// How long AWS calls are on their way: assumed, on the high side. Calls of DynamoDB and SQS in the same Region take
+    /// single digits.
+    #[arg(
+        long,
+        value_name = "SERVICE=TIME",
+        value_delimiter = ',',
+        default_value = "dynamodb=10ms,sqs=10ms,cloudwatch=50ms,ec2=100ms,ecs=100ms,efs=100ms,secretsmanager=100ms,transfer=100ms"
+    )]
+    pub latency: Vec<Latency>,
+}
 
 /// The template, for what it declares that the region does not run.
 const TEMPLATE: &str = include_str!("../../../../template.yaml");
@@ -45,10 +60,10 @@ struct Counts {
 ///
 /// # Errors
 /// When something that is counted fails.
-pub async fn tell(program: PathBuf) -> anyhow::Result<()> {
+pub async fn tell(program: PathBuf, options: &Options) -> anyhow::Result<()> {
     let started = Instant::now();
     eprintln!("Counting on a region of its own; this takes a minute or two.");
-    let scene = Scene::open(program).await?;
+    let scene = Scene::open(program, &options.latency).await?;
     let counts = count(&scene).await;
     let counted = counts.as_ref().ok().map(|counts| sum_up(&scene, counts)).transpose();
     scene.close().await;

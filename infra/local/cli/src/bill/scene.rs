@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use wharfinger_emulator::events::schedule::scheduled_event;
+use wharfinger_emulator::{endpoint::traffic::Latency, events::schedule::scheduled_event};
 use wharfinger_region::{options::Options, region::Region, seed};
 
 use super::count::Count;
@@ -38,13 +38,14 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Starts one without servers, with `program` as its functions.
+    /// Starts one without servers, with `program` as its functions, whose calls of AWS take these times.
     ///
     /// # Errors
     /// When the region can't be started.
-    pub async fn open(program: PathBuf) -> anyhow::Result<Self> {
+    pub async fn open(program: PathBuf, latency: &[Latency]) -> anyhow::Result<Self> {
         let mut options = Options::on_free_ports().with("SweepSchedule", "rate(7 days)");
         options.pace.task_transition = TASK_TRANSITION;
+        options.latency = latency.to_vec();
         let region = Region::start(options, program).await?;
         let api = Http::new(region.addresses().api);
         Ok(Self { region, api, key: UserKey::generate(), groups: Mutex::new(vec![seed::SFTP_GROUP.to_owned()]) })

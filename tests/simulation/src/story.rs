@@ -48,7 +48,7 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// Those that any story with moods may have, one in [`RARELY`] each.
+    /// Those that any story with moods may have, one in twelve each.
     pub const USUAL: [Self; 9] = [
         Self::EndlessPartial,
         Self::MissingAddress,

@@ -299,7 +299,9 @@ def tell_story(api, site, ports, home):
     def rolled_out():
         rollouts = api("GET", "/v1/sites/blog/rollouts")["items"]
         assert len(rollouts) <= 1, f"one upload made {len(rollouts)} rollouts"
-        return rollouts and rollouts[0]["state"] not in ("pending", "running") and rollouts[0]
+        # ECS tells nothing here: the sweep brings the verdict.
+        final = ("succeeded", "failed", "rolled_back", "superseded")
+        return rollouts and rollouts[0]["state"] in final and rollouts[0]
 
     rollout = step("the rollout has its verdict", rolled_out)
     assert rollout["state"] == "succeeded", rollout

@@ -1,5 +1,5 @@
-//! A server's private host key. Wharfinger generates it, because a key that AWS generates can't be exported, and a
-//! rebuilt server must present the same key to its clients.
+//! A server's private host key. Wharfinger generates it: AWS can store a host key in Secrets Manager, but deletes that
+//! secret with the server, and a rebuilt server must present the same key to its clients.
 
 use ssh_key::{Algorithm, LineEnding, PrivateKey};
 use wharfinger_aws::secrets::Secret;

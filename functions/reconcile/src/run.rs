@@ -1,7 +1,8 @@
 //! One visit to a server: observe, revoke access, take steps, grant access, and write the status.
 //!
 //! Revoking access (users, keys and address blocks that are no longer wanted) comes first and waits for nothing.
-//! Stopping needs to know the server alone; what opens the server or cuts sessions waits until everything is known.
+//! Address blocks are let in as soon as the rules are known, stopping needs to know the server alone, and what starts
+//! the server or cuts sessions waits until everything is known.
 
 use std::time::Duration;
 

@@ -76,8 +76,7 @@ async fn present_spec(app: &App, site: &SiteName, now: Timestamp) -> anyhow::Res
         }
         Some(Ok(record)) => Ok(Some(record.intent)),
         Some(Err(unreadable)) => {
-            tracing::error!(item = %unreadable, "the site can't be read and is left alone");
-            metrics::trouble(metrics::Trouble::UnreadableRecord, &unreadable.to_string(), now);
+            metrics::unreadable_record(&unreadable, now);
             Ok(None)
         }
         None => {

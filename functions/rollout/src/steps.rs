@@ -1,5 +1,6 @@
-//! The steps of a rollout: register a revision, update the service, follow the deployment. Each is recorded before the
-//! next, so that another invocation takes it up wherever one died: no second revision, no second deployment.
+//! The steps of a rollout: register a revision, update the service, follow the deployment. The base is
+//! recorded before a revision is made of it, and the deployment once ECS has taken it on. An invocation that takes over
+//! finds the rest in ECS, the revision by its environment and the deployment by its revision: there is no second one.
 
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};

@@ -44,7 +44,7 @@ pub struct Revisions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// The window is claimed; nothing has been asked of AWS.
+    /// The revision to start from is not chosen yet: ECS did not name it, or someone deployed another meanwhile.
     Claimed,
     /// A revision is being registered.
     Registering,
@@ -54,7 +54,7 @@ pub enum State {
     Deploying,
     /// The service runs the revision.
     Succeeded,
-    /// The revision did not come to run, for `reason`.
+    /// No success, for `reason`: refused, stopped by ECS, or without an end after an hour.
     Failed,
     /// ECS's circuit breaker went back to the revision before.
     RolledBack,

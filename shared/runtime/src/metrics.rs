@@ -22,7 +22,7 @@ pub enum Trouble {
     FailedServer,
     /// AWS refuses a user.
     RefusedUser,
-    /// A rollout ended without its revision in the service.
+    /// A rollout failed or was rolled back.
     FailedRollout,
     /// This version can't read a record of the table.
     UnreadableRecord,

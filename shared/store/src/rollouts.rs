@@ -20,10 +20,10 @@ pub struct RolloutRecord {
     /// Until then one invocation alone takes its steps. In the past: that one has crashed.
     #[serde(default)]
     pub leased_until: Option<Timestamp>,
-    /// When the tick that follows it is due.
+    /// When the tick that tries it again is due.
     #[serde(default)]
     pub armed_until: Option<Timestamp>,
-    /// How often its deployment was looked at.
+    /// Ticks armed to try it again, by which the delays grow.
     #[serde(default)]
     pub looks: u32,
     /// When ECS took its deployment on.

@@ -1,5 +1,6 @@
 //! Host keys of servers: what AWS takes, how it shows them, and where it stores them. A key that is stored in Secrets
-//! Manager can be read there, whoever made it; AWS keeps it there until the key is stored elsewhere or deleted.
+//! Manager can be read there, whoever made it; AWS keeps it there until the key is stored
+//! elsewhere, or it or its server is deleted.
 
 use std::fmt;
 

@@ -190,7 +190,7 @@ async fn step(
         return Ok(over(record, obstacle.unwrap_or_default()));
     };
     match record.rollout.state {
-        State::Registered => deploy(app, spec, record, service, moment.now).await,
+        State::Registered => deploy(app, spec, record, service, moment.present()).await,
         _ => register(app, spec, record, service, Registered::Perhaps).await,
     }
 }
@@ -305,7 +305,7 @@ async fn deploy(
 
 /// What to do about a call that failed: try again later if that can help, else give up with a sentence that helps. What
 /// is not yet deployed is tried for as long as it takes: whoever gave it up would throw the uploads away.
-async fn failed(
+pub(crate) async fn failed(
     app: &App,
     spec: &SiteSpec,
     record: RolloutRecord,
@@ -315,6 +315,10 @@ async fn failed(
     // What this step has recorded is in the table, what the step before it left to be recorded is in hand.
     let (site, id) = (&record.rollout.site, &record.rollout.id);
     let present = app.table.rollout_record(site, id).await.context("read the rollout")?;
+    if present.as_ref().is_some_and(|present| present.rollout.state.is_final()) {
+        // Another invocation was faster: its verdict stands.
+        return Ok(Outcome::Contended);
+    }
     let record = present.filter(|present| present.version != record.version).unwrap_or(record);
     let deploying = record.rollout.state == State::Deploying;
     let too_long = deploying && now.duration_since(record.since()) > LONGEST_DEPLOYMENT;

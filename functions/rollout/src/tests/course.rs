@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
+use wharfinger_aws::error::{AwsError, Kind};
 
 use super::*;
+use crate::steps::{self, Outcome};
 
 fn tick() -> Value {
     json!({"site": "blog"})
@@ -186,4 +188,24 @@ async fn a_revision_that_a_dead_invocation_made_of_another_base_is_not_brought_t
     assert!(ecs.revisions[1].is_none(), "it is of use no more");
     assert_eq!(ecs.web["taskDefinition"], json!(arn(4)));
     assert_eq!(ecs.revisions[3].as_ref().unwrap()["containerDefinitions"][0]["image"], "httpd:2");
+}
+
+#[tokio::test]
+async fn a_call_that_fails_late_leaves_the_verdict_of_another_invocation_alone() {
+    let stage = Stage::new();
+    stage.deploy(1, 0).await;
+    let (table, id) = (&stage.app.table, stage.latest().await.id);
+    let before = table.rollout_record(&blog(), &id).await.unwrap().unwrap();
+    let spec = table.window(&blog()).await.unwrap().rollout_spec.unwrap();
+    stage.complete();
+    stage.send(&[ended()], at(90)).await;
+    let verdict = stage.latest().await;
+    for kind in [
+        Kind::Refused { code: "AccessDeniedException".into(), message: String::new() },
+        Kind::Busy("Rate exceeded".into()),
+    ] {
+        let error = AwsError { action: "describe the service".into(), kind };
+        let outcome = steps::failed(&stage.app, &spec, before.clone(), &error, at(91)).await.unwrap();
+        assert_eq!((outcome, stage.latest().await), (Outcome::Contended, verdict.clone()));
+    }
 }

@@ -68,7 +68,7 @@ pub async fn run() -> anyhow::Result<()> {
 /// Runs one sweep.
 ///
 /// # Errors
-/// When the servers can't be listed.
+/// When the servers or the sites can't be listed; what can be seen of the others is swept all the same.
 pub async fn handle(app: &App, moment: Moment) -> anyhow::Result<()> {
     app.all(moment).await
 }
@@ -97,7 +97,11 @@ impl App {
     /// Runs one sweep: repairs come before decisions, and a failure of one site or server does not stop the others.
     async fn all(&self, moment: Moment) -> anyhow::Result<()> {
         let sites = Box::pin(self.sites(moment.now));
-        let ((sites, mut troubles), servers) = future::join(sites, Box::pin(self.repaired_servers(moment.now))).await;
+        let (sites, servers) = future::join(sites, Box::pin(self.repaired_servers(moment.now))).await;
+        let ((sites, mut troubles), failure) = match sites {
+            Ok(swept) => (swept, None),
+            Err(error) => (unlisted(&error), Some(error)),
+        };
         let (servers, of_servers) = servers?;
         troubles.extend(of_servers);
         let looked_at = servers.len();
@@ -108,17 +112,16 @@ impl App {
         if !troubles.is_empty() {
             tracing::error!(servers = looked_at, sites = sites.known.len(), ?troubles, "swept, but not over all");
         }
-        Ok(())
+        // Nobody else follows a rollout whose event was lost: a sweep that woke no site has failed, and raises the alarm.
+        failure.map_or(Ok(()), Err)
     }
 
     /// Reads the sites and sends lost ticks again.
-    async fn sites(&self, now: Timestamp) -> (SiteSigns, Troubles) {
+    async fn sites(&self, now: Timestamp) -> anyhow::Result<(SiteSigns, Troubles)> {
         // A sweep that lags behind by a second is one that came a second earlier.
         let listed = future::try_join(self.table.sites_may_lag(), self.table.old_places());
-        match Box::pin(listed).await {
-            Ok((sites, old_places)) => sites::sweep(&self.table, &self.ticks, sites, &old_places, now).await,
-            Err(error) => unlisted(&anyhow::Error::from(error).context("list the sites")),
-        }
+        let (sites, old_places) = Box::pin(listed).await.context("list the sites")?;
+        Ok(sites::sweep(&self.table, &self.ticks, sites, &old_places, now).await)
     }
 
     /// Reads the servers and sends lost wake-ups again. Unreadable servers are left out.

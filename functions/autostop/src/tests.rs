@@ -152,7 +152,7 @@ async fn only_what_this_version_does_not_know_is_told_as_unreadable() {
         let failed = operation == "GetItem" && input["Key"]["pk"]["S"] == "WINDOW#site-c";
         failed.then(|| (500, json!({"__type": "InternalServerError"})))
     });
-    let (signs, _) = stage.app.sites(NOW.parse().unwrap()).await;
+    let (signs, _) = stage.app.sites(NOW.parse().unwrap()).await.unwrap();
     let mut unknown: Vec<(&str, bool)> =
         signs.unknown.iter().map(|site| (site.name.as_str(), site.unreadable)).collect();
     unknown.sort_unstable();
@@ -171,14 +171,15 @@ async fn a_read_that_hangs_keeps_no_server_from_being_woken() {
 }
 
 #[tokio::test]
-async fn sites_that_can_t_be_listed_stop_no_server_from_being_looked_at() {
+async fn a_sweep_that_can_t_list_the_sites_fails_after_the_servers_are_looked_at() {
     let stage = three();
     stage.cloud.answer_with(|operation, input| {
         let failed = operation == "Query" && input["ExpressionAttributeValues"][":pk"]["S"] == "SITES";
         failed.then(|| (500, json!({"__type": "InternalServerError"})))
     });
-    stage.sweep().await.unwrap();
+    stage.sweep().await.unwrap_err();
     assert_eq!(stage.woken(), ["server-a", "server-b", "server-c"]);
+    assert!(stage.has_decision("server-a"));
 }
 
 #[tokio::test]

@@ -42,12 +42,13 @@ impl HumanDuration {
         if whole && allowed.contains(&duration) { Ok(Self(duration)) } else { Err(refused()) }
     }
 
-    /// Accepts a duration of any length that an earlier version stored, or returns `None` if it is no duration. Only
-    /// for reading the table.
+    /// Accepts a duration of any length that an earlier version stored, or returns `None` if it is no duration or longer
+    /// than 7,304,484 days. Only for reading the table.
     #[must_use]
     pub fn from_stored(text: &str) -> Option<Self> {
         let span: jiff::Span = text.parse().ok()?;
-        span.to_duration(SpanRelativeTo::days_are_24_hours()).ok().map(Self)
+        let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+        (duration.abs() <= LONGEST).then_some(Self(duration))
     }
 }
 
@@ -70,10 +71,13 @@ impl fmt::Display for HumanDuration {
     }
 }
 
-/// A duration for people, to the second: `1d 2h`, `30m`, `45s`, `0s`.
+/// The longest duration that jiff writes in days, in either direction: some 20,000 years.
+const LONGEST: SignedDuration = SignedDuration::from_hours(7_304_484 * 24);
+
+/// A duration for people, to the second: `1d 2h`, `30m`, `45s`, `0s`. One beyond 7,304,484 days reads as that.
 #[must_use]
 pub fn describe(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs();
+    let seconds = duration.clamp(-LONGEST, LONGEST).as_secs();
     let span = jiff::Span::new()
         .days(seconds / 86_400)
         .hours(seconds % 86_400 / 3_600)
@@ -104,5 +108,16 @@ mod tests {
             assert_eq!(HumanDuration::parse(&duration.to_string()).unwrap(), duration);
         }
         assert_eq!(describe(SignedDuration::ZERO), "0s");
+    }
+
+    #[test]
+    fn whatever_is_stored_can_be_written_or_is_no_duration() {
+        assert_eq!(HumanDuration::from_stored("7304484d").unwrap().to_string(), "7304484d");
+        for too_long in ["7304484d 24h", "7304484d 1s", "-7304484d 24h"] {
+            assert_eq!(HumanDuration::from_stored(too_long), None, "{too_long}");
+        }
+        for longest in [SignedDuration::MAX, SignedDuration::MIN] {
+            assert!(describe(longest).contains("7304484d"), "{}", describe(longest));
+        }
     }
 }

@@ -32,6 +32,7 @@ use wharfinger_store::{
     signs::{SiteSigns, UnknownSite},
     table::{StoreError, Table},
     unreadable::readable,
+    windows::old_place::OldPlaces,
 };
 
 /// Clients, built once.
@@ -119,9 +120,20 @@ impl App {
     /// Reads the sites and sends lost ticks again.
     async fn sites(&self, now: Timestamp) -> anyhow::Result<(SiteSigns, Troubles)> {
         // A sweep that lags behind by a second is one that came a second earlier.
-        let listed = future::try_join(self.table.sites_may_lag(), self.table.old_places());
-        let (sites, old_places) = Box::pin(listed).await.context("list the sites")?;
-        Ok(sites::sweep(&self.table, &self.ticks, sites, &old_places, now).await)
+        let listed = future::join(self.table.sites_may_lag(), self.table.old_places());
+        let (sites, old_places) = Box::pin(listed).await;
+        let sites = sites.context("list the sites")?;
+        // Only windows that release 0.1 wrote lie there: sites are woken without them, but none is known to be at rest.
+        let (old_places, unseen) = match old_places {
+            Ok(old_places) => (old_places, None),
+            Err(error) => (OldPlaces::default(), Some(anyhow::Error::from(error).context("list the old windows"))),
+        };
+        let (mut signs, mut troubles) = sites::sweep(&self.table, &self.ticks, sites, &old_places, now).await;
+        if let Some((any, told)) = unseen.as_ref().map(unlisted) {
+            signs.unknown.extend(any.unknown);
+            troubles.extend(told);
+        }
+        Ok((signs, troubles))
     }
 
     /// Reads the servers and sends lost wake-ups again. Unreadable servers are left out.

@@ -171,6 +171,23 @@ async fn a_read_that_hangs_keeps_no_server_from_being_woken() {
 }
 
 #[tokio::test]
+async fn old_places_that_can_t_be_listed_keep_no_site_from_being_woken_and_every_server_online() {
+    let stage = three();
+    stage.cloud.answer_with(|operation, input| {
+        let failed = operation == "Query" && input["ExpressionAttributeValues"][":pk"]["S"] == "WINDOWS";
+        failed.then(|| (500, json!({"__type": "InternalServerError"})))
+    });
+    stage.sweep().await.unwrap();
+    assert_eq!(stage.woken(), ["server-a", "server-b", "server-c", "site-a", "site-b", "site-c"]);
+    let (signs, troubles) = stage.app.sites(NOW.parse().unwrap()).await.unwrap();
+    assert_eq!(
+        (signs.known.len(), signs.unknown.len(), troubles.len()),
+        (3, 1, 1),
+        "a window of 0.1 may be open there"
+    );
+}
+
+#[tokio::test]
 async fn a_sweep_that_can_t_list_the_sites_fails_after_the_servers_are_looked_at() {
     let stage = three();
     stage.cloud.answer_with(|operation, input| {

@@ -76,6 +76,8 @@ def running_ministack(program, ports, home):
         "SFTP_PORT": str(ports["unused"]),
         "IOT_MTLS_ENABLED": "0",
         "AWS_ENDPOINT_URL_TRANSFER": f"http://127.0.0.1:{ports['transfer']}",
+        # The log of sessions lies where Transfer Family writes it.
+        "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": f"http://127.0.0.1:{ports['transfer']}",
         "AWS_ENDPOINT_URL_EC2": f"http://127.0.0.1:{ports['ec2']}",
     }
     ministack_ec2.start(ports["ec2"], endpoint)
@@ -207,7 +209,17 @@ def deploy_control_plane(ports, home):
         "OtherUserRoles": "site-TransferRole-*",
         "DeletionProtection": "false",
     }
-    return deploy("wharfinger", packaged, parameters)
+    outputs = deploy("wharfinger", packaged, parameters)
+    carry_log_group(ports)
+    return outputs
+
+
+def carry_log_group(ports):
+    """Makes the log group of sessions where our Transfer Family looks for it."""
+    name = "/aws/vendedlogs/wharfinger/wharfinger/sftp"
+    deployed = boto3.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    assert [group["logGroupName"] for group in deployed] == [name], deployed
+    boto3.client("logs", endpoint_url=f"http://127.0.0.1:{ports['transfer']}").create_log_group(logGroupName=name)
 
 
 def without_metric_math(template):

@@ -3,7 +3,9 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use russh::keys::{
-    Algorithm, EcdsaCurve, HashAlg, PrivateKey, PublicKeyOrCertificate, key::safe_rng, ssh_key::LineEnding,
+    Algorithm, EcdsaCurve, HashAlg, PrivateKey, PublicKeyOrCertificate,
+    key::safe_rng,
+    ssh_key::{LineEnding, private::RsaKeypair},
 };
 use serde_json::{Value, json};
 use wharfinger_emulator::{context::Pace, error::AwsError, service::Service};
@@ -259,8 +261,11 @@ async fn host_key_shown(region: &TransferFamily, server: &str, algorithm: Algori
 async fn clients_are_shown_the_oldest_host_key_of_their_algorithm() {
     let region = TransferFamily::new();
     let curve = || Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 };
-    let keys = [Algorithm::Ed25519, Algorithm::Ed25519, curve()].map(|algorithm| {
-        let key = PrivateKey::random(&mut safe_rng(), algorithm).unwrap();
+    let rsa = || Algorithm::Rsa { hash: Some(HashAlg::Sha256) };
+    let random = |algorithm| PrivateKey::random(&mut safe_rng(), algorithm).unwrap();
+    let pair = RsaKeypair::random(&mut safe_rng(), 2048).unwrap();
+    let keys = [random(Algorithm::Ed25519), random(Algorithm::Ed25519), random(curve()), PrivateKey::from(pair)];
+    let keys = keys.map(|key| {
         let fingerprint = key.public_key().fingerprint(HashAlg::Sha256).to_string();
         (key.to_openssh(LineEnding::LF).unwrap().to_string(), fingerprint)
     });
@@ -268,12 +273,15 @@ async fn clients_are_shown_the_oldest_host_key_of_their_algorithm() {
     input["HostKey"] = keys[0].0.clone().into();
     let server = region.done("CreateServer", input).await["ServerId"].as_str().unwrap().to_owned();
     region.until(&server, "ONLINE").await;
-    assert_eq!(host_key_shown(&region, &server, curve()).await, None, "it has no such key yet");
+    for algorithm in [curve(), rsa()] {
+        assert_eq!(host_key_shown(&region, &server, algorithm).await, None, "it has no such key yet");
+    }
     for (body, _) in &keys[1..] {
         region.done("ImportHostKey", json!({ "ServerId": server, "HostKeyBody": body })).await;
     }
     assert_eq!(host_key_shown(&region, &server, Algorithm::Ed25519).await.as_ref(), Some(&keys[0].1));
     assert_eq!(host_key_shown(&region, &server, curve()).await.as_ref(), Some(&keys[2].1));
+    assert_eq!(host_key_shown(&region, &server, rsa()).await.as_ref(), Some(&keys[3].1));
     let listed = region.done("ListHostKeys", id(&server)).await["HostKeys"].clone();
     let oldest = listed
         .as_array()

@@ -12,6 +12,8 @@ mod isolation;
 mod kept;
 mod permissions;
 mod refusals;
+mod sessions;
+mod sleep;
 mod story;
 mod support;
 mod wiring;

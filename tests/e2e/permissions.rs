@@ -49,6 +49,7 @@ async fn upload_and_tidy_up(local: &LocalRegion) -> anyhow::Result<()> {
     for round in 1..=3 {
         let before = local.rollouts().await?.len();
         alice.put("index.html", format!("round {round}").as_bytes()).await?;
+        alice.sftp.read("index.html").await?;
         alice.sftp.create_dir("new").await?;
         alice.put("new/draft.txt", b"draft").await?;
         alice.sftp.rename("new/draft.txt", "new/final.txt").await?;
@@ -208,6 +209,7 @@ fn every_rule_is_missed_when_it_is_broken(events: &[Value]) {
         ("source: [!Ref TransferEventSource]", "source: [aws.transfers]"),
         ("source: [!Ref EcsEventSource]", "source: [aws.ec]"),
         ("prefix: \"SFTP Server File Upload ", "prefix: \"SFTP Server File Uploads "),
+        ("prefix: \"SFTP Server File Download ", "prefix: \"SFTP Server File Downloads "),
         ("- SFTP Server File Rename Completed", "- SFTP Server File Rename Complete"),
         ("- SFTP Server File Delete Completed", "- SFTP Server File Delete Complete"),
         ("- SFTP Server Directory Create Completed", "- SFTP Server Directory Create Complete"),
@@ -317,6 +319,10 @@ fn what_no_function_needs_is_refused() {
         Request::new(action, "arn:aws:ec2:us-east-1:000000000000:vpc-endpoint/vpce-1")
             .with("ec2:VpceServiceName", [format!("com.amazonaws.us-east-1.{service}")])
     };
+    let read_log = |group: &str| {
+        let group = format!("arn:aws:logs:us-east-1:000000000000:log-group:/aws/vendedlogs/wharfinger/{group}");
+        Request::new("logs:FilterLogEvents", format!("{group}:log-stream:"))
+    };
     let secret = |name: &str| format!("arn:aws:secretsmanager:us-east-1:000000000000:secret:{name}");
     let definition = "arn:aws:ecs:us-east-1:000000000000:task-definition/web:7";
     let (reconcile, rollout) = ("ReconcileFunction", "RolloutFunction");
@@ -329,18 +335,26 @@ fn what_no_function_needs_is_refused() {
         (reconcile, server("transfer:DeleteServer").having(&ours), true),
         (reconcile, server("transfer:DeleteServer").having(&others), false),
         (reconcile, server("transfer:DeleteServer"), false),
+        (reconcile, server("transfer:ImportHostKey").having(&ours), true),
+        (reconcile, server("transfer:ImportHostKey").having(&others), false),
         (reconcile, server("transfer:TagResource").giving(&others), false),
         (reconcile, pass("wharfinger-TransferUserRole", "transfer.amazonaws.com"), true),
         (reconcile, pass("wharfinger-TransferUserRole", "lambda.amazonaws.com"), false),
         (reconcile, pass("administrator", "transfer.amazonaws.com"), false),
         (reconcile, Request::new("secretsmanager:GetSecretValue", secret("wharfinger/servers/a/host-key-Ab1")), true),
         (reconcile, Request::new("secretsmanager:GetSecretValue", secret("another/servers/a/host-key-Ab1")), false),
+        (reconcile, Request::new("secretsmanager:CreateSecret", secret("wharfinger/servers/a/host-key-ecdsa")), true),
+        (reconcile, Request::new("secretsmanager:DeleteSecret", secret("wharfinger/servers/a/host-key-rsa-Ab1")), true),
+        (reconcile, Request::new("secretsmanager:DeleteSecret", secret("wharfinger/servers/a/other-Ab1")), false),
         (reconcile, Request::new("dynamodb:Query", "arn:aws:dynamodb:us-east-1:000000000000:table/another"), false),
         (reconcile, endpoint("ec2:CreateVpcEndpoint", "transfer.server"), true),
         (reconcile, endpoint("ec2:CreateVpcEndpoint", "transfer.server.c-0001"), true),
         (reconcile, endpoint("ec2:CreateVpcEndpoint", "secretsmanager"), false),
         (reconcile, endpoint("ec2:DeleteVpcEndpoints", "transfer.server"), true),
         (reconcile, endpoint("ec2:DeleteVpcEndpoints", "secretsmanager"), false),
+        (reconcile, read_log("wharfinger/sftp"), true),
+        (reconcile, read_log("wharfinger/access"), false),
+        (reconcile, read_log("another/sftp"), false),
         (rollout, pass("web-task", "ecs-tasks.amazonaws.com"), true),
         (rollout, pass("web-task", "transfer.amazonaws.com"), false),
         (

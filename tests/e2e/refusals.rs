@@ -40,7 +40,7 @@ fn cases() -> Vec<Case> {
         case(main, changed(server(None), "/network/subnet_ids", json!([])), 422, "/network/subnet_ids"),
         case(main, changed(server(None), "/network/allowed_cidrs", json!(["0.0.0.0/0"])), 422, "whole Internet"),
         case(main, changed(server(Some("5m")), "/idle/after", json!("soon")), 422, "30m"),
-        case(main, changed(server(Some("5m")), "/idle/action", json!("sleep")), 422, "not yet supported"),
+        case(main, changed(server(Some("5m")), "/idle/action", json!("nap")), 422, "sleep"),
         case(main, changed(server(None), "/hours", json!({})), 422, "not yet supported"),
         case("/v1/servers/Main", server(None), 400, "lower-case"),
         case(alice, user("ssh-ed25519 nonsense"), 422, "public key"),

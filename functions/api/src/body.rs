@@ -256,7 +256,7 @@ mod tests {
         );
         let Err(problem) = spec::<ServerSpec>(&server(r#","a/b":1"#)) else { panic!("taken") };
         assert_eq!(problem.field.as_deref(), Some("/a~1b"));
-        assert_eq!(problem.allowed, ["file_system_id", "network", "idle", "user_role_arn"]);
+        assert_eq!(problem.allowed, ["file_system_id", "network", "idle", "user_role_arn", "manual_keep", "drain_for"]);
     }
 
     #[test]

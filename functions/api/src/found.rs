@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use wharfinger_decisions::condition::{Condition, carry_on};
 use wharfinger_store::{
-    lease::Armed,
     record::{Record, Seen},
     servers::ServerItem,
     stored::Intent,
@@ -51,7 +50,7 @@ where
 
 impl Thing for ServerItem {
     fn remains(unreadable: &Unreadable) -> Self {
-        Self { record: unreadable.remains(), decision: None, armed: Armed::default() }
+        Self::from(unreadable.remains())
     }
 
     fn condition(&self) -> Option<Condition> {

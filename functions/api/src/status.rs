@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use wharfinger_decisions::{
     condition::Condition,
-    idle::Decision,
+    idle::{Action, Decision},
     key::PublicKey,
     rollout::Rollout,
-    server::{Endpoint, ServerPhase, WantedPower},
+    server::{Endpoint, IdleAction, IdlePolicy, ServerPhase},
     user::UserPhase,
     window::View,
+    wish::{Next, Wish},
 };
 use wharfinger_store::{servers::ServerItem, users::UserRecord};
 
@@ -31,12 +32,16 @@ pub(crate) struct ServerView {
     /// Everything is as wanted.
     settled: bool,
     /// `null` where the record can't be read.
-    wanted: Option<WantedPower>,
+    wanted: Option<Wish>,
+    /// What happens next without anybody's doing.
+    next: Option<Next>,
+    /// While it drains: who was logged in when it was last looked at.
+    users_logged_in: Vec<String>,
     endpoint: Option<Endpoint>,
     host_key_fingerprints: Vec<String>,
     server_id: Option<String>,
     online_since: Option<Timestamp>,
-    idle: Option<Decision>,
+    idle: Option<IdleView>,
     observed_at: Option<Timestamp>,
     conditions: Vec<Condition>,
 }
@@ -45,19 +50,47 @@ impl ServerView {
     pub(crate) fn of(found: &Found<ServerItem>, now: Timestamp) -> Self {
         let (record, status) = (&found.thing.record, found.thing.record.status.clone());
         let readable = found.unreadable.is_none();
+        let wanted = readable.then(|| found.thing.wish(now));
+        let order = found.thing.order().map(|order| order.at);
         Self {
             conditions: found.conditions(&status.conditions, now),
-            power: if record.deleting { ServerPhase::Deleting } else { status.power },
+            power: if record.deleting { ServerPhase::Deleting } else { status.phase() },
             reason: reason(record.deleting, readable, status.reason),
-            settled: readable && !record.deleting && status.settled_version == record.version,
-            wanted: readable.then(|| record.intent.power.clone()),
-            endpoint: status.endpoint,
+            settled: readable
+                && !record.deleting
+                && status.settled_version == record.version
+                && (order.is_none() || status.obeyed >= order),
+            next: wanted.as_ref().filter(|_| !record.deleting).and_then(|wish| found.thing.next(wish)),
+            wanted,
+            users_logged_in: status.draining.map(|draining| draining.users).unwrap_or_default(),
+            // A server that is being rebuilt answers there only when it is online.
+            endpoint: status.endpoint.filter(|_| status.asleep.is_none()),
             host_key_fingerprints: status.host_key_fingerprints,
             server_id: status.server_id,
             online_since: status.online_since,
-            idle: found.thing.decision.clone(),
+            idle: found.thing.decision().map(|decision| IdleView::of(decision, record.intent.spec.idle)),
             observed_at: status.observed_at,
         }
+    }
+}
+
+/// What the idle sweep decided.
+#[derive(Debug, Serialize)]
+struct IdleView {
+    /// `keep`, or what the policy says of an idle server: `stop` or `sleep`.
+    action: &'static str,
+    reason: String,
+    at: Timestamp,
+}
+
+impl IdleView {
+    fn of(decision: Decision, policy: Option<IdlePolicy>) -> Self {
+        let action = match (decision.action, policy.map(|policy| policy.action)) {
+            (Action::Keep, _) => "keep",
+            (Action::Stop, Some(IdleAction::Sleep)) => "sleep",
+            (Action::Stop, _) => "stop",
+        };
+        Self { action, reason: decision.reason, at: decision.at }
     }
 }
 

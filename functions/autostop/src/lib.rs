@@ -1,6 +1,6 @@
 //! The sweep: decides for each server whether it stays online, and why; and replaces wake-ups that were lost.
 //!
-//! It only changes what is wanted; `reconcile` checks again before it stops the server.
+//! It only notes what it decides; `reconcile` looks again before it closes the server.
 
 mod repair;
 mod sites;
@@ -24,11 +24,11 @@ use wharfinger_decisions::{
     idle::{self, Action, Decision, Signs},
     messages::ServerWake,
     names::ServerName,
-    server::{Asker, Power, ServerPhase, WantedPower},
+    server::{Power, ServerPhase},
 };
 use wharfinger_runtime::{Environment, Moment, logs, metrics, sdk_config};
 use wharfinger_store::{
-    servers::{self, ServerItem, ServerRecord},
+    servers::{self, ServerItem},
     signs::{SiteSigns, UnknownSite},
     table::{StoreError, Table},
     unreadable::readable,
@@ -108,7 +108,7 @@ impl App {
         let looked_at = servers.len();
         let decisions = servers
             .iter()
-            .map(|(server, item)| told(server, self.decide(server, &item.record, &sites, moment.present())).boxed());
+            .map(|(server, item)| told(server, self.decide(server, item, &sites, moment.present())).boxed());
         troubles.extend(some_at_once(decisions.collect()).await);
         if !troubles.is_empty() {
             tracing::error!(servers = looked_at, sites = sites.known.len(), ?troubles, "swept, but not over all");
@@ -152,53 +152,55 @@ impl App {
         self.wake(server).await
     }
 
+    /// Decides whether a server that is to be online is used. One that is to be closed already is left as it is.
     async fn decide(
         &self,
         server: &ServerName,
-        record: &ServerRecord,
+        item: &ServerItem,
         sites: &SiteSigns,
         now: Timestamp,
     ) -> anyhow::Result<()> {
-        if record.deleting {
+        let wish = item.wish(now);
+        if item.record.deleting || wish.power != Power::Online {
             return Ok(());
         }
-        let signs = self.signs(record, sites, now).await;
-        let decision = idle::decide(record.intent.spec.idle.as_ref(), self.metrics.period(), &signs, now);
+        let signs = self.signs(item, sites, now).await;
+        let decision = idle::decide(item.record.intent.spec.idle.as_ref(), self.metrics.period(), &signs, now);
+        let decision = match wish.until {
+            Some(until) if decision.action == Action::Stop => Decision {
+                possible_at: Some(until),
+                ..Decision::keep(format!("{}, but it is kept until {until:.0}: {}", decision.reason, wish.reason), now)
+            },
+            _ => decision,
+        };
         tracing::info!(%server, %decision, "decided");
-        self.table.note_decision(server, &decision).await.context("note the decision")?;
-        if decision.action == Action::Stop && record.intent.power.power == Power::Online {
-            self.stop(server, record, &decision).await?;
+        match decision.action {
+            Action::Keep => self.table.note_decision(server, &decision).await.context("note the decision"),
+            Action::Stop => self.close(server, item, &decision).await,
         }
-        Ok(())
     }
 
     /// Gathers the signs of use. AWS is asked only if the answer can matter: for a server that is online and has an
     /// idle policy.
-    async fn signs(&self, record: &ServerRecord, sites: &SiteSigns, now: Timestamp) -> Signs {
-        let (intent, status) = (&record.intent, &record.status);
-        let (Some(policy), Some(id), ServerPhase::Online) = (&intent.spec.idle, &status.server_id, status.power) else {
-            return Signs::of_record(intent, status);
+    async fn signs(&self, item: &ServerItem, sites: &SiteSigns, now: Timestamp) -> Signs {
+        let (spec, status) = (&item.record.intent.spec, &item.record.status);
+        let (Some(policy), Some(id), ServerPhase::Online) = (&spec.idle, &status.server_id, status.phase()) else {
+            return Signs::of_record(item.order().as_ref(), status);
         };
         let traffic = self.metrics.traffic(id, idle::window(policy, self.metrics.period()), now);
-        let sites = future::ready(sites.on(&intent.spec.file_system_id));
-        self.table.signs_of_use(record, id, traffic, sites).await
+        let sites = future::ready(sites.on(&spec.file_system_id));
+        self.table.signs_of_use(item, id, traffic, sites).await
     }
 
-    /// Requests that the server be stopped, unless somebody has changed it or asked for it since.
-    async fn stop(&self, server: &ServerName, record: &ServerRecord, decision: &Decision) -> anyhow::Result<()> {
-        let power = WantedPower {
-            power: Power::Stopped,
-            by: Asker::Autostop,
-            reason: decision.reason.clone(),
-            at: decision.at,
-        };
-        match self.table.want_power_unless_used(server, &power, record, decision.at).await {
-            Ok(_) => self.wake(server).await,
+    /// Has a server closed that nobody uses, unless somebody has changed it or gave an order since.
+    async fn close(&self, server: &ServerName, item: &ServerItem, decision: &Decision) -> anyhow::Result<()> {
+        match self.table.close_unused(server, decision, item).await {
+            Ok(()) => self.wake(server).await,
             Err(StoreError::Conflict) => {
-                tracing::info!(%server, "it was changed meanwhile: it is not stopped");
+                tracing::info!(%server, "it was changed meanwhile: it is not closed");
                 Ok(())
             }
-            Err(error) => Err(error).context("ask for the stop"),
+            Err(error) => Err(error).context("have it closed"),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use wharfinger_decisions::{
-    server::ServerPhase,
+    server::{Power, ServerPhase},
     wakeup::{GRACE, TRUSTED_FOR},
 };
 use wharfinger_store::servers::ServerItem;
@@ -20,11 +20,21 @@ pub(crate) fn reason(item: &ServerItem, now: Timestamp) -> Option<&'static str> 
         return Some("it is not yet as wanted");
     }
     let in_transition = matches!(
-        status.power,
-        ServerPhase::Creating | ServerPhase::Starting | ServerPhase::Stopping | ServerPhase::Deleting
+        status.phase(),
+        ServerPhase::Creating
+            | ServerPhase::Starting
+            | ServerPhase::Draining
+            | ServerPhase::Stopping
+            | ServerPhase::Deleting
     );
     if in_transition {
         return Some("it is in transition");
+    }
+    if item.order().is_some_and(|order| status.obeyed.is_none_or(|obeyed| obeyed < order.at)) {
+        return Some("an order is not yet obeyed");
+    }
+    if status.phase() == ServerPhase::Online && item.wish(now).power != Power::Online {
+        return Some("it is to be closed");
     }
     let trusted = status.observed_at.is_some_and(|at| now.duration_since(at) < TRUSTED_FOR);
     (!trusted).then_some("nobody has looked for ten minutes")
@@ -32,6 +42,13 @@ pub(crate) fn reason(item: &ServerItem, now: Timestamp) -> Option<&'static str> 
 
 #[cfg(test)]
 mod tests {
+    use wharfinger_decisions::{
+        duration::HumanDuration,
+        idle::{Action, Decision},
+        order::Order,
+        server::{Draining, IdleAction, IdlePolicy},
+    };
+
     use super::*;
 
     fn at(second: i64) -> Timestamp {
@@ -68,6 +85,26 @@ mod tests {
         let mut starting = settled();
         starting.record.status.power = ServerPhase::Starting;
         assert!(reason(&starting, at(1)).is_some());
+        let mut draining = settled();
+        draining.record.status.draining = Some(Draining { since: at(0), users: Vec::new() });
+        assert!(reason(&draining, at(1)).is_some());
+    }
+
+    #[test]
+    fn an_order_or_a_decision_whose_wake_up_was_lost_is_carried_out() {
+        let mut ordered = settled();
+        ordered.order = Some(Order { power: Power::Online, by: "alice".into(), at: at(5), now: false });
+        assert!(reason(&ordered, at(6)).is_some());
+        ordered.record.status.obeyed = Some(at(5));
+        assert_eq!(reason(&ordered, at(6)), None);
+
+        let mut idle = settled();
+        let after = HumanDuration::from_secs(60);
+        idle.record.intent.spec.idle = Some(IdlePolicy { after, action: IdleAction::Stop });
+        idle.decision = Some(Decision { action: Action::Stop, ..Decision::keep("nobody was here", at(5)) });
+        assert!(reason(&idle, at(6)).is_some());
+        idle.record.status.power = ServerPhase::Stopped;
+        assert_eq!(reason(&idle, at(6)), None);
     }
 
     #[test]

@@ -4,10 +4,10 @@ use anyhow::Context as _;
 use aws_config::SdkConfig;
 use jiff::SignedDuration;
 use wharfinger_aws::{
-    cloudwatch::Metrics, ec2::Ec2, efs::FileSystems, secrets::Secrets, sqs::Queue, transfer::Transfer,
+    cloudwatch::Metrics, ec2::Ec2, efs::FileSystems, logs::Logs, secrets::Secrets, sqs::Queue, transfer::Transfer,
 };
 use wharfinger_chance::Chance;
-use wharfinger_decisions::{ids::RoleArn, names::ServerName};
+use wharfinger_decisions::ids::RoleArn;
 use wharfinger_runtime::Environment;
 use wharfinger_store::table::Table;
 
@@ -21,10 +21,13 @@ pub struct App {
     pub(crate) file_systems: FileSystems,
     pub(crate) secrets: Secrets,
     pub(crate) metrics: Metrics,
+    pub(crate) logs: Logs,
     /// The SFTP port.
     pub(crate) sftp_port: u16,
     /// The IAM role of users whose server names none.
     pub(crate) user_role: RoleArn,
+    /// The ARN of the log group that takes the servers' structured logs.
+    pub(crate) log_group: String,
     /// The prefix of the secrets' names. It is unique to the deployment within an AWS account.
     pub(crate) secret_prefix: String,
     /// What host keys are drawn from.
@@ -53,8 +56,10 @@ impl App {
             file_systems: FileSystems::new(aws_sdk_efs::Client::new(sdk)),
             secrets: Secrets::new(aws_sdk_secretsmanager::Client::new(sdk)),
             metrics: Metrics::new(aws_sdk_cloudwatch::Client::new(sdk), period),
+            logs: Logs::new(aws_sdk_cloudwatchlogs::Client::new(sdk)),
             sftp_port: environment.required("SFTP_PORT")?,
             user_role,
+            log_group: environment.required("SFTP_LOG_GROUP")?,
             secret_prefix: environment.required("SECRET_PREFIX")?,
             chance,
         })
@@ -63,10 +68,5 @@ impl App {
     /// The name of this deployment.
     pub(crate) fn deployment(&self) -> &str {
         self.secret_prefix.trim_end_matches('/')
-    }
-
-    /// The name of the secret that holds the host key of `server`.
-    pub(crate) fn host_key_name(&self, server: &ServerName) -> String {
-        format!("{}servers/{server}/host-key", self.secret_prefix)
     }
 }

@@ -1,4 +1,4 @@
-//! Removes what is left of a server that AWS no longer has: the host key, which can be restored for a week, then the
+//! Removes what is left of a server that AWS no longer has: the host keys, which can be restored for a week, then the
 //! users' records, and the server's record last, so that the next visit recovers from a crash in between.
 
 use wharfinger_decisions::names::UserName;
@@ -7,12 +7,14 @@ use wharfinger_store::{
     users::{self, UserRecord},
 };
 
-use crate::{error::Error, visit::Visit};
+use crate::{error::Error, host_keys::Kind, visit::Visit};
 
 impl Visit<'_> {
     /// Removes the server and its users from the table.
     pub(crate) async fn forget_server(&self) -> Result<(), Error> {
-        self.app.secrets.delete(&self.app.host_key_name(self.server)).await?;
+        for kind in Kind::ALL {
+            self.app.secrets.delete(&kind.secret_name(self.app, self.server)).await?;
+        }
         for (name, user) in self.app.table.all::<UserRecord>(&users::partition(self.server)).await? {
             let key = users::key(self.server, &UserName::from_stored(name));
             match user {

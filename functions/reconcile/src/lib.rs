@@ -8,12 +8,15 @@ mod account;
 mod app;
 mod concurrency;
 mod delete;
+mod drain;
 mod error;
-mod host_key;
-mod idle_check;
+mod host_keys;
+mod memory;
 mod next_visit;
 mod observe;
+mod presence;
 mod reached;
+mod rebuild;
 mod rules;
 mod run;
 mod status;
@@ -36,7 +39,7 @@ use wharfinger_decisions::{messages::ServerWake, names::ServerName};
 use wharfinger_runtime::{Environment, Moment, logs, metrics, sdk_config};
 use wharfinger_store::{
     lease::{Armed, Claim, Lease, Release},
-    servers::{self, ServerRecord},
+    servers::{self, ServerItem},
 };
 
 pub use crate::app::App;
@@ -124,17 +127,17 @@ async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment:
 }
 
 async fn visit(app: &App, server: &ServerName, moment: Moment) -> anyhow::Result<NextVisit> {
-    let read = app.table.read::<ServerRecord>(&servers::key(server)).await;
+    let read = app.table.read::<ServerItem>(&servers::key(server)).await;
     match read.with_context(|| format!("read server {server}"))? {
         None => Ok(NextVisit::NotNeeded),
-        Some(Ok(record)) => {
-            let visited = Box::pin(Visit::new(app, server, &record, moment).run()).await;
+        Some(Ok(item)) => {
+            let visited = Box::pin(Visit::new(app, server, &item, moment).run()).await;
             visited.with_context(|| format!("look after server {server}"))
         }
         Some(Err(unreadable)) => {
             metrics::unreadable_record(&unreadable, moment.present());
-            let record = unreadable.remains();
-            Ok(Box::pin(Visit::new(app, server, &record, moment).remove_users()).await)
+            let item = ServerItem::from(unreadable.remains());
+            Ok(Box::pin(Visit::new(app, server, &item, moment).remove_users()).await)
         }
     }
 }

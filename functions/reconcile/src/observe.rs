@@ -12,12 +12,12 @@ use wharfinger_aws::{
 use wharfinger_decisions::{
     ids::{AllocationId, SecurityGroupId, SubnetId},
     ingress::Rule,
-    power::{self, Observed, Placement, Situation},
+    power::{self, Door, Observed, Placement, Situation},
     preflight::{self, Obstacle, Subnet},
     server::{Endpoint, Network, ServerPhase},
 };
 
-use crate::{error::sentence, visit::Visit};
+use crate::{error::sentence, memory::Memory, visit::Visit};
 
 /// The tag with the server's name.
 pub(crate) const SERVER_TAG: &str = "wharfinger:server";
@@ -132,23 +132,28 @@ impl Visit<'_> {
         Some(NewNetwork { subnets, groups })
     }
 
-    /// Returns what the next step is decided from.
+    /// Returns what the next step is decided from, but for the door.
     ///
     /// # Errors
     /// When the server itself could not be observed.
     pub(crate) fn situation<'a>(
         &self,
         observation: &'a Observation,
-        history: &power::History,
+        memory: &Memory,
     ) -> Result<Situation, &'a AwsError> {
         let server = observation.server.as_ref()?.as_ref();
-        let mut history = history.clone();
+        let mut history = memory.history.clone();
         // Records of earlier versions do not tell in which placement it was online.
         if self.record.status.power == ServerPhase::Online {
             history.in_service = history.in_service.or_else(|| server.map(|server| server.placement.clone()));
         }
         let obstacles = observation.obstacles(self.network(), &self.wanted.placement);
-        Ok(Situation { server: server.map(|server| observation.observed(server)), obstacles, history })
+        let observed = |server: &Server| Observed {
+            lacks_host_keys: !memory.has_keyed(&server.id),
+            ..observation.observed(server)
+        };
+        let sleeps = memory.asleep.is_some();
+        Ok(Situation { server: server.map(observed), sleeps, obstacles, history, door: Door::default() })
     }
 
     /// Returns where clients connect, or the last known endpoint if AWS can't be asked.
@@ -193,7 +198,7 @@ impl Observation {
                 power::Endpoint::Present { groups: endpoint.groups.clone(), available: endpoint.available }
             }
         };
-        Observed { state: server.state, placement: server.placement.clone(), endpoint }
+        Observed { state: server.state, placement: server.placement.clone(), endpoint, lacks_host_keys: false }
     }
 
     /// Returns the obstacles to the `wanted` placement in `network`.

@@ -1,8 +1,28 @@
-//! The state that a visit's steps reached.
+//! How far a visit's steps have come.
 
-use wharfinger_decisions::power::{History, Plan};
+use wharfinger_decisions::power::Plan;
 
-use crate::{error::Error, observe::Observation};
+use crate::{error::Error, memory::Memory, observe::Observation};
+
+/// How far the steps have come, while more may follow.
+pub(crate) struct Course {
+    /// The last observation.
+    pub(crate) observation: Observation,
+    /// Whether the rules that let clients in are as wanted.
+    pub(crate) rules: Result<(), Error>,
+    /// Of rules that may be left in groups which are not looked at any more.
+    pub(crate) lost: Result<(), Error>,
+    /// What is remembered.
+    pub(crate) memory: Memory,
+}
+
+impl Course {
+    /// No more steps are taken, because of `end`.
+    pub(crate) fn ends(self, end: impl Into<End>) -> Reached {
+        let Self { observation, rules, lost, memory } = self;
+        Reached { observation, rules: lost.and(rules), memory, end: end.into() }
+    }
+}
 
 /// The state that the steps reached.
 pub(crate) struct Reached {
@@ -10,8 +30,8 @@ pub(crate) struct Reached {
     pub(crate) observation: Observation,
     /// Whether the rules that let clients in are as wanted.
     pub(crate) rules: Result<(), Error>,
-    /// The server's placements so far.
-    pub(crate) history: History,
+    /// What is remembered.
+    pub(crate) memory: Memory,
     /// Why no more steps were taken.
     pub(crate) end: End,
 }
@@ -20,7 +40,7 @@ pub(crate) struct Reached {
 pub(crate) enum End {
     /// The plan: everything is done, AWS is working, or a person must help.
     Plan(Plan),
-    /// The idle sweep's stop was withdrawn, for this reason.
+    /// The server was to be closed because nobody was there, and somebody is, or may be, for this reason.
     Kept(String),
     /// The step failed, depends on rules that failed, or could not be recorded.
     Failed(Error),

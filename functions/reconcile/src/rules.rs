@@ -1,5 +1,5 @@
 //! Security-group rules for the trusted addresses. They are added to the first group before the server opens, and
-//! revoked from any group of the endpoint when they are no longer wanted.
+//! revoked from any group of the endpoint when they are no longer wanted: a server that takes nobody new has none.
 
 use wharfinger_decisions::ingress::{self, Changes, Owner, Rule};
 
@@ -7,11 +7,15 @@ use crate::{error::Error, observe::Observation, visit::Visit};
 
 impl Visit<'_> {
     /// Revokes the rules that are no longer wanted. Every rule is tried. Of several errors, a temporary one is
-    /// preferred.
-    pub(crate) async fn revoke_rules(&self, observation: &Observation) -> Result<(), Error> {
-        let Ok(rules) = &observation.rules else { return Ok(()) };
+    /// preferred. `admits`: new clients are to be let in.
+    pub(crate) async fn revoke_rules(&self, observation: &Observation, admits: bool) -> Result<(), Error> {
+        let rules = match &observation.rules {
+            Ok(rules) => rules,
+            Err(error) if !admits => return Err(Error::unknown(error)),
+            Err(_) => return Ok(()),
+        };
         let mut errors = Vec::new();
-        for (group, rule) in self.changes(rules).revoke {
+        for (group, rule) in self.changes(rules, admits).revoke {
             tracing::info!(server = %self.server, %group, rule, "taking a rule back");
             errors.extend(self.app.ec2.revoke(&group, &rule).await.err());
         }
@@ -20,12 +24,15 @@ impl Visit<'_> {
     }
 
     /// Adds the missing rules for the trusted addresses. Every rule is tried; the first error is returned.
-    pub(crate) async fn authorize_rules(&self, observation: &Observation) -> Result<(), Error> {
+    pub(crate) async fn authorize_rules(&self, observation: &Observation, admits: bool) -> Result<(), Error> {
+        if !admits {
+            return Ok(());
+        }
         let rules = observation.rules.as_ref().map_err(Error::unknown)?;
         let Some(group) = self.network().security_group_ids.first() else { return Ok(()) };
         let description = self.owner().description();
         let mut first = Ok(());
-        for cidr in &self.changes(rules).authorize {
+        for cidr in &self.changes(rules, admits).authorize {
             tracing::info!(server = %self.server, %group, %cidr, "letting an address block in");
             first = first.and(self.app.ec2.authorize(group, cidr, self.app.sftp_port, &description).await);
         }
@@ -36,10 +43,10 @@ impl Visit<'_> {
         Owner { deployment: self.app.deployment(), server: self.server }
     }
 
-    fn changes(&self, rules: &[Rule]) -> Changes {
+    fn changes(&self, rules: &[Rule], admits: bool) -> Changes {
         let network = self.network();
         let Some(first) = network.security_group_ids.first() else { return Changes::default() };
-        let cidrs = if self.record.deleting { &[][..] } else { &network.allowed_cidrs[..] };
+        let cidrs = if admits { &network.allowed_cidrs[..] } else { &[][..] };
         ingress::changes(&self.owner(), first, self.app.sftp_port, cidrs, rules)
     }
 }

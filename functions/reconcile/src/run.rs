@@ -4,21 +4,24 @@
 //! Address blocks are let in as soon as the rules are known, stopping needs to know the server alone, and what starts
 //! the server or cuts sessions waits until everything is known.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use wharfinger_decisions::{
     condition::Severity,
-    power::{self, AwsState, History, Plan, Step},
-    server::{Power, ServerStatus},
+    idle::Decision,
+    power::{self, AwsState, Plan, Situation, Step},
+    server::ServerStatus,
 };
 use wharfinger_runtime::metrics::{self, Trouble};
 use wharfinger_store::{servers, table::StoreError};
 
 use crate::{
+    drain::Drained,
     error::Error,
+    memory::Memory,
     next_visit::NextVisit,
     observe::Observation,
-    reached::{End, Reached},
+    reached::{Course, End, Reached},
     status::Findings,
     steps::Outcome,
     tally::Tally,
@@ -35,11 +38,18 @@ const TIME_TO_CLOSE: Duration = Duration::from_secs(10);
 const TIME_FOR_USERS: Duration = Duration::from_secs(15);
 
 impl Visit<'_> {
-    pub(crate) async fn run(&self) -> Result<NextVisit, Error> {
+    pub(crate) async fn run(self) -> Result<NextVisit, Error> {
         let known = self.record.status.server_id.as_deref();
         let first = Box::pin(self.observe(known, self.search_is_due())).await;
+        let visit = Box::pin(self.unless_it_lacks_something(&first)).await;
+        Box::pin(visit.bring_about(first)).await
+    }
+
+    async fn bring_about(&self, first: Observation) -> Result<NextVisit, Error> {
+        let offline = first.server().is_some_and(|server| server.state == AwsState::Offline);
+        let memory = Memory::at_first(&self.record.status, self.wanted.opens(), offline);
         // Nothing that is refused or unknown holds up what closes.
-        let revoked = self.revoke_rules(&first).await;
+        let revoked = self.revoke_rules(&first, self.admits(&memory)).await;
         let mut users = self.users(self.server_id(&first)).await;
         users.close(TIME_TO_CLOSE).await;
         if matches!(&first.server, Ok(None))
@@ -47,7 +57,8 @@ impl Visit<'_> {
         {
             users.tally.unread(&error);
         }
-        let reached = Box::pin(self.proceed(first, revoked)).await;
+        let course = Course { observation: first, rules: revoked, lost: Ok(()), memory };
+        let reached = Box::pin(self.proceed(course)).await;
         if matches!(&reached.end, End::Plan(Plan { step: Step::Forget, .. })) {
             if let Err(error) = &reached.rules {
                 tracing::error!(server = %self.server, %error, "rules of a deleted server may be left in its security groups");
@@ -63,6 +74,11 @@ impl Visit<'_> {
         Ok(self.conclude(reached, &users.tally).await?)
     }
 
+    /// Whether new clients are to be let in.
+    fn admits(&self, memory: &Memory) -> bool {
+        self.wanted.opens() && memory.draining.is_none()
+    }
+
     /// AWS's id of the server, or the last known one if the server can't be observed.
     fn server_id<'b>(&'b self, observation: &'b Observation) -> Option<&'b str> {
         match &observation.server {
@@ -71,56 +87,80 @@ impl Visit<'_> {
         }
     }
 
-    /// Takes steps until there is something to wait for. `revoked` is the result of revoking rules so far.
-    async fn proceed(&self, first: Observation, revoked: Result<(), Error>) -> Reached {
-        let mut rules = revoked.and(self.authorize_rules(&first).await);
-        // Of rules that may be left in groups which are not looked at any more.
-        let mut lost = Ok(());
-        let offline = first.server().is_some_and(|server| server.state == AwsState::Offline);
-        let mut history = self.record.status.history.at_first(self.wanted.power == Power::Online, offline);
-        let mut observation = first;
-        let end = 'steps: {
-            for _ in 0..MOST_STEPS {
-                let situation = match self.situation(&observation, &history) {
-                    Ok(situation) => situation,
-                    Err(error) => break 'steps End::Unseen(Error::unknown(error)),
-                };
-                history = situation.history.clone();
-                let plan = power::next(&self.wanted, &situation);
-                let known = match self.step(&observation, &plan, &rules).await {
-                    Err(end) => break 'steps end,
-                    Ok(Outcome::Made(id)) => Some(id),
-                    Ok(Outcome::Asked) => self.server_id(&observation).map(str::to_owned),
-                    Ok(Outcome::Refused(answer)) => {
-                        let current = situation.server.map(|server| server.placement).unwrap_or_default();
-                        history = history.after_refusal(&self.wanted.placement, &current, answer);
-                        if let Err(error) = self.note_refusal(&history).await {
-                            break 'steps End::Failed(error.into());
-                        }
-                        self.server_id(&observation).map(str::to_owned)
-                    }
-                };
-                if plan.loses_rules() {
-                    lost = lost.and(rules);
-                }
-                let others = observation.others;
-                observation = Box::pin(self.observe(known.as_deref(), false)).await;
-                observation.others = observation.others.or(others);
-                rules = self.revoke_rules(&observation).await.and(self.authorize_rules(&observation).await);
+    /// Takes steps until there is something to wait for.
+    async fn proceed(&self, first: Course) -> Reached {
+        let mut course = first;
+        for _ in 0..MOST_STEPS {
+            match Box::pin(self.advance(course)).await {
+                ControlFlow::Continue(next) => course = next,
+                ControlFlow::Break(reached) => return reached,
             }
-            let phase = self.record.status.power;
-            End::Plan(Plan { step: Step::Wait, phase, reason: "AWS is still at it".into() })
+        }
+        let phase = self.record.status.phase();
+        course.ends(End::Plan(Plan { step: Step::Wait, phase, reason: "AWS is still at it".into() }))
+    }
+
+    /// Takes one step, and observes what became of it.
+    async fn advance(&self, course: Course) -> ControlFlow<Reached, Course> {
+        let situation = match self.situation(&course.observation, &course.memory) {
+            Ok(situation) => situation,
+            Err(error) => {
+                let unseen = End::Unseen(Error::unknown(error));
+                return ControlFlow::Break(course.ends(unseen));
+            }
         };
-        Reached { observation, rules: lost.and(rules), history, end }
+        let (course, situation) = Box::pin(self.at_the_door(course, situation)).await?;
+        let rules = self.authorize_rules(&course.observation, self.admits(&course.memory)).await;
+        let course = Course { rules: course.rules.and(rules), ..course };
+        let plan = power::next(&self.wanted, &situation);
+        let (known, memory) = match self.step(&course, &plan).await {
+            Err(end) => return ControlFlow::Break(course.ends(end)),
+            Ok(Outcome::Made(id)) => (Some(id), course.memory),
+            Ok(Outcome::Asked) => (self.server_id(&course.observation).map(str::to_owned), course.memory),
+            Ok(Outcome::Changed(memory)) => (self.server_id(&course.observation).map(str::to_owned), memory),
+        };
+        let lost = if plan.loses_rules() { course.lost.and(course.rules) } else { course.lost };
+        let others = course.observation.others;
+        let mut observation = Box::pin(self.observe(known.as_deref(), false)).await;
+        observation.others = observation.others.or(others);
+        let rules = self.revoke_rules(&observation, self.admits(&memory)).await;
+        ControlFlow::Continue(Course { observation, rules, lost, memory })
+    }
+
+    /// Adds to `situation` how far a server that is to be shut is drained. One that is not is not drained any longer.
+    async fn at_the_door(&self, course: Course, situation: Situation) -> ControlFlow<Reached, (Course, Situation)> {
+        let memory = Memory { history: situation.history.clone(), ..course.memory };
+        if !power::is_to_be_shut(&self.wanted, &situation) {
+            let course = Course { memory: Memory { draining: None, ..memory }, ..course };
+            return ControlFlow::Continue((course, situation));
+        }
+        let course = Course { memory, ..course };
+        match self.look_at_the_door(&course).await {
+            Drained::So(door, memory) => {
+                ControlFlow::Continue((Course { memory, ..course }, Situation { door, ..situation }))
+            }
+            Drained::Reopened(decision) => ControlFlow::Break(self.reopen(course, &decision).await),
+        }
+    }
+
+    /// Lets clients in again, because somebody is still there.
+    async fn reopen(&self, course: Course, decision: &Decision) -> Reached {
+        let rules = course.rules.and(self.authorize_rules(&course.observation, true).await);
+        let course = Course { rules, memory: Memory { draining: None, ..course.memory }, ..course };
+        let reason = format!("it was to be closed, but stays online: {}", decision.reason);
+        match self.app.table.note_decision(self.server, decision).await {
+            Ok(()) => course.ends(End::Kept(reason)),
+            Err(error) => course.ends(error),
+        }
     }
 
     /// Carries out `plan`.
     ///
     /// # Errors
     /// When no more steps are to be taken.
-    async fn step(&self, observation: &Observation, plan: &Plan, rules: &Result<(), Error>) -> Result<Outcome, End> {
+    async fn step(&self, course: &Course, plan: &Plan) -> Result<Outcome, End> {
         let is_last = matches!(plan.step, Step::Wait | Step::Blocked | Step::Settled | Step::Forget);
-        if let Err(error) = rules
+        if let Err(error) = &course.rules
             && (plan.needs_rules() && !is_last || plan.loses_rules() && error.is_temporary())
         {
             let (sentence, temporary) = (error.sentence(), error.is_temporary());
@@ -130,17 +170,15 @@ impl Visit<'_> {
             return Err(End::Plan(plan.clone()));
         }
         tracing::info!(server = %self.server, step = ?plan.step, reason = plan.reason, "taking a step");
-        let outcome = self.act(observation.server(), &plan.step).await?;
-        match &outcome {
-            Outcome::Made(id) => self.note_made(id, plan).await,
-            Outcome::Refused(reason) => tracing::warn!(server = %self.server, reason, "AWS refuses the new network"),
-            Outcome::Asked => {}
+        let outcome = self.act(course, &plan.step).await?;
+        if let Outcome::Made(id) = &outcome {
+            self.note_made(id, plan, &course.memory).await;
         }
         Ok(outcome)
     }
 
     /// Records the id of a new server at once. If that fails, the server is found by its tags.
-    async fn note_made(&self, id: &str, plan: &Plan) {
+    async fn note_made(&self, id: &str, plan: &Plan, memory: &Memory) {
         tracing::info!(server = %self.server, id, "a server was made");
         let status = ServerStatus {
             server_id: Some(id.to_owned()),
@@ -148,15 +186,15 @@ impl Visit<'_> {
             reason: plan.reason.clone(),
             ..self.record.status.clone()
         };
-        if let Err(error) = self.write(&status).await {
+        if let Err(error) = self.write(&memory.clone().into_status(status)).await {
             tracing::warn!(server = %self.server, id, %error, "the new server's id could not be written down");
         }
     }
 
-    /// Records a refusal before the server is opened again: after a crash, sessions must not be cut for it a second
-    /// time.
-    async fn note_refusal(&self, history: &History) -> Result<(), StoreError> {
-        self.write(&ServerStatus { history: history.clone(), ..self.record.status.clone() }).await
+    /// Records what is to be remembered before the next step: after a crash, sessions must not be cut a second time for
+    /// a network that AWS refused, and what was deleted must be rebuilt.
+    pub(crate) async fn note(&self, memory: &Memory) -> Result<(), StoreError> {
+        self.write(&memory.clone().into_status(self.record.status.clone())).await
     }
 
     async fn conclude(&self, reached: Reached, users: &Tally) -> Result<NextVisit, StoreError> {
@@ -166,8 +204,9 @@ impl Visit<'_> {
         });
         let obstacles = reached.observation.obstacles(self.network(), &self.wanted.placement);
         let findings = Findings {
-            record: self.record,
+            item: self.item,
             wanted: &self.wanted,
+            lacks: &self.lacks,
             reached: &reached,
             obstacles: if self.record.deleting { Vec::new() } else { obstacles },
             users,

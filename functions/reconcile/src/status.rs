@@ -7,12 +7,14 @@ use wharfinger_decisions::{
     names::ServerName,
     power::{AwsState, History, Plan, Step, Wanted, phase},
     preflight::Obstacle,
+    rebuild::{self, Lack},
     server::{ServerPhase, ServerStatus},
 };
-use wharfinger_store::servers::ServerRecord;
+use wharfinger_store::servers::ServerItem;
 
 use crate::{
     error::Error,
+    memory::Memory,
     next_visit::NextVisit,
     reached::{End, Reached},
     tally::Tally,
@@ -20,8 +22,10 @@ use crate::{
 
 /// What a visit found.
 pub(crate) struct Findings<'a> {
-    pub(crate) record: &'a ServerRecord,
+    pub(crate) item: &'a ServerItem,
     pub(crate) wanted: &'a Wanted,
+    /// Why it can't be put to sleep as it should.
+    pub(crate) lacks: &'a [Lack],
     pub(crate) reached: &'a Reached,
     pub(crate) obstacles: Vec<Obstacle>,
     pub(crate) users: &'a Tally,
@@ -41,14 +45,18 @@ impl Findings<'_> {
 
     /// Returns the server's status, with its endpoint unchanged.
     pub(crate) fn status(&self) -> ServerStatus {
-        let before = &self.record.status;
+        let before = &self.item.record.status;
         let observation = &self.reached.observation;
         let server = observation.server();
-        let (power, reason) = self.power();
+        let (phase, reason) = self.phase();
         let is_open = server.is_some_and(|server| server.state == AwsState::Online);
         let seen = |id: Option<String>| if observation.server.is_ok() { id } else { before.server_id.clone() };
-        ServerStatus {
-            power,
+        let status = ServerStatus {
+            power: match phase {
+                ServerPhase::Draining => ServerPhase::Online,
+                ServerPhase::Asleep => ServerPhase::Stopped,
+                phase => phase,
+            },
             reason,
             server_id: seen(server.map(|server| server.id.clone())),
             endpoint: before.endpoint.clone(),
@@ -56,25 +64,38 @@ impl Findings<'_> {
                 Some(server) => server.host_key_fingerprint.iter().cloned().collect(),
                 None => before.host_key_fingerprints.clone(),
             },
-            online_since: match (is_open, power) {
+            online_since: match (is_open, phase) {
                 (true, ServerPhase::Online) => before.online_since.or(Some(self.now)),
                 (true, _) => before.online_since,
                 (false, _) => before.online_since.filter(|_| observation.server.is_err()),
             },
-            settled_version: if self.is_settled() { self.record.version } else { before.settled_version },
+            settled_version: if self.is_settled() { self.item.record.version } else { before.settled_version },
             observed_at: Some(self.now),
+            obeyed: if self.is_settled() { self.item.order().map(|order| order.at) } else { before.obeyed },
             conditions: carry_on(&before.conditions, self.conditions()),
-            history: self.history(power),
             searched_at: match &observation.others {
                 Some(Ok(_)) => Some(self.now),
                 _ => before.searched_at,
             },
+            ..ServerStatus::default()
+        };
+        self.memory(phase).into_status(status)
+    }
+
+    /// What is remembered of a server in `phase`.
+    fn memory(&self, phase: ServerPhase) -> Memory {
+        let memory = self.reached.memory.clone();
+        Memory {
+            history: self.history(phase),
+            draining: memory.draining.filter(|_| self.is_open() || self.reached.observation.server.is_err()),
+            asleep: memory.asleep.filter(|_| !matches!(phase, ServerPhase::Online | ServerPhase::Stopped)),
+            keyed: memory.keyed,
         }
     }
 
     /// What the server is doing, and why.
-    fn power(&self) -> (ServerPhase, String) {
-        let before = self.record.status.power;
+    fn phase(&self) -> (ServerPhase, String) {
+        let before = self.item.record.status.phase();
         match &self.reached.end {
             End::Kept(reason) => (ServerPhase::Online, reason.clone()),
             // Its endpoint can't be seen now, but it could while the server was shown online.
@@ -109,10 +130,10 @@ impl Findings<'_> {
         self.reached.observation.server().is_some_and(|server| server.state == AwsState::Online)
     }
 
-    fn history(&self, power: ServerPhase) -> History {
-        let History { in_service, refused } = self.reached.history.clone();
+    fn history(&self, phase: ServerPhase) -> History {
+        let History { in_service, refused } = self.reached.memory.history.clone();
         let placement = self.reached.observation.server().map(|server| &server.placement);
-        let in_use = placement.filter(|_| power == ServerPhase::Online && self.is_open());
+        let in_use = placement.filter(|_| phase == ServerPhase::Online && self.is_open());
         History {
             in_service: in_use.cloned().or(in_service),
             // Another one is wanted now, or this one was taken after all.
@@ -130,6 +151,7 @@ impl Findings<'_> {
         self.plan().is_some_and(|plan| plan.step == Step::Settled)
             && self.reached.rules.is_ok()
             && self.obstacles.is_empty()
+            && self.lacks.is_empty()
             && self.users.is_settled()
     }
 
@@ -151,10 +173,11 @@ impl Findings<'_> {
                 let lasting = unseen.is_some_and(|error| !error.is_temporary());
                 NextVisit::after(&plan.reason, plan.step != Step::Blocked && !lasting)
             }
-            End::Plan(_) => match (&self.reached.rules, self.obstacles.first()) {
-                (Err(error), _) => NextVisit::after(error.sentence(), error.is_temporary()),
-                (Ok(()), Some(obstacle)) => NextVisit::after(obstacle.sentence(), obstacle.passes_by_itself()),
-                (Ok(()), None) => NextVisit::NotNeeded,
+            End::Plan(_) => match (&self.reached.rules, self.obstacles.first(), self.lacks.first()) {
+                (Err(error), ..) => NextVisit::after(error.sentence(), error.is_temporary()),
+                (Ok(()), Some(obstacle), _) => NextVisit::after(obstacle.sentence(), obstacle.passes_by_itself()),
+                (Ok(()), None, Some(lack)) => NextVisit::after(lack.sentence(), lack.passes_by_itself()),
+                (Ok(()), None, None) => NextVisit::NotNeeded,
             },
         }
     }
@@ -169,7 +192,7 @@ impl Findings<'_> {
             since: self.now,
         };
         let mut conditions = grouped(self.obstacles.iter().map(|obstacle| obstacle.condition(self.now)));
-        if let Some(refused) = self.reached.history.refused.as_ref() {
+        if let Some(refused) = self.reached.memory.history.refused.as_ref() {
             let remedy = "give subnets and Elastic IPs that AWS takes; stop and start the server to try these again";
             conditions.push(found("network_refused", Severity::Error, refused.message.clone(), remedy));
         }
@@ -184,6 +207,12 @@ impl Findings<'_> {
         if let Err(error) = &self.reached.rules {
             let remedy = "the security group's rules are tried again by themselves";
             conditions.push(found("rules_refused", severity(error), error.sentence(), remedy));
+        }
+        conditions.extend(rebuild::condition(self.lacks, self.now));
+        if self.reached.observation.server().is_some_and(|server| server.log_group_arn.is_none()) {
+            let message = "it has no structured log, so who is logged in is known from metrics alone, minutes late";
+            let remedy = "give it the log group of this deployment as its StructuredLogDestination";
+            conditions.push(found("sessions_not_logged", Severity::Info, message.into(), remedy));
         }
         conditions.extend(self.second_server());
         conditions.extend(self.of_users(found));
@@ -202,7 +231,7 @@ impl Findings<'_> {
                 remedy: "look whether anybody uses it, and delete it in Transfer Family".into(),
                 since: self.now,
             }),
-            _ => self.record.status.conditions.iter().find(|condition| condition.code == CODE).cloned(),
+            _ => self.item.record.status.conditions.iter().find(|condition| condition.code == CODE).cloned(),
         }
     }
 

@@ -5,16 +5,15 @@ use wharfinger_aws::{
     transfer::{NewServer, Server},
 };
 use wharfinger_decisions::{
-    idle::Action,
-    power::{Placement, Step},
-    server::{Asker, Power, WantedPower},
+    power::{History, Placement, Step},
+    server::Asleep,
 };
-use wharfinger_store::table::StoreError;
 
 use crate::{
     error::{Error, sentence},
-    host_key,
-    reached::End,
+    host_keys::{self, Kind},
+    memory::Memory,
+    reached::{Course, End},
     visit::Visit,
 };
 
@@ -25,31 +24,30 @@ pub(crate) enum Outcome {
     Asked,
     /// AWS created a server with this id.
     Made(String),
-    /// AWS permanently refuses the new network, with this message.
-    Refused(String),
+    /// The step changed what is remembered, and that is recorded.
+    Changed(Memory),
 }
 
 impl Visit<'_> {
-    /// Carries out `step` on `server`, as just observed.
+    /// Carries out `step` on the server as just observed.
     ///
     /// # Errors
     /// When no more steps are to be taken.
-    pub(crate) async fn act(&self, server: Option<&Server>, step: &Step) -> Result<Outcome, End> {
+    pub(crate) async fn act(&self, course: &Course, step: &Step) -> Result<Outcome, End> {
         let transfer = &self.app.transfer;
-        let Some(server) = server else {
+        let Some(server) = course.observation.server() else {
             return Ok(if *step == Step::Create { Outcome::Made(self.create().await?) } else { Outcome::Asked });
         };
         match step {
-            Step::Stop { if_idle: true } => self.stop_if_idle(&server.id).await?,
-            Step::Stop { if_idle: false } => transfer.stop_server(&server.id).await?,
+            Step::Drain => return self.changed(course.memory.clone().draining_since(self.moment.present())).await,
+            Step::Stop => transfer.stop_server(&server.id).await?,
             Step::Start => transfer.start_server(&server.id).await?,
+            Step::Sleep => return self.put_to_sleep(server, course).await,
             Step::Delete => transfer.delete_server(&server.id).await?,
+            Step::ImportHostKeys => return self.give_host_keys(server, course).await,
             Step::Readdress { subnets, addresses } => {
                 let target = Placement { subnets: subnets.clone(), addresses: addresses.clone() };
-                match self.readdress(server, &target).await {
-                    Err(error) if !error.is_temporary() => return Ok(Outcome::Refused(sentence(&error))),
-                    answer => answer?,
-                }
+                return self.readdress(server, &target, course).await;
             }
             Step::Regroup { add, remove } => {
                 if let Some(endpoint) = &server.vpc_endpoint_id {
@@ -61,44 +59,76 @@ impl Visit<'_> {
         Ok(Outcome::Asked)
     }
 
+    /// Records `memory`.
+    async fn changed(&self, memory: Memory) -> Result<Outcome, End> {
+        self.note(&memory).await?;
+        Ok(Outcome::Changed(memory))
+    }
+
     async fn create(&self) -> Result<String, Error> {
         let network = self.network();
         let file_system = &self.record.intent.spec.file_system_id;
         if let Some(missing) = self.app.file_systems.missing(file_system, &network.vpc_id).await? {
             return Err(Error::Missing(missing));
         }
-        let host_key = host_key::obtain(self.app, self.server).await?;
+        let host_key = host_keys::obtain(self.app, self.server, Kind::Ed25519).await?;
+        let settings = self.record.status.asleep.clone().map(|asleep| asleep.settings).unwrap_or_default();
         let new = NewServer {
             vpc_id: &network.vpc_id,
             subnet_ids: &network.subnet_ids,
             security_group_ids: &network.security_group_ids,
             host_key: &host_key,
+            log_group_arn: Some(&self.app.log_group),
             tags: &self.tags(),
+            settings: &settings,
         };
         Ok(self.app.transfer.create_server(&new).await?)
     }
 
-    /// Stops the server, or withdraws the idle sweep's stop if the server is in use after all.
-    async fn stop_if_idle(&self, id: &str) -> Result<(), End> {
-        let decision = self.idle_decision(id).await;
-        if decision.action == Action::Stop {
-            return Ok(self.app.transfer.stop_server(id).await?);
+    /// Records what the server is rebuilt from, and deletes it. What can't be rebuilt is not deleted.
+    async fn put_to_sleep(&self, server: &Server, course: &Course) -> Result<Outcome, End> {
+        // Looked at once more: the proof of the visit's beginning is older than the drain's last question.
+        if let Some(lack) = self.lacks(server).await.first() {
+            let (sentence, temporary) = (lack.sentence(), lack.passes_by_itself());
+            return Err(Error::Unknown { sentence, temporary }.into());
         }
-        let now = self.moment.present();
-        let reason = format!("it was to be stopped, but stays online: {}", decision.reason);
-        let power = WantedPower { power: Power::Online, by: Asker::Autostop, reason: reason.clone(), at: now };
-        match self.app.table.want_power(self.server, &power, self.record.version, now).await {
-            // A conflict: a person was faster, and the next visit reads what they want.
-            Ok(_) | Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.app.table.note_decision(self.server, &decision).await?;
-        Err(End::Kept(reason))
+        let asleep = Asleep { since: self.moment.present(), settings: server.settings.clone() };
+        // The placement in service went with the server: the next one is not to be opened with less.
+        let memory = Memory { asleep: Some(asleep), keyed: None, history: History::default(), ..course.memory.clone() };
+        self.note(&memory).await?;
+        self.app.transfer.delete_server(&server.id).await?;
+        tracing::info!(server = %self.server, id = server.id, "the server sleeps");
+        Ok(Outcome::Changed(memory))
     }
 
-    /// Sets subnets and Elastic IPs. The addresses keep the order of the spec, which pairs them with subnets, and are
-    /// left out if they do not change.
-    async fn readdress(&self, server: &Server, target: &Placement) -> Result<(), AwsError> {
+    /// Gives the server its host keys, and a log of its sessions if it has none: without one it is harder to know who is
+    /// there, but nobody is kept out for that.
+    async fn give_host_keys(&self, server: &Server, course: &Course) -> Result<Outcome, End> {
+        if server.log_group_arn.is_none()
+            && let Err(error) = self.app.transfer.set_log_destination(&server.id, &self.app.log_group).await
+        {
+            tracing::warn!(server = %self.server, %error, "its sessions are not logged");
+        }
+        let fingerprints = self.import_missing_host_keys(&server.id).await?;
+        self.changed(Memory { keyed: Some((server.id.clone(), fingerprints)), ..course.memory.clone() }).await
+    }
+
+    /// Sets subnets and Elastic IPs. A lasting refusal is remembered.
+    async fn readdress(&self, server: &Server, target: &Placement, course: &Course) -> Result<Outcome, End> {
+        match self.set_network(server, target).await {
+            Err(error) if !error.is_temporary() => {
+                let reason = sentence(&error);
+                tracing::warn!(server = %self.server, reason, "AWS refuses the new network");
+                let history = &course.memory.history;
+                let history = history.after_refusal(&self.wanted.placement, &server.placement, reason);
+                self.changed(Memory { history, ..course.memory.clone() }).await
+            }
+            answer => Ok(answer.map(|()| Outcome::Asked)?),
+        }
+    }
+
+    /// The addresses keep the order of the spec, which pairs them with subnets, and are left out if they do not change.
+    async fn set_network(&self, server: &Server, target: &Placement) -> Result<(), AwsError> {
         let wanted = &self.network().address_allocation_ids;
         let mut ordered: Vec<_> = wanted.iter().filter(|id| target.addresses.contains(*id)).cloned().collect();
         ordered.extend(target.addresses.iter().filter(|id| !wanted.contains(*id)).cloned());

@@ -13,14 +13,20 @@ use wharfinger_aws::{
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     ids::AllocationId,
+    order::Order,
     power::{AwsState, Placement, Wanted},
-    server::Network,
+    server::{Network, Power},
+    settings::Settings,
 };
 use wharfinger_runtime::{Environment, Moment};
-use wharfinger_store::servers::ServerRecord;
+use wharfinger_store::servers::{ServerItem, ServerRecord};
 use wharfinger_test_cloud::TABLE;
 
 use crate::{App, observe::Observation};
+
+/// The log group of the servers' sessions.
+pub(crate) const LOG_GROUP: &str =
+    "arn:aws:logs:us-east-1:000000000000:log-group:/aws/vendedlogs/wharfinger/harbour/sftp:*";
 
 /// The function over `sdk`.
 pub(crate) fn app(sdk: &SdkConfig) -> App {
@@ -31,6 +37,7 @@ pub(crate) fn app(sdk: &SdkConfig) -> App {
         ("METRIC_PERIOD_SECONDS", "300"),
         ("SFTP_PORT", "22"),
         ("SECRET_PREFIX", "harbour/"),
+        ("SFTP_LOG_GROUP", LOG_GROUP),
     ]);
     App::new(sdk, &environment, Chance::seeded(1)).unwrap()
 }
@@ -58,11 +65,17 @@ pub(crate) fn record() -> ServerRecord {
         },
         "status": {
             "power": "online", "reason": "asked by alice", "server_id": "s-1", "settled_version": 2,
-            "online_since": "2026-01-01T00:05:00Z",
+            "online_since": "2026-01-01T00:05:00Z", "keyed": "s-1", "host_key_fingerprints": ["SHA256:abc"],
         },
         "version": 3, "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
     }))
     .unwrap()
+}
+
+/// The server of `record`, which alice has stopped without waiting for anybody.
+pub(crate) fn stopped_now(record: ServerRecord) -> ServerItem {
+    let order = Order { power: Power::Stopped, by: "alice".into(), at: record.updated_at, now: true };
+    ServerItem { order: Some(order), ..record.into() }
 }
 
 /// What the record's intent wants.
@@ -72,7 +85,13 @@ pub(crate) fn network() -> Network {
 
 /// What the record's intent wants.
 pub(crate) fn placement() -> Placement {
-    Wanted::of(&record().intent, false).placement
+    wanted(&record().into()).placement
+}
+
+/// What is wanted of the server of `item`, long after its order.
+pub(crate) fn wanted(item: &ServerItem) -> Wanted {
+    let now = "2026-01-02T00:00:00Z".parse().unwrap();
+    Wanted::of(&item.record.intent.spec, item.wish(now), item.record.deleting)
 }
 
 /// The server as wanted, but for its state.
@@ -85,7 +104,10 @@ pub(crate) fn server(state: AwsState) -> Server {
         vpc_endpoint_id: Some("vpce-1".into()),
         host_key_fingerprint: Some("SHA256:abc".into()),
         user_count: 0,
+        log_group_arn: Some(LOG_GROUP.into()),
         tags: BTreeMap::new(),
+        settings: Settings::default(),
+        lost: Vec::new(),
     }
 }
 

@@ -2,14 +2,11 @@ use aws_config::retry::RetryConfig;
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use wharfinger_decisions::{
-    names::ServerName,
-    server::{Power, ServerPhase},
-};
+use wharfinger_decisions::{names::ServerName, server::ServerPhase};
 use wharfinger_runtime::Moment;
 use wharfinger_store::{
     lease::{Armed, Claim, Release},
-    servers::{self, ServerRecord},
+    servers::{self, ServerItem, ServerRecord},
 };
 use wharfinger_test_cloud::Cloud;
 
@@ -19,6 +16,8 @@ use crate::{
 };
 
 mod busy_table;
+mod host_keys;
+mod rebuild;
 mod rules;
 mod users;
 
@@ -32,9 +31,13 @@ fn main() -> ServerName {
 
 /// A cloud in which the server of `record` is online; of EC2 nothing is known but what a test answers.
 fn cloud_with(record: &ServerRecord) -> (Cloud, App) {
+    cloud_with_item(&record.clone().into())
+}
+
+fn cloud_with_item(item: &ServerItem) -> (Cloud, App) {
     let cloud = Cloud::new();
     let app = testing::app(&cloud.sdk());
-    cloud.put_plain(servers::PARTITION, "main", record);
+    cloud.put_plain(servers::PARTITION, "main", item);
     let described = json!({ "Server": {
         "Arn": "arn:aws:transfer:us-east-1:000000000000:server/s-1", "ServerId": "s-1", "State": "ONLINE",
         "EndpointDetails": {
@@ -127,9 +130,7 @@ fn condition<'a>(status: &'a Value, code: &str) -> Option<&'a Value> {
 
 #[tokio::test]
 async fn a_deleted_user_goes_and_a_stop_is_done_while_ec2_refuses_every_question() {
-    let mut record = testing::record();
-    record.intent.power.power = Power::Stopped;
-    let (cloud, app) = cloud_with(&record);
+    let (cloud, app) = cloud_with_item(&testing::stopped_now(testing::record()));
     cloud.put_plain("USERS#main", "alice", &deleted_user());
     cloud.answer("DeleteUser", json!({}));
     cloud.answer("StopServer", json!({}));

@@ -38,7 +38,13 @@ struct Share {
 /// Takes in the uploads of `batch`, and adds to `awake` the sites on whose services a deployment has ended. Messages that could
 /// not be taken in are marked as failed.
 pub(crate) async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<SiteName, WakeUp>, now: Timestamp) {
-    let (sites, unknown) = match read_sites(&app.table, !batch.uploads.is_empty()).await {
+    note_activity(app, batch).await;
+    // A download changes nothing.
+    let changes = batch.uploads.iter().any(|(_, event)| event.is_on(None));
+    if !changes && batch.deployments.is_empty() {
+        return;
+    }
+    let (sites, unknown) = match read_sites(&app.table, changes).await {
         Ok(sites) => sites,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the sites can't be read; the batch comes again");
@@ -47,7 +53,6 @@ pub(crate) async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<Si
         }
     };
     put_back(batch, &unknown);
-    note_activity(app, batch).await;
     for (site, share) in shares(batch, &owners(&sites, &unknown)) {
         let Some((_, spec)) = sites.iter().find(|(name, _)| *name == site) else {
             batch.failed.extend(share.messages);
@@ -69,10 +74,10 @@ pub(crate) async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<Si
 }
 
 /// The sites that this version can read, and the others. An upload may follow right upon its site's first `PUT`, so
-/// where there are `uploads` the present is read; a deployment has taken longer than any replica lags behind.
-async fn read_sites(table: &Table, uploads: bool) -> anyhow::Result<(Vec<(SiteName, SiteSpec)>, Vec<UnknownSite>)> {
+/// where there are `changes` the present is read; a deployment has taken longer than any replica lags behind.
+async fn read_sites(table: &Table, changes: bool) -> anyhow::Result<(Vec<(SiteName, SiteSpec)>, Vec<UnknownSite>)> {
     let (mut sites, mut unknown) = (Vec::new(), Vec::new());
-    let read = if uploads { table.sites().await } else { table.sites_may_lag().await };
+    let read = if changes { table.sites().await } else { table.sites_may_lag().await };
     for site in read.context("list the sites")? {
         match site {
             Ok((_, record)) if record.deleting => {}

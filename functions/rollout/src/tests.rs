@@ -187,6 +187,19 @@ async fn a_batch_that_comes_again_counts_once_and_arms_its_tick_again() {
     assert_eq!(stage.app.table.window(&blog()).await.unwrap().window.changes(), 3);
 }
 
+#[tokio::test]
+async fn a_download_is_a_sign_of_use_and_opens_no_window() {
+    let stage = Stage::new();
+    stage.cloud.put(&json!({"pk": {"S": "SITES"}, "sk": {"S": "unreadable"}}));
+    let mut download = upload(1, "/sites/blog/a", at(5));
+    download["detail-type"] = json!("SFTP Server File Download Failed");
+    download["detail"]["server-id"] = json!("s-1");
+    assert_eq!(stage.send(&[download], at(9)).await, [""; 0]);
+    assert_eq!(stage.app.table.last_activity("s-1").await.unwrap(), Some(at(5)));
+    assert_eq!(stage.app.table.window(&blog()).await.unwrap().window.changes(), 0);
+    assert!(stage.cloud.messages().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_write_that_met_another_writer_is_made_anew_after_a_wait() {
     let stage = Stage::new();

@@ -1,25 +1,17 @@
 //! ECS: services, and task definitions as the JSON that AWS sends, since a typed copy would lose the fields that the
 //! SDK does not know yet.
 
-use std::sync::{Arc, Mutex};
-
 use aws_sdk_ecs::{
     Client, config, config::retry::RetryConfig, types::SortOrder, types::TaskDefinitionField,
     types::TaskDefinitionStatus,
 };
-use aws_smithy_runtime_api::{
-    box_error::BoxError,
-    client::{
-        interceptors::{Intercept, context::AfterDeserializationInterceptorContextRef},
-        orchestrator::HttpRequest,
-        runtime_components::RuntimeComponents,
-    },
-};
-use aws_smithy_types::{body::SdkBody, config_bag::ConfigBag};
 use serde_json::Value;
 use wharfinger_decisions::verdict::{Deployment, Service};
 
-use crate::error::{AwsError, Kind};
+use crate::{
+    error::{AwsError, Kind},
+    raw::{Answer, replace_body},
+};
 
 /// ECS in one Region.
 #[derive(Clone, Debug)]
@@ -146,36 +138,4 @@ fn deployment_of(deployment: &aws_sdk_ecs::types::Deployment) -> Deployment {
 
 fn unusable(action: String, why: &str) -> AwsError {
     AwsError { action, kind: Kind::Unanswered(why.to_owned()) }
-}
-
-fn replace_body(request: &mut HttpRequest, body: &str) {
-    *request.body_mut() = SdkBody::from(body);
-    request.headers_mut().insert("content-length", body.len().to_string());
-}
-
-/// Keeps the body of an answer as it came.
-#[derive(Clone, Debug, Default)]
-struct Answer(Arc<Mutex<Option<Value>>>);
-
-impl Answer {
-    fn json(&self) -> Option<Value> {
-        self.0.lock().expect("nobody panics while holding it").take()
-    }
-}
-
-impl Intercept for Answer {
-    fn name(&self) -> &'static str {
-        "Answer"
-    }
-
-    fn read_after_deserialization(
-        &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let body = context.response().body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok());
-        *self.0.lock().expect("nobody panics while holding it") = body;
-        Ok(())
-    }
 }

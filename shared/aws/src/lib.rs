@@ -7,6 +7,9 @@ pub mod ec2;
 pub mod ecs;
 pub mod efs;
 pub mod error;
+#[cfg(feature = "logs")]
+pub mod logs;
+mod raw;
 pub mod secrets;
 pub mod sqs;
 pub mod transfer;

@@ -1,5 +1,6 @@
-//! Transfer Family: servers. Users have their own module.
+//! Transfer Family: servers. Host keys and users have their own modules.
 
+mod host_keys;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,14 +13,16 @@ use aws_sdk_transfer::{
 use wharfinger_decisions::{
     ids::{AllocationId, SecurityGroupId, SubnetId, VpcId},
     power::{AwsState, Placement},
+    settings::{self, Lost, Settings},
 };
 
 use crate::{
     error::{AwsError, Kind},
+    raw::{Answer, extend_body},
     secrets::Secret,
 };
 
-/// The security policy of new servers.
+/// The security policy of new servers whose settings name none.
 /// <https://docs.aws.amazon.com/transfer/latest/userguide/security-policies.html>
 const SECURITY_POLICY: &str = "TransferSecurityPolicy-2024-01";
 
@@ -46,8 +49,14 @@ pub struct Server {
     pub host_key_fingerprint: Option<String>,
     /// How many users it has.
     pub user_count: i32,
+    /// The ARN of the log group that takes its structured log.
+    pub log_group_arn: Option<String>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// What a rebuilt server is to be given of what our spec does not name.
+    pub settings: Settings,
+    /// What a rebuilt server can't be given.
+    pub lost: Vec<Lost>,
 }
 
 /// A server to create.
@@ -61,8 +70,12 @@ pub struct NewServer<'a> {
     pub security_group_ids: &'a [SecurityGroupId],
     /// Its private host key in OpenSSH's form.
     pub host_key: &'a Secret,
-    /// Its tags.
+    /// The ARN of the log group that takes its structured log, with `:*` at its end.
+    pub log_group_arn: Option<&'a str>,
+    /// Our tags.
     pub tags: &'a BTreeMap<String, String>,
+    /// What it is given beside: of a rebuilt server, what was recorded of it.
+    pub settings: &'a Settings,
 }
 
 impl Transfer {
@@ -77,9 +90,10 @@ impl Transfer {
     /// # Errors
     /// When AWS fails or refuses.
     pub async fn server(&self, id: &str) -> Result<Option<Server>, AwsError> {
-        let answer = self.client.describe_server().server_id(id).send().await;
-        match answer.map_err(|error| AwsError::sort(format!("describe server {id}"), error)) {
-            Ok(answer) => answer.server.map(|server| seen(id, &server)).transpose(),
+        let raw = Answer::default();
+        let call = self.client.describe_server().server_id(id).customize().interceptor(raw.clone());
+        match call.send().await.map_err(|error| AwsError::sort(format!("describe server {id}"), error)) {
+            Ok(answer) => answer.server.map(|server| seen(id, &server, &raw)).transpose(),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -119,6 +133,8 @@ impl Transfer {
             .set_subnet_ids(Some(new.subnet_ids.iter().map(|id| id.to_string()).collect()))
             .set_security_group_ids(Some(new.security_group_ids.iter().map(|id| id.to_string()).collect()))
             .build();
+        let tags: BTreeMap<_, _> = new.settings.tags.iter().chain(new.tags).collect();
+        let members = new.settings.members.clone();
         let call = self
             .client
             .create_server()
@@ -129,9 +145,11 @@ impl Transfer {
             .protocols(Protocol::Sftp)
             .security_policy_name(SECURITY_POLICY)
             .host_key(new.host_key.reveal())
-            .set_tags(Some(tag_list(new.tags)));
+            .set_structured_log_destinations(new.log_group_arn.map(|arn| vec![arn.to_owned()]))
+            .set_tags(Some(tag_list(tags)));
         let once = Config::builder().retry_config(RetryConfig::disabled());
-        let answer = call.customize().config_override(once).send().await;
+        let call = call.customize().config_override(once).mutate_request(move |request| extend_body(request, &members));
+        let answer = call.send().await;
         Ok(answer.map_err(|error| AwsError::sort("create a server", error))?.server_id)
     }
 
@@ -152,6 +170,15 @@ impl Transfer {
             .build();
         let answer = self.client.update_server().server_id(id).endpoint_details(details).send().await;
         answer.map(drop).map_err(|error| AwsError::sort(format!("set subnets and Elastic IPs of server {id}"), error))
+    }
+
+    /// Sends the structured log of a server to the log group `arn`, which ends with `:*`. Sessions go on.
+    ///
+    /// # Errors
+    /// When AWS fails or refuses.
+    pub async fn set_log_destination(&self, id: &str, arn: &str) -> Result<(), AwsError> {
+        let answer = self.client.update_server().server_id(id).structured_log_destinations(arn).send().await;
+        answer.map(drop).map_err(|error| AwsError::sort(format!("set the log group of server {id}"), error))
     }
 
     /// Starts a server. Has no effect on one that is online.
@@ -185,8 +212,9 @@ impl Transfer {
     }
 }
 
-fn seen(id: &str, server: &DescribedServer) -> Result<Server, AwsError> {
+fn seen(id: &str, server: &DescribedServer, raw: &Answer) -> Result<Server, AwsError> {
     let details = server.endpoint_details();
+    let (settings, lost) = settings::read(&raw.json().unwrap_or_default()["Server"]);
     let ids = |list: Option<&[String]>| list.unwrap_or_default().to_vec();
     Ok(Server {
         id: id.to_owned(),
@@ -199,7 +227,10 @@ fn seen(id: &str, server: &DescribedServer) -> Result<Server, AwsError> {
         vpc_endpoint_id: details.and_then(EndpointDetails::vpc_endpoint_id).map(str::to_owned),
         host_key_fingerprint: server.host_key_fingerprint().map(fingerprint),
         user_count: server.user_count().unwrap_or_default(),
+        log_group_arn: server.structured_log_destinations().first().cloned(),
         tags: server.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect(),
+        settings,
+        lost,
     })
 }
 
@@ -229,11 +260,11 @@ fn fingerprint(text: &str) -> String {
     format!("SHA256:{}", body.trim_end_matches('='))
 }
 
-fn tag_list(tags: &BTreeMap<String, String>) -> Vec<Tag> {
+fn tag_list<'a>(tags: impl IntoIterator<Item = (&'a String, &'a String)>) -> Vec<Tag> {
     let tag = |(key, value): (&String, &String)| {
         Tag::builder().key(key).value(value).build().expect("key and value are given")
     };
-    tags.iter().map(tag).collect()
+    tags.into_iter().map(tag).collect()
 }
 
 #[cfg(test)]

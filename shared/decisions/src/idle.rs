@@ -13,7 +13,8 @@ use crate::{
     duration::describe,
     ids::FileSystemId,
     names::SiteName,
-    server::{Asker, IdlePolicy, Power, ServerIntent, ServerPhase, ServerStatus},
+    order::Order,
+    server::{IdlePolicy, Power, ServerPhase, ServerStatus},
 };
 
 /// Datapoints come when their period is over, and late: so many periods without one say that nobody was there.
@@ -95,17 +96,16 @@ impl Signs {
     /// The signs in our own record, with the answers of others.
     #[must_use]
     pub fn new(
-        intent: &ServerIntent,
+        order: Option<&Order>,
         status: &ServerStatus,
         traffic: impl Into<Answer<Traffic>>,
         last_event: impl Into<Answer<Option<Timestamp>>>,
         sites: impl Into<Answer<Vec<SiteSign>>>,
     ) -> Self {
-        let by_person = matches!(intent.power.by, Asker::Person(_)) && intent.power.power == Power::Online;
         Self {
-            phase: status.power,
+            phase: status.phase(),
             online_since: status.online_since,
-            asked_at: by_person.then_some(intent.power.at),
+            asked_at: order.filter(|order| order.power == Power::Online).map(|order| order.at),
             traffic: traffic.into(),
             last_event: last_event.into(),
             sites: sites.into(),
@@ -114,9 +114,9 @@ impl Signs {
 
     /// The signs in our own record alone, for a server that is not stopped whatever others answer.
     #[must_use]
-    pub fn of_record(intent: &ServerIntent, status: &ServerStatus) -> Self {
+    pub fn of_record(order: Option<&Order>, status: &ServerStatus) -> Self {
         Self::new(
-            intent,
+            order,
             status,
             Answer::<Traffic>::NotAsked,
             Answer::<Option<Timestamp>>::NotAsked,
@@ -131,7 +131,7 @@ impl Signs {
 pub enum Action {
     /// It stays as it is.
     Keep,
-    /// It is stopped.
+    /// It is closed as its idle policy says: stopped, or put to sleep.
     Stop,
 }
 
@@ -144,6 +144,17 @@ pub struct Decision {
     pub reason: String,
     /// When it was made.
     pub at: Timestamp,
+    /// When it may be closed if nobody comes, as far as can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub possible_at: Option<Timestamp>,
+}
+
+impl Decision {
+    /// Keeps a server as it is, for this reason.
+    #[must_use]
+    pub fn keep(reason: impl Into<String>, at: Timestamp) -> Self {
+        Self { action: Action::Keep, reason: reason.into(), at, possible_at: None }
+    }
 }
 
 impl fmt::Display for Decision {
@@ -170,10 +181,28 @@ pub fn decide(policy: Option<&IdlePolicy>, period: SignedDuration, signs: &Signs
         None => Err("it has no idle policy".to_owned()),
         Some(policy) => quiet_for(window(policy, period), policy, signs, now),
     };
+    let possible_at = policy.and_then(|policy| possible_at(window(policy, period), signs));
     match verdict {
-        Err(reason) => Decision { action: Action::Keep, reason, at: now },
-        Ok(quiet) => Decision { action: Action::Stop, reason: format!("nobody was here for {}", ago(quiet)), at: now },
+        Err(reason) => Decision { possible_at, ..Decision::keep(reason, now) },
+        Ok(quiet) => {
+            let reason = format!("nobody was here for {}", ago(quiet));
+            Decision { action: Action::Stop, reason, at: now, possible_at: None }
+        }
     }
+}
+
+/// The end of the window that began with the last sign of use.
+fn possible_at(window: SignedDuration, signs: &Signs) -> Option<Timestamp> {
+    let online_since = signs.online_since.filter(|_| signs.phase == ServerPhase::Online)?;
+    let last = last_sign(signs, online_since)?;
+    Some(last.saturating_add(window).unwrap_or(Timestamp::MAX))
+}
+
+/// The last sign of use, or `None` if it is not known.
+fn last_sign(signs: &Signs, online_since: Timestamp) -> Option<Timestamp> {
+    let (traffic, last_event) = (signs.traffic.known("").ok()?, signs.last_event.known("").ok()?);
+    let changes = signs.sites.known("").ok()?.iter().filter_map(|site| site.last_change);
+    [Some(online_since), traffic.last_session, *last_event, signs.asked_at].into_iter().flatten().chain(changes).max()
 }
 
 /// How long the server has been unused, or why it is kept.
@@ -206,7 +235,7 @@ fn quiet_for(
         });
     }
     if let Some(passed) = recent(*last_event) {
-        return Err(format!("a file or directory was changed {} ago", ago(passed)));
+        return Err(format!("its files were used {} ago", ago(passed)));
     }
     for site in sites {
         if let Some(passed) = recent(site.last_change) {
@@ -220,10 +249,7 @@ fn quiet_for(
     if let Some(passed) = recent(signs.asked_at) {
         return Err(format!("a person asked for it {} ago", ago(passed)));
     }
-    let changes = sites.iter().filter_map(|site| site.last_change);
-    let signs_of_use = [Some(online_since), traffic.last_session, *last_event, signs.asked_at];
-    let last = signs_of_use.into_iter().flatten().chain(changes).max().unwrap_or(online_since);
-    Ok(since(last))
+    Ok(since(last_sign(signs, online_since).unwrap_or(online_since)))
 }
 
 fn busy_site(sites: &[SiteSign]) -> Result<(), String> {

@@ -2,8 +2,9 @@
 //!
 //! The order is AWS's: Elastic IPs and subnets change only while the server is offline, addresses leave before subnets
 //! change, and a server is made without addresses. So a server is stopped for them, and never otherwise than asked.
-//! What only shuts the door needs the server alone; what opens it or interrupts sessions needs everything known. Each
-//! step may be lost, repeated or cut short: the next look decides anew.
+//! What only shuts the door needs the server alone; what opens it or interrupts sessions needs everything known. A
+//! server that clients can reach is drained before it is shut. Each step may be lost, repeated or cut short: the next
+//! look decides anew.
 
 mod situation;
 
@@ -16,7 +17,7 @@ use crate::{
 };
 
 pub use crate::placement::{History, Placement, Refused};
-pub use situation::{AwsState, Endpoint, Observed, Situation, Wanted};
+pub use situation::{AwsState, Door, Endpoint, Observed, Situation, Wanted};
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,14 +38,17 @@ pub enum Step {
         /// All Elastic IPs it has then.
         addresses: BTreeSet<AllocationId>,
     },
+    /// Give it those of our host keys that it lacks.
+    ImportHostKeys,
     /// Start it.
     Start,
+    /// Take nobody new, and let whoever is logged in go on.
+    Drain,
     /// Stop it.
-    Stop {
-        /// Only if still nobody is there: nobody but the idle sweep wants it.
-        if_idle: bool,
-    },
-    /// Delete it.
+    Stop,
+    /// Write down what it is rebuilt from, and delete it.
+    Sleep,
+    /// Delete it for good.
     Delete,
     /// AWS is working: look again later.
     Wait,
@@ -78,10 +82,13 @@ impl Plan {
     pub fn needs_rules(&self) -> bool {
         match self.step {
             Step::Create | Step::Start => true,
-            Step::Stop { .. } => self.phase == ServerPhase::Starting,
+            Step::Stop => self.phase == ServerPhase::Starting,
             Step::Settled => self.phase == ServerPhase::Online,
             Step::Regroup { .. }
             | Step::Readdress { .. }
+            | Step::ImportHostKeys
+            | Step::Drain
+            | Step::Sleep
             | Step::Delete
             | Step::Wait
             | Step::Blocked
@@ -103,11 +110,40 @@ impl Plan {
 /// The next step towards `wanted`.
 #[must_use]
 pub fn next(wanted: &Wanted, situation: &Situation) -> Plan {
+    let plan = undrained(wanted, situation);
+    if !shuts(&plan, situation) {
+        return plan;
+    }
+    match &situation.door {
+        Door::Open => Plan::new(Step::Drain, ServerPhase::Draining, plan.reason),
+        Door::Draining(reason) => Plan::new(Step::Wait, ServerPhase::Draining, reason),
+        Door::Empty => plan,
+    }
+}
+
+/// Whether the next step towards `wanted` shuts the door of a server that takes clients.
+#[must_use]
+pub fn is_to_be_shut(wanted: &Wanted, situation: &Situation) -> bool {
+    shuts(&undrained(wanted, situation), situation)
+}
+
+fn shuts(plan: &Plan, situation: &Situation) -> bool {
+    let is_open = situation.server.as_ref().is_some_and(|server| is_open(server.state));
+    is_open && matches!(plan.step, Step::Stop | Step::Sleep)
+}
+
+/// The next step, if nobody is logged in.
+fn undrained(wanted: &Wanted, situation: &Situation) -> Plan {
     let obstacles = &situation.obstacles[..];
     match (wanted.deleting, &situation.server) {
         (true, None) => Plan::new(Step::Forget, ServerPhase::Deleting, "deleted"),
         (true, Some(_)) => Plan::new(Step::Delete, ServerPhase::Deleting, "it is being deleted"),
+        // Nobody can reach a server that sleeps: it is not rebuilt to be stopped.
+        (false, None) if wanted.power == Power::Asleep || situation.sleeps && wanted.power == Power::Stopped => {
+            asleep(wanted, obstacles)
+        }
         (false, None) => create(obstacles),
+        (false, Some(server)) if wanted.power == Power::Asleep => put_to_sleep(wanted, server),
         // A door that is to be shut is shut first, whatever else there is to change.
         (false, Some(server)) if wanted.power == Power::Stopped && is_open(server.state) => power(wanted, server, &[]),
         (false, Some(server)) => {
@@ -127,6 +163,23 @@ pub fn next(wanted: &Wanted, situation: &Situation) -> Plan {
                 }
             }
         }
+    }
+}
+
+/// A server sleeps only when AWS has let go of its addresses: until then it could not be woken.
+fn asleep(wanted: &Wanted, obstacles: &[Obstacle]) -> Plan {
+    match obstacles.iter().find(|obstacle| matches!(obstacle, Obstacle::AddressHeld(_))) {
+        Some(_) => Plan::new(Step::Wait, ServerPhase::Asleep, "AWS is still removing its endpoint"),
+        None => Plan::new(Step::Settled, ServerPhase::Asleep, &wanted.power_reason),
+    }
+}
+
+fn put_to_sleep(wanted: &Wanted, server: &Observed) -> Plan {
+    match server.state {
+        AwsState::Starting | AwsState::Stopping => {
+            Plan::new(Step::Wait, phase(server.state), "AWS is at it; then it is put to sleep")
+        }
+        _ => Plan::new(Step::Sleep, ServerPhase::Stopping, &wanted.power_reason),
     }
 }
 
@@ -219,7 +272,7 @@ fn readdress(wanted: &Wanted, target: &Placement, server: &Observed, obstacles: 
         // It is started first: whether AWS stops one that is not online is not documented.
         AwsState::StartFailed if !stopped => return None,
         AwsState::Online | AwsState::StartFailed | AwsState::StopFailed => Plan::new(
-            Step::Stop { if_idle: false },
+            Step::Stop,
             on_the_way,
             format!("it is being stopped once, because AWS sets {what} only while a server is offline"),
         ),
@@ -245,12 +298,15 @@ fn power(wanted: &Wanted, server: &Observed, obstacles: &[Obstacle]) -> Plan {
     use AwsState::{Offline, Online, StartFailed, Starting, StopFailed, Stopping};
     let because = &wanted.power_reason;
     match (wanted.power, server.state) {
+        (Power::Online, Online) if server.lacks_host_keys => {
+            Plan::new(Step::ImportHostKeys, ServerPhase::Starting, "it is being given its host keys")
+        }
         (Power::Online, Online) => match server.endpoint {
             Endpoint::Present { available: true, .. } => Plan::new(Step::Settled, ServerPhase::Online, because),
             Endpoint::Unknown => Plan::new(Step::Wait, ServerPhase::Starting, "its VPC endpoint can't be seen"),
             _ => Plan::new(Step::Wait, ServerPhase::Starting, "its VPC endpoint is not ready yet"),
         },
-        (Power::Stopped, Offline) => Plan::new(Step::Settled, ServerPhase::Stopped, because),
+        (Power::Stopped | Power::Asleep, Offline) => Plan::new(Step::Settled, ServerPhase::Stopped, because),
         (Power::Online, Offline | StartFailed | StopFailed) => match obstacles.first() {
             Some(obstacle) => obstructed(obstacle, ServerPhase::Starting),
             None if server.state == Offline => Plan::new(Step::Start, ServerPhase::Starting, because),
@@ -259,16 +315,14 @@ fn power(wanted: &Wanted, server: &Observed, obstacles: &[Obstacle]) -> Plan {
                 Plan::new(Step::Start, ServerPhase::Starting, reason)
             }
         },
-        (Power::Stopped, Online) => {
-            Plan::new(Step::Stop { if_idle: wanted.asked_by_autostop }, ServerPhase::Stopping, because)
-        }
-        (Power::Stopped, StartFailed | StopFailed) => Plan::new(
-            Step::Stop { if_idle: false },
+        (Power::Stopped | Power::Asleep, Online) => Plan::new(Step::Stop, ServerPhase::Stopping, because),
+        (Power::Stopped | Power::Asleep, StartFailed | StopFailed) => Plan::new(
+            Step::Stop,
             ServerPhase::Stopping,
             format!("AWS says {}: it is stopped again", name(server.state)),
         ),
         (Power::Online, Starting | Stopping) => Plan::new(Step::Wait, ServerPhase::Starting, because),
-        (Power::Stopped, Starting | Stopping) => Plan::new(Step::Wait, ServerPhase::Stopping, because),
+        (Power::Stopped | Power::Asleep, Starting | Stopping) => Plan::new(Step::Wait, ServerPhase::Stopping, because),
     }
 }
 

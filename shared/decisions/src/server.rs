@@ -1,6 +1,6 @@
 //! A server: what is wanted of it, and what is known of it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     duration::HumanDuration,
     ids::{AllocationId, FileSystemId, RoleArn, SecurityGroupId, SubnetId, VpcId},
     placement::History,
+    settings::Settings,
     text::{Misfit, all_fit},
 };
 
@@ -30,7 +31,19 @@ pub struct ServerSpec {
     /// The IAM role of its users; the deployment's role, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_role_arn: Option<RoleArn>,
+    /// How long a person's order to open it outweighs that nobody is there; [`MANUAL_KEEP`], if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manual_keep: Option<HumanDuration>,
+    /// How long people who are logged in may go on after a person had it closed; [`DRAIN_FOR`], if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_for: Option<HumanDuration>,
 }
+
+/// How long an order to open a server is kept, where the spec says nothing.
+pub const MANUAL_KEEP: HumanDuration = HumanDuration::from_secs(2 * 3600);
+
+/// How long people may go on after a server was closed, where the spec says nothing.
+pub const DRAIN_FOR: HumanDuration = HumanDuration::from_secs(600);
 
 /// Where a server listens and who may reach it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +83,30 @@ pub enum IdleAction {
     Sleep,
 }
 
+impl IdleAction {
+    /// The power that an idle server gets.
+    #[must_use]
+    pub fn power(self) -> Power {
+        match self {
+            Self::Stop => Power::Stopped,
+            Self::Sleep => Power::Asleep,
+        }
+    }
+}
+
 impl ServerSpec {
+    /// How long a person's order to open it outweighs that nobody is there.
+    #[must_use]
+    pub fn manual_keep(&self) -> SignedDuration {
+        self.manual_keep.unwrap_or(MANUAL_KEEP).get()
+    }
+
+    /// How long people may go on after a person had it closed.
+    #[must_use]
+    pub fn drain_for(&self) -> SignedDuration {
+        self.drain_for.unwrap_or(DRAIN_FOR).get()
+    }
+
     /// Checks what concerns several fields: counts that must agree, and repeats.
     ///
     /// # Errors
@@ -91,7 +127,10 @@ impl ServerSpec {
             count("/network/allowed_cidrs", &network.allowed_cidrs, 0, 50),
             count(addresses_at, &network.address_allocation_ids, 0, MOST_ADDRESSES),
             uneven,
-            sleeps.then(|| Misfit::new("/idle/action", "\"sleep\" is not yet supported: use \"stop\"")),
+            (sleeps && addresses == 0).then(|| {
+                let sentence = "a server without Elastic IPs would wake with other addresses: give it Elastic IPs, or use \"stop\"";
+                Misfit::new("/idle/action", sentence)
+            }),
         ])
     }
 
@@ -123,16 +162,17 @@ fn count<T: PartialEq>(field: &'static str, list: &[T], least: usize, most: usiz
     repeated.then(|| Misfit::new(field, "an entry is given twice"))
 }
 
-/// What is wanted of a server: its spec, and the power that a person or the schedule asked for last.
+/// What is wanted of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerIntent {
     /// What it should be.
     pub spec: ServerSpec,
-    /// Whether it should accept clients.
+    /// The power that was asked for last, in release 0.1's words. This version goes by it only where 0.1 wrote it: see
+    /// [`order`](crate::order).
     pub power: WantedPower,
 }
 
-/// A power that was asked for.
+/// A power that was asked for, as release 0.1 knows it: `online` or `stopped`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WantedPower {
     /// The power.
@@ -151,7 +191,7 @@ pub struct WantedPower {
 pub enum Asker {
     /// A person or program over the API: the caller's ARN, or `anonymous` where the API asks for no identity.
     Person(String),
-    /// The idle sweep.
+    /// The idle sweep. Only release 0.1 writes it.
     Autostop,
 }
 
@@ -163,6 +203,8 @@ pub enum Power {
     Online,
     /// It refuses clients; AWS bills as before.
     Stopped,
+    /// It is deleted and recorded; AWS bills its Elastic IPs alone.
+    Asleep,
 }
 
 /// What a server is doing.
@@ -176,10 +218,14 @@ pub enum ServerPhase {
     Starting,
     /// Clients can reach it.
     Online,
+    /// It takes nobody new, and whoever is logged in goes on.
+    Draining,
     /// It is on its way to stopped.
     Stopping,
     /// It refuses clients; AWS bills as before.
     Stopped,
+    /// It is deleted and recorded; AWS bills its Elastic IPs alone.
+    Asleep,
     /// It is being deleted.
     Deleting,
     /// AWS refuses a step; `reason` says which and what to do. It is tried again.
@@ -189,7 +235,8 @@ pub enum ServerPhase {
 /// What is known of a server. Written by `reconcile` alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerStatus {
-    /// What it is doing.
+    /// What it is doing, in release 0.1's words: `online` also while it drains, `stopped` also while it is asleep. See
+    /// [`phase`](Self::phase).
     pub power: ServerPhase,
     /// Why it is so, or what is waited for, in a sentence for people.
     pub reason: String,
@@ -220,6 +267,50 @@ pub struct ServerStatus {
     /// When AWS was last searched for further servers with our tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub searched_at: Option<Timestamp>,
+    /// The time of the order that was last obeyed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obeyed: Option<Timestamp>,
+    /// It is being drained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draining: Option<Draining>,
+    /// It sleeps, or is being woken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asleep: Option<Asleep>,
+    /// AWS's id of the server that has all our host keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyed: Option<String>,
+}
+
+impl ServerStatus {
+    /// What it is doing.
+    #[must_use]
+    pub fn phase(&self) -> ServerPhase {
+        match self.power {
+            ServerPhase::Online if self.draining.is_some() => ServerPhase::Draining,
+            ServerPhase::Stopped if self.asleep.is_some() => ServerPhase::Asleep,
+            power => power,
+        }
+    }
+}
+
+/// A server that takes nobody new.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    /// Since when.
+    pub since: Timestamp,
+    /// Who was logged in when it was last looked at.
+    #[serde(default)]
+    pub users: Vec<String>,
+}
+
+/// A server that was deleted, and what it is rebuilt from besides its spec.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asleep {
+    /// Since when.
+    pub since: Timestamp,
+    /// What it had beside its spec.
+    #[serde(default)]
+    pub settings: Settings,
 }
 
 /// Where clients connect.
@@ -251,7 +342,17 @@ mod tests {
             },
             idle: None,
             user_role_arn: None,
+            manual_keep: None,
+            drain_for: None,
         }
+    }
+
+    #[test]
+    fn a_server_that_would_wake_elsewhere_does_not_sleep() {
+        let idle = Some(IdlePolicy { after: HumanDuration::from_secs(60), action: IdleAction::Sleep });
+        let misfits = ServerSpec { idle, ..with_addresses(0) }.check().unwrap_err();
+        assert!(misfits.iter().any(|misfit| misfit.field == "/idle/action"), "{misfits:?}");
+        assert_eq!(ServerSpec { idle, ..with_addresses(1) }.check(), Ok(()));
     }
 
     #[test]

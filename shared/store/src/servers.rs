@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 use wharfinger_decisions::{
-    idle::Decision,
+    idle::{Action, Decision},
     names::ServerName,
-    server::{ServerIntent, ServerSpec, ServerStatus, WantedPower},
+    order::Order,
+    server::{Asker, Power, ServerIntent, ServerSpec, ServerStatus},
+    wish::{Next, Wish, next, wish},
 };
 
 use crate::{
@@ -29,6 +31,9 @@ pub struct ServerItem {
     /// What is wanted and what is known.
     #[serde(flatten)]
     pub record: ServerRecord,
+    /// The last order about its power.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
     /// The last decision of the idle sweep.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
@@ -40,7 +45,51 @@ impl<'de> Deserialize<'de> for ServerItem {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let item = Value::deserialize(deserializer)?;
         let record = Record::from_stored(&item).map_err(D::Error::custom)?;
-        Ok(Self { record, decision: part(&item, "/decision"), armed: leniently(item.get("armed")) })
+        let (order, decision) = (part(&item, "/order"), part(&item, "/decision"));
+        Ok(Self { record, order, decision, armed: leniently(item.get("armed")) })
+    }
+}
+
+impl From<ServerRecord> for ServerItem {
+    fn from(record: ServerRecord) -> Self {
+        Self { record, order: None, decision: None, armed: Armed::default() }
+    }
+}
+
+impl ServerItem {
+    /// The last order about its power. One that release 0.1 recorded counts if it is the later one; that a server is to
+    /// be online may be as old as the server there, and is an order only after another.
+    #[must_use]
+    pub fn order(&self) -> Option<Order> {
+        let of_0_1 = Order::of_0_1(&self.record.intent.power);
+        match &self.order {
+            Some(order) => Some(of_0_1.filter(|other| other.at > order.at).unwrap_or_else(|| order.clone())),
+            None => of_0_1.filter(|order| order.power != Power::Online),
+        }
+    }
+
+    /// The idle sweep's last decision. One that release 0.1 recorded as a wanted power counts if it is the later one.
+    #[must_use]
+    pub fn decision(&self) -> Option<Decision> {
+        let power = &self.record.intent.power;
+        let is_of_0_1 = power.by == Asker::Autostop && power.power == Power::Stopped;
+        let noted = self.decision.clone();
+        if !is_of_0_1 || noted.as_ref().is_some_and(|decision| decision.at > power.at) {
+            return noted;
+        }
+        Some(Decision { action: Action::Stop, ..Decision::keep(&power.reason, power.at) })
+    }
+
+    /// What its power is to be at `now`.
+    #[must_use]
+    pub fn wish(&self, now: Timestamp) -> Wish {
+        wish(&self.record.intent.spec, self.order().as_ref(), self.decision().as_ref(), now)
+    }
+
+    /// What is to be expected after `wish`.
+    #[must_use]
+    pub fn next(&self, wish: &Wish) -> Option<Next> {
+        next(&self.record.intent.spec, wish, self.decision().as_ref())
     }
 }
 
@@ -62,52 +111,16 @@ pub fn claims(spec: &ServerSpec) -> Vec<Claim> {
 }
 
 impl Table {
-    /// Sets the wanted power of a server that was read at version `seen` and is not being deleted. The rest of the
-    /// intent stays, including parts that another version wrote. Returns the new version.
+    /// Gives a server that was read at version `seen` and is not being deleted an order about its power. The version
+    /// stays. Release 0.1 reads the order too, as far as it knows such orders.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it has changed since.
-    pub async fn want_power(
-        &self,
-        server: &ServerName,
-        power: &WantedPower,
-        seen: u64,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let guard = Guard::that("version = :seen AND deleting = :no").value(":no", false)?.value(":power", power)?;
-        self.next_version(&key(server), "intent.#power = :power", guard.name("#power", "power"), seen, now).await
-    }
-
-    /// Renews the wanted power of a server that was read at version `seen` and is not being deleted: it was asked for
-    /// again, and is the same. The version stays.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when it has changed since.
-    pub async fn renew_power(&self, server: &ServerName, power: &WantedPower, seen: u64) -> Result<(), StoreError> {
+    pub async fn give_order(&self, server: &ServerName, order: &Order, seen: u64) -> Result<(), StoreError> {
         let guard = Guard::that("version = :seen AND deleting = :no").value(":seen", seen)?.value(":no", false)?;
-        let guard = guard.value(":power", power)?.name("#power", "power");
-        self.update(&key(server), "SET intent.#power = :power", guard).await
-    }
-
-    /// Sets the wanted power of a server because nobody uses it. Unlike [`want_power`](Self::want_power) it also
-    /// conflicts with [`renew_power`](Self::renew_power). Returns the new version.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when the server has changed since `record` was read, or its power was asked for again.
-    pub async fn want_power_unless_used(
-        &self,
-        server: &ServerName,
-        power: &WantedPower,
-        record: &ServerRecord,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let guard = Guard::that("version = :seen AND deleting = :no AND intent.#power.#at = :asked_at")
-            .value(":no", false)?
-            .value(":power", power)?
-            .value(":asked_at", record.intent.power.at)?
-            .name("#power", "power")
-            .name("#at", "at");
-        self.next_version(&key(server), "intent.#power = :power", guard, record.version, now).await
+        let guard = guard.value(":order", order)?.name("#order", "order");
+        let guard = guard.value(":power", order.known_to_0_1())?.name("#power", "power");
+        self.update(&key(server), "SET #order = :order, intent.#power = :power", guard).await
     }
 
     /// Removes a server that was read as `record`, and its claims, in one transaction.
@@ -122,7 +135,7 @@ impl Table {
         self.transact("forget a server", writes).await
     }
 
-    /// Records the idle sweep's decision. Does nothing if `server` does not exist.
+    /// Records a decision to keep a server as it is. Does nothing if `server` does not exist.
     ///
     /// # Errors
     /// When DynamoDB fails.
@@ -133,12 +146,42 @@ impl Table {
             other => other,
         }
     }
+
+    /// Records the decision to close a server that nobody uses.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the server has changed since `seen` was read, or somebody gave an order.
+    pub async fn close_unused(
+        &self,
+        server: &ServerName,
+        decision: &Decision,
+        seen: &ServerItem,
+    ) -> Result<(), StoreError> {
+        let unchanged = "version = :seen AND deleting = :no AND intent.#power.#at = :asked_at";
+        let same_order = match &seen.order {
+            Some(_) => "#order.#at = :ordered_at",
+            None => "attribute_not_exists(#order)",
+        };
+        let mut guard = Guard::that(format!("{unchanged} AND {same_order}"))
+            .value(":seen", seen.record.version)?
+            .value(":no", false)?
+            .value(":asked_at", seen.record.intent.power.at)?
+            .value(":decision", decision)?
+            .name("#power", "power")
+            .name("#order", "order")
+            .name("#at", "at");
+        if let Some(order) = &seen.order {
+            guard = guard.value(":ordered_at", order.at)?;
+        }
+        self.update(&key(server), "SET decision = :decision", guard).await
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
     use wharfinger_chance::Chance;
-    use wharfinger_decisions::server::{Asker, Power};
+    use wharfinger_decisions::server::WantedPower;
     use wharfinger_test_cloud::{Cloud, TABLE};
 
     use super::*;
@@ -159,13 +202,13 @@ mod tests {
         });
         let record: ServerRecord = serde_json::from_value(record).unwrap();
         let armed = Armed { at: Some("2026-01-01T00:00:02Z".parse().unwrap()), step: "starting".into(), tries: 2 };
-        let item = ServerItem { record, decision: None, armed };
+        let item = ServerItem { armed, ..ServerItem::from(record) };
         let attributes: crate::table::Attributes = serde_dynamo::to_item(&item).unwrap();
         assert_eq!(serde_dynamo::from_item::<_, ServerItem>(attributes).unwrap(), item);
     }
 
     #[tokio::test]
-    async fn a_stop_for_want_of_use_gives_way_to_whoever_asks_again() {
+    async fn a_decision_to_close_gives_way_to_whoever_orders_meanwhile() {
         let cloud = Cloud::new();
         let table = Table::new(aws_sdk_dynamodb::Client::new(&cloud.sdk()), TABLE, Chance::seeded(1));
         let (name, now): (_, Timestamp) = (ServerName::parse("main").unwrap(), "2026-01-01T01:00:00Z".parse().unwrap());
@@ -173,16 +216,48 @@ mod tests {
         let mut item: Value = serde_json::from_slice(fixture).unwrap();
         (item["pk"], item["sk"]) = (serde_json::json!({"S": PARTITION}), serde_json::json!({"S": "main"}));
         cloud.put(&item);
-        let seen: ServerRecord = table.get(&key(&name)).await.unwrap().unwrap();
-        let power = |power| WantedPower { power, by: Asker::Autostop, reason: "as the test wants it".into(), at: now };
+        let read = async || table.get::<ServerItem>(&key(&name)).await.unwrap().unwrap();
+        let close = Decision { action: Action::Stop, ..Decision::keep("nobody was here", now) };
+        let order = |at| Order { power: Power::Online, by: "alice".into(), at, now: false };
 
-        table.renew_power(&name, &power(Power::Online), seen.version).await.unwrap();
-        let stopped = table.want_power_unless_used(&name, &power(Power::Stopped), &seen, now).await;
-        assert!(matches!(stopped, Err(StoreError::Conflict)), "{stopped:?}");
+        for at in [now, now + SignedDuration::from_secs(1)] {
+            let seen = read().await;
+            table.give_order(&name, &order(at), seen.record.version).await.unwrap();
+            let closed = table.close_unused(&name, &close, &seen).await;
+            assert!(matches!(closed, Err(StoreError::Conflict)), "{closed:?}");
+        }
 
-        let seen: ServerRecord = table.get(&key(&name)).await.unwrap().unwrap();
-        let stopped = table.want_power_unless_used(&name, &power(Power::Stopped), &seen, now).await;
-        assert_eq!(stopped.unwrap(), seen.version + 1);
+        let seen = read().await;
+        table.close_unused(&name, &close, &seen).await.unwrap();
+        let after = read().await;
+        assert_eq!((after.decision, after.record.version), (Some(close), seen.record.version));
+    }
+
+    #[test]
+    fn what_release_0_1_recorded_last_counts() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let fixture = include_bytes!("../fixtures/present/server.json");
+        let stored: serde_dynamo::Item = serde_json::from_slice(fixture).unwrap();
+        let mut item: ServerItem = serde_dynamo::from_item(stored).unwrap();
+        let by_0_1 = |by, power, second| WantedPower { power, by, reason: "why".into(), at: at(second) };
+        let alice = || Asker::Person("alice".into());
+        (item.order, item.decision) = (None, None);
+
+        item.record.intent.power = by_0_1(alice(), Power::Stopped, 5);
+        assert_eq!(item.order().map(|order| (order.power, order.at)), Some((Power::Stopped, at(5))));
+        item.order = Some(Order { power: Power::Asleep, by: "bob".into(), at: at(5), now: false });
+        assert_eq!(item.order().unwrap().by, "bob", "its own words for the same order");
+        item.record.intent.power = by_0_1(alice(), Power::Online, 6);
+        assert_eq!(item.order().map(|order| (order.power, order.by)), Some((Power::Online, "alice".into())));
+        item.order = None;
+        assert_eq!(item.order(), None, "it may be as old as the server");
+        item.order = Some(Order { power: Power::Asleep, by: "bob".into(), at: at(5), now: false });
+
+        item.record.intent.power = by_0_1(Asker::Autostop, Power::Stopped, 7);
+        assert_eq!(item.order().unwrap().by, "bob");
+        assert_eq!(item.decision().map(|decision| (decision.action, decision.at)), Some((Action::Stop, at(7))));
+        item.decision = Some(Decision::keep("somebody is there", at(8)));
+        assert_eq!(item.decision().unwrap().action, Action::Keep);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use wharfinger_decisions::{
 
 use crate::{
     item::Read,
-    servers::ServerRecord,
+    servers::ServerItem,
     sites::{self, SiteRecord, SiteStatus},
     table::{StoreError, Table},
     windows::WindowRecord,
@@ -128,11 +128,11 @@ impl Table {
         signs.on(file_system)
     }
 
-    /// All signs of use of the server `record`, which AWS knows as `id`: what `traffic` and `sites` answer, and what
+    /// All signs of use of the server `item`, which AWS knows as `id`: what `traffic` and `sites` answer, and what
     /// the table knows.
     pub async fn signs_of_use<E: Display>(
         &self,
-        record: &ServerRecord,
+        item: &ServerItem,
         id: &str,
         traffic: impl Future<Output = Result<Traffic, E>>,
         sites: impl Future<Output = Answer<Vec<SiteSign>>>,
@@ -140,6 +140,6 @@ impl Table {
         // Boxed: the SDK's calls make large futures.
         let answers = future::join3(Box::pin(traffic), Box::pin(self.last_activity(id)), Box::pin(sites));
         let (traffic, last_event, sites) = answers.await;
-        Signs::new(&record.intent, &record.status, traffic, last_event, sites)
+        Signs::new(item.order().as_ref(), &item.record.status, traffic, last_event, sites)
     }
 }

@@ -15,7 +15,7 @@ use crate::runtime_api::RuntimeApi;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What Lambda and the template set. Nothing of the caller's environment reaches a function, `PATH` excepted.
-const VARIABLES: [(&str, &str); 18] = [
+const VARIABLES: [(&str, &str); 19] = [
     ("AWS_ACCESS_KEY_ID", "bench"),
     ("AWS_DEFAULT_REGION", "us-east-1"),
     ("AWS_EXECUTION_ENV", "AWS_Lambda_rust"),
@@ -30,6 +30,7 @@ const VARIABLES: [(&str, &str); 18] = [
     ("METRIC_PERIOD_SECONDS", "300"),
     ("SECRET_PREFIX", "bench/"),
     ("SERVERS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/servers"),
+    ("SFTP_LOG_GROUP", "arn:aws:logs:us-east-1:123456789012:log-group:bench:*"),
     ("SFTP_PORT", "22"),
     ("TABLE_NAME", "bench"),
     ("TICKS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/ticks"),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use wharfinger_decisions::revision::{READ_ONLY, ROLLOUT_TAG, ROLLOUT_VARIABLE, SITE_TAG};
 use wharfinger_emulator::endpoint::wire::Call;
@@ -73,8 +73,9 @@ async fn stop(weather: &Weather, ground: &Ground, input: &Value) {
     let name = tags.clone().find(|tag| tag["Key"] == "wharfinger:server").map(|tag| tag["Value"].clone());
     let key = json!({ "pk": { "S": "SERVERS" }, "sk": { "S": name } });
     let item = ask(ground, "dynamodb", "GetItem", json!({ "TableName": ground.table, "Key": key })).await;
-    let wanted = &item["Item"]["intent"]["M"]["power"]["M"];
-    if wanted["power"]["S"] == "stopped" && wanted["by"]["S"] == "autostop" {
+    let (order, decision) = (&item["Item"]["order"]["M"], &item["Item"]["decision"]["M"]);
+    let at = |of: &Value| of["at"]["S"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+    if decision["action"]["S"] == "stop" && at(decision) >= at(order) {
         weather.diary.violated(rules::NOT_CUT, format!("a session is open since {since}"));
     }
 }

@@ -22,10 +22,10 @@ pub fn router(api: App) -> Router {
     let routes = Router::new()
         .route("/v1/servers", get(servers::list))
         .route("/v1/servers/{server}", get(servers::show).put(servers::put).delete(servers::delete))
-        .route("/v1/servers/{server}/start", post(servers::start))
+        .route("/v1/servers/{server}/start", post(servers::open))
         .route("/v1/servers/{server}/stop", post(servers::stop))
         .route("/v1/servers/{server}/sleep", post(servers::sleep))
-        .route("/v1/servers/{server}/wake", post(servers::wake))
+        .route("/v1/servers/{server}/wake", post(servers::open))
         .route("/v1/servers/{server}/users", get(users::list))
         .route("/v1/servers/{server}/users/{user}", get(users::show).put(users::put).delete(users::delete))
         .route("/v1/sites", get(sites::list))
@@ -43,7 +43,7 @@ async fn no_route(request: Request) -> Refused {
     let path = request.uri().path();
     let detail = match path.strip_suffix('/') {
         Some(shorter) if !shorter.is_empty() => format!("leave out the slash at the end: {shorter}"),
-        _ => "there is no such path: servers are at /v1/servers, with users, start and stop below each; sites at /v1/sites, with rollouts".to_owned(),
+        _ => "there is no such path: servers are at /v1/servers, with users, start, stop, sleep and wake below each; sites at /v1/sites, with rollouts".to_owned(),
     };
     Problem::new(Kind::NoRoute, detail)
 }

@@ -4,6 +4,7 @@ use axum::{extract::State, response::Response};
 use jiff::Timestamp;
 use wharfinger_decisions::{
     names::ServerName,
+    order::Order,
     server::{Asker, Power, ServerIntent, ServerSpec, ServerStatus, WantedPower},
 };
 use wharfinger_store::{
@@ -67,13 +68,13 @@ async fn replace(api: &App, call: &Call, name: &ServerName, wanted: &Wanted<Serv
     check_addresses(&wanted.spec, &all)?;
     check_rules(&wanted.spec, &all)?;
     check_unreadable(&key, &claims, &all)?;
-    // A new server is to be online; a change of the spec leaves the power alone.
-    let power = record.map_or_else(|| asked(Power::Online, "created", call), |record| record.intent.power.clone());
+    // A change of the spec is no order.
+    let power = record.map_or_else(|| created(call), |record| record.intent.power.clone());
     let intent = ServerIntent { spec: wanted.spec.clone(), power };
-    let next = ServerItem {
-        record: change::next_record(change, record, intent, call.now),
-        decision: current.as_ref().and_then(|found| found.thing.decision.clone()),
-        armed: current.as_ref().map(|found| found.thing.armed.clone()).unwrap_or_default(),
+    let next = change::next_record(change, record, intent, call.now);
+    let next = match &current {
+        Some(found) => ServerItem { record: next, ..found.thing.clone() },
+        None => ServerItem::from(next),
     };
     let next = Found::from(next);
     if wanted.dry_run {
@@ -134,9 +135,10 @@ fn check_unreadable(own: &Key, claims: &[unique::Seen], others: &[(String, Found
     }
 }
 
-fn asked(power: Power, done: &str, call: &Call) -> WantedPower {
-    let reason = format!("{done} by {}", call.caller);
-    WantedPower { power, by: Asker::Person(call.caller.clone()), reason, at: call.now }
+/// What release 0.1 reads of a new server's power.
+fn created(call: &Call) -> WantedPower {
+    let reason = format!("created by {}", call.caller);
+    WantedPower { power: Power::Online, by: Asker::Person(call.caller.clone()), reason, at: call.now }
 }
 
 fn renew(record: &mut ServerRecord, seen: u64, now: Timestamp) {
@@ -199,37 +201,33 @@ async fn remove(api: &App, call: &Call, name: &ServerName) -> Result<Response, R
     Ok(resource(name.as_str(), &found, call.now).accepted())
 }
 
-/// `POST /v1/servers/{server}/start`
-pub(crate) async fn start(State(api): State<App>, call: Call) -> Result<Response, Refused> {
-    power(&api, &call, Power::Online, "started").await
+/// `POST /v1/servers/{server}/start`, and `/wake`: whether it is stopped or asleep, it is opened.
+pub(crate) async fn open(State(api): State<App>, call: Call) -> Result<Response, Refused> {
+    power(&api, &call, Power::Online, &["dry_run"]).await
 }
 
 /// `POST /v1/servers/{server}/stop`
 pub(crate) async fn stop(State(api): State<App>, call: Call) -> Result<Response, Refused> {
-    power(&api, &call, Power::Stopped, "stopped").await
+    power(&api, &call, Power::Stopped, &["dry_run", "now"]).await
 }
 
 /// `POST /v1/servers/{server}/sleep`
-pub(crate) async fn sleep() -> Refused {
-    let detail = "sleep is not yet supported: POST …/stop shuts the door, and AWS bills a stopped server like one that is online";
-    Problem::new(Kind::NotSupported, detail)
+pub(crate) async fn sleep(State(api): State<App>, call: Call) -> Result<Response, Refused> {
+    power(&api, &call, Power::Asleep, &["dry_run", "now"]).await
 }
 
-/// `POST /v1/servers/{server}/wake`
-pub(crate) async fn wake() -> Refused {
-    Problem::new(Kind::NotSupported, "wake is not yet supported: POST …/start opens the door of a stopped server")
-}
-
-async fn power(api: &App, call: &Call, power: Power, done: &str) -> Result<Response, Refused> {
+async fn power(api: &App, call: &Call, power: Power, parameters: &[&str]) -> Result<Response, Refused> {
     let name = call.known_server()?;
-    call.query(&["dry_run"])?;
+    let query = call.query(parameters)?;
     call.no_body()?;
-    settle(api.table.chance(), || set_power(api, call, &name, asked(power, done, call))).await
+    let order = Order { power, by: call.caller.clone(), at: call.now, now: query.flag("now")? };
+    let dry_run = query.flag("dry_run")?;
+    settle(api.table.chance(), || give(api, call, &name, &order, dry_run)).await
 }
 
-/// Asking for the power that is wanted already keeps the version. Asking for `online` again still counts as use: it
-/// renews the time from which the idle sweep counts.
-async fn set_power(api: &App, call: &Call, name: &ServerName, asked: WantedPower) -> Result<Response, Refused> {
+/// Gives an order. The version stays: it counts changes of the spec. The same order given again counts as given now: a
+/// server that was opened is kept open from then on.
+async fn give(api: &App, call: &Call, name: &ServerName, order: &Order, dry_run: bool) -> Result<Response, Refused> {
     let found = existing(api, name).await?;
 
     let seen = found.thing.record.version;
@@ -238,26 +236,20 @@ async fn set_power(api: &App, call: &Call, name: &ServerName, asked: WantedPower
         return Err(Problem::deleting(&what(name)));
     }
     let mut item = found.whole(&what(name))?;
-    let keep = asked.power == item.record.intent.power.power;
-    let used = asked.power == Power::Online;
-    if used || !keep {
-        item.record.intent.power = asked;
+    if order.power == Power::Asleep && item.record.intent.spec.network.address_allocation_ids.is_empty() {
+        let detail = format!("{} has no Elastic IPs and would wake with other addresses: stop it instead", what(name));
+        return Err(Problem::at(Kind::InvalidField, "/network/address_allocation_ids", detail));
     }
-    if !keep {
-        renew(&mut item.record, seen, call.now);
-    }
+    let keep = item.wish(call.now).power == order.power && !order.now;
+    item.record.intent.power = order.known_to_0_1();
+    item.order = Some(order.clone());
     let found = Found::from(item);
     let shown = resource(name.as_str(), &found, call.now);
-    if call.query(&["dry_run"])?.flag("dry_run")? {
+    if dry_run {
         return Ok(shown.preview(if keep { Would::Keep } else { Would::Change }));
     }
 
-    let wanted = &found.thing.record.intent.power;
-    if !keep {
-        api.table.want_power(name, wanted, seen, call.now).await?;
-    } else if used {
-        api.table.renew_power(name, wanted, seen).await?;
-    }
+    api.table.give_order(name, order, seen).await?;
     api.wake_server(name).await;
     Ok(shown.accepted())
 }

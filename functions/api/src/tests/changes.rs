@@ -26,7 +26,7 @@ async fn a_put_makes_a_server_and_wakes_reconcile() {
     );
     assert_eq!(made.body["status"]["power"], "creating");
     assert_eq!(made.body["status"]["settled"], false);
-    assert_eq!(made.body["status"]["wanted"]["reason"], "created by anonymous");
+    assert_eq!(made.body["status"]["wanted"]["power"], "online");
     assert_eq!(stage.messages(), wake());
     let read = stage.get("GET /v1/servers/main").await.expect(200);
     assert_eq!(read.body, made.body);
@@ -100,24 +100,54 @@ async fn what_aws_cannot_change_is_refused() {
 }
 
 #[tokio::test]
-async fn stop_is_asked_for_once_and_start_is_a_sign_of_use_each_time() {
+async fn an_order_changes_no_version_and_counts_from_when_it_was_given_last() {
     let stage = furnished().await;
     let stopped = stage.get("POST /v1/servers/main/stop").await.expect(202);
     assert_eq!(stopped.body["status"]["wanted"]["power"], "stopped");
     assert_eq!(stopped.body["status"]["wanted"]["reason"], "stopped by anonymous");
+    assert_eq!((&stopped.body["etag"], &stopped.body["status"]["settled"]), (&json!("\"1\""), &json!(false)));
     let again = stage.get("POST /v1/servers/main/stop").await.expect(202);
     assert_eq!(again.body, stopped.body);
-    let changed = stage.ask("PUT /v1/servers/main", &with(server(), "/idle", Value::Null)).await.expect(200);
+    let wider = with(server(), "/network/allowed_cidrs", json!(["198.51.100.0/24"]));
+    let changed = stage.ask("PUT /v1/servers/main", &wider).await.expect(200);
     assert_eq!(changed.body["status"]["wanted"], stopped.body["status"]["wanted"]);
     let started = stage.get("POST /v1/servers/main/start").await.expect(202);
     assert_eq!(started.body["status"]["wanted"]["power"], "online");
     let renewed = stage.get("POST /v1/servers/main/start").await.expect(202);
-    assert_eq!(renewed.body["etag"], started.body["etag"], "what is wanted has not changed");
-    assert_eq!(renewed.header("etag"), started.header("etag"));
-    let at = |answer: &Answer| answer.body["status"]["wanted"]["at"].as_str().unwrap().parse::<Timestamp>().unwrap();
-    assert!(at(&renewed) > at(&started), "the idle sweep waits from then on");
+    assert_eq!((&renewed.body["etag"], renewed.header("etag")), (&changed.body["etag"], changed.header("etag")));
+    let until =
+        |answer: &Answer| -> Timestamp { answer.body["status"]["wanted"]["until"].as_str().unwrap().parse().unwrap() };
+    assert!(until(&renewed) > until(&started), "the idle sweep waits from then on");
     assert_eq!(stage.get("GET /v1/servers/main").await.expect(200).body, renewed.body);
     assert_eq!(stage.get("POST /v1/servers/none/start").await.expect(404).problem(), "not-found");
+}
+
+#[tokio::test]
+async fn a_server_is_put_to_sleep_and_woken_by_orders() {
+    let stage = furnished().await;
+    for (action, power) in [("sleep", "asleep"), ("wake", "online"), ("sleep?now=true", "asleep"), ("start", "online")]
+    {
+        let answer = stage.get(&format!("POST /v1/servers/main/{action}")).await.expect(202);
+        assert_eq!(answer.body["status"]["wanted"]["power"], power, "{action}");
+    }
+    for action in ["start?now=true", "wake?now=true", "sleep?now=1"] {
+        stage.get(&format!("POST /v1/servers/main/{action}")).await.expect(400);
+    }
+    let second = with(server(), "/network/address_allocation_ids", json!([]));
+    let second = with(second, "/network/security_group_ids", json!(["sg-1a1b2c3d4e5f60718"]));
+    stage.ask("PUT /v1/servers/second", &second).await.expect(201);
+    let answer = stage.get("POST /v1/servers/second/sleep").await.expect(422);
+    assert!(answer.body["detail"].as_str().unwrap().contains("Elastic IP"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn an_order_and_a_change_of_the_spec_do_not_undo_each_other() {
+    let stage = furnished().await;
+    stage.get("POST /v1/servers/main/sleep").await.expect(202);
+    let changed = with(server(), "/drain_for", json!("5m"));
+    let put = stage.ask_if("PUT /v1/servers/main", &changed, &[("if-match", "\"1\"")]).await.expect(200);
+    assert_eq!(put.body["status"]["wanted"]["power"], "asleep");
+    assert_eq!(put.body["spec"]["drain_for"], "5m");
 }
 
 #[tokio::test]

@@ -10,11 +10,12 @@ use crate::testing::Stage;
 #[tokio::test]
 async fn what_is_wrong_in_itself_is_refused_without_an_aws_call() {
     let stage = Stage::new();
+    let elsewhere = with(server(), "/network/address_allocation_ids", json!([]));
     for (line, body, status, field) in [
         ("PUT /v1/servers/main", json!([]), 422, ""),
         ("PUT /v1/servers/main", with(server(), "/sise", json!(1)), 422, "/sise"),
         ("PUT /v1/servers/main", with(server(), "/hours", json!({})), 422, "/hours"),
-        ("PUT /v1/servers/main", with(server(), "/idle/action", json!("sleep")), 422, "/idle/action"),
+        ("PUT /v1/servers/main", with(elsewhere, "/idle/action", json!("sleep")), 422, "/idle/action"),
         ("PUT /v1/servers/main", with(server(), "/idle/after", json!(30)), 422, "/idle/after"),
         ("PUT /v1/servers/main", with(server(), "/network/subnet_ids", json!([])), 422, "/network/subnet_ids"),
         ("PUT /v1/servers/main", with(server(), "/network/vpc_id", json!("vpc")), 422, "/network/vpc_id"),
@@ -69,8 +70,8 @@ async fn bad_names_queries_headers_and_paths_are_refused_without_an_aws_call() {
         ("DELETE /v1/servers/main?with_user=true", 400, "invalid-query"),
         ("DELETE /v1/servers/main?dry-run=true", 400, "invalid-query"),
         ("POST /v1/servers/main/start?force=1", 400, "invalid-query"),
-        ("POST /v1/servers/main/sleep", 422, "not-supported"),
-        ("POST /v1/servers/main/wake", 422, "not-supported"),
+        ("POST /v1/servers/main/stop?force=1", 400, "invalid-query"),
+        ("POST /v1/servers/main/wake?now=true", 400, "invalid-query"),
         ("GET /", 404, "no-such-path"),
         ("GET /v1/servers/", 404, "no-such-path"),
         ("GET /v2/servers", 404, "no-such-path"),

@@ -8,7 +8,8 @@ use wharfinger_decisions::{
     names::{ServerName, SiteName},
     rollout::{Cause, Revisions, Rollout, State},
     seen_events::SeenEvents,
-    server::{ServerPhase, ServerStatus},
+    server::{Asleep, Draining, ServerPhase, ServerStatus},
+    settings::Settings,
     sftp_event::{Change, Effect},
 };
 use wharfinger_previous as previous;
@@ -30,10 +31,19 @@ fn condition() -> Condition {
 async fn the_previous_release_reads_what_this_one_wrote() {
     let stage = furnished().await;
     let name = ServerName::parse("main").unwrap();
-    let status = ServerStatus { power: ServerPhase::Online, conditions: vec![condition()], ..ServerStatus::default() };
+    let since = "2026-01-01T00:00:00Z".parse().unwrap();
+    let status = ServerStatus {
+        power: ServerPhase::Online,
+        conditions: vec![condition()],
+        draining: Some(Draining { since, users: vec!["alice".into()] }),
+        asleep: Some(Asleep { since, settings: Settings::default() }),
+        keyed: Some("s-1".into()),
+        obeyed: Some(since),
+        ..ServerStatus::default()
+    };
     stage.table.write_status(&servers::key(&name), &status).await.unwrap();
     stage.ask("PUT /v1/servers/main", &with(server(), "/idle", Value::Null)).await.expect(200);
-    stage.get("POST /v1/servers/main/stop").await.expect(202);
+    stage.get("POST /v1/servers/main/sleep").await.expect(202);
     stage.ask("PUT /v1/sites/blog", &with(site(), "/keep_revisions", json!(5))).await.expect(200);
     stage.plant("SITES", "odd", &json!({"version": "strange"})).await;
     let second = with(with(site(), "/directory", json!("/second")), "/mount_path", json!("/second"));
@@ -42,7 +52,7 @@ async fn the_previous_release_reads_what_this_one_wrote() {
     stage.get("DELETE /v1/servers/main/users/alice").await.expect(202);
 
     let server: previous::ServerItem = read(&stage.table, "SERVERS", "main").await;
-    assert_eq!((server.record.version, server.record.status.power), (3, previous::server::ServerPhase::Online));
+    assert_eq!((server.record.version, server.record.status.power), (2, previous::server::ServerPhase::Online));
     assert_eq!(server.record.intent.power.power, previous::server::Power::Stopped);
     let blog: previous::SiteRecord = read(&stage.table, "SITES", "blog").await;
     assert_eq!(blog.intent.keep_revisions, 5);

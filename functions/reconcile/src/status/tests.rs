@@ -1,11 +1,13 @@
-use wharfinger_decisions::{power::Refused, server::Power};
+use wharfinger_decisions::{power::Refused, rebuild::Unanswered, server::Asleep, settings::Settings};
+use wharfinger_store::servers::ServerItem;
 
 use super::*;
 use crate::testing::{self, busy, observation, refused};
 
 /// A visit that ends with the plan for what it observed.
 struct Case {
-    record: ServerRecord,
+    item: ServerItem,
+    lacks: Vec<Lack>,
     reached: Reached,
     users: Tally,
 }
@@ -13,18 +15,20 @@ struct Case {
 impl Case {
     /// A visit to a server that is as wanted, but for its state.
     fn new(state: AwsState, end: impl Into<End>) -> Self {
-        let reached =
-            Reached { observation: observation(state), rules: Ok(()), history: History::default(), end: end.into() };
-        Self { record: testing::record(), reached, users: Tally::default() }
+        let (item, observation) = (ServerItem::from(testing::record()), observation(state));
+        let memory = Memory::at_first(&item.record.status, true, false);
+        let reached = Reached { observation, rules: Ok(()), memory, end: end.into() };
+        Self { item, lacks: Vec::new(), reached, users: Tally::default() }
     }
 
     fn findings<T>(&self, ask: impl FnOnce(&Findings<'_>) -> T) -> T {
-        let wanted = Wanted::of(&self.record.intent, self.record.deleting);
+        let wanted = testing::wanted(&self.item);
         let obstacles = self.reached.observation.obstacles(&testing::network(), &wanted.placement);
         let now = now();
         ask(&Findings {
-            record: &self.record,
+            item: &self.item,
             wanted: &wanted,
+            lacks: &self.lacks,
             reached: &self.reached,
             obstacles,
             users: &self.users,
@@ -45,7 +49,7 @@ impl Case {
     }
 
     fn is_settled(&self) -> bool {
-        self.status().settled_version == self.record.version
+        self.status().settled_version == self.item.record.version
     }
 }
 
@@ -131,7 +135,7 @@ fn an_address_that_is_gone_is_told_and_the_server_is_not_settled() {
 fn a_refused_network_is_told_until_another_is_wanted() {
     let mut case = Case::new(AwsState::Online, (Step::Blocked, ServerPhase::Online));
     let placement = testing::placement();
-    case.reached.history.refused = Some(Refused { placement, message: "AWS refuses subnet-00000001".into() });
+    case.reached.memory.history.refused = Some(Refused { placement, message: "AWS refuses subnet-00000001".into() });
     case.reached.observation.server = Ok(Some(wharfinger_aws::transfer::Server {
         placement: Default::default(),
         ..testing::server(AwsState::Online)
@@ -139,7 +143,7 @@ fn a_refused_network_is_told_until_another_is_wanted() {
     case.reached.observation.elastic_ips.as_mut().unwrap().values_mut().for_each(|address| address.held = false);
     assert_eq!(case.codes(), ["network_refused"]);
     assert!(case.status().history.refused.is_some());
-    case.record.intent.spec.network.address_allocation_ids.clear();
+    case.item.record.intent.spec.network.address_allocation_ids.clear();
     assert_eq!(case.status().history.refused, None);
 }
 
@@ -149,7 +153,7 @@ fn a_second_server_is_told_until_a_search_finds_none() {
     case.reached.observation.others = Some(Ok(vec!["s-2".into()]));
     let status = case.status();
     assert_eq!((status.conditions[0].code.as_ref(), status.searched_at), ("second_server", Some(now())));
-    case.record.status = status;
+    case.item.record.status = status;
     for unsearched in [None, Some(Err(busy()))] {
         case.reached.observation.others = unsearched;
         assert_eq!(case.codes(), ["second_server"]);
@@ -190,16 +194,53 @@ fn an_endpoint_that_cannot_be_seen_does_not_make_an_online_server_look_like_star
     case.reached.observation.endpoint = Err(refused());
     assert_eq!(case.status().power, ServerPhase::Online);
     assert!(!case.is_settled());
-    case.record.status.power = ServerPhase::Starting;
+    case.item.record.status.power = ServerPhase::Starting;
     assert_eq!(case.status().power, ServerPhase::Starting, "it was never seen to be available");
 }
 
 #[test]
 fn a_stopped_server_whose_rules_are_refused_is_looked_at_again() {
     let mut case = Case::new(AwsState::Offline, (Step::Settled, ServerPhase::Stopped));
-    case.record.intent.power.power = Power::Stopped;
+    case.item = testing::stopped_now(testing::record());
     assert_eq!(case.next_visit(), NextVisit::NotNeeded);
     case.reached.rules = Err(Error::Missing("the group is full".into()));
     assert_eq!(case.next_visit(), NextVisit::Slowly("the group is full".into()));
     assert_eq!(case.codes(), ["rules_refused"]);
+}
+
+#[test]
+fn a_server_that_drains_or_sleeps_is_told_in_words_that_release_0_1_reads() {
+    let mut case = Case::new(AwsState::Online, (Step::Wait, ServerPhase::Draining));
+    case.reached.memory = case.reached.memory.clone().draining_since(now());
+    let status = case.status();
+    assert_eq!((status.phase(), status.power), (ServerPhase::Draining, ServerPhase::Online));
+    assert_eq!(status.online_since, testing::record().status.online_since);
+
+    let mut case = Case::new(AwsState::Online, (Step::Settled, ServerPhase::Asleep));
+    case.reached.observation.server = Ok(None);
+    case.reached.memory.asleep = Some(Asleep { since: now(), settings: Settings::default() });
+    let status = case.status();
+    assert_eq!((status.phase(), status.power), (ServerPhase::Asleep, ServerPhase::Stopped));
+    assert_eq!((status.server_id, status.online_since), (None, None));
+    assert_eq!(status.host_key_fingerprints, ["SHA256:abc"], "clients know it by them");
+}
+
+#[test]
+fn a_server_that_is_online_again_neither_drains_nor_sleeps() {
+    let mut case = Case::new(AwsState::Online, settled());
+    case.reached.memory.asleep = Some(Asleep { since: now(), settings: Settings::default() });
+    assert_eq!(case.status().asleep, None);
+    let mut case = Case::new(AwsState::Offline, (Step::Settled, ServerPhase::Stopped));
+    case.reached.memory = case.reached.memory.clone().draining_since(now());
+    assert_eq!(case.status().draining, None);
+}
+
+#[test]
+fn what_keeps_a_server_from_sleeping_is_told_with_what_to_do() {
+    let mut case = Case::new(AwsState::Online, settled());
+    case.lacks = vec![Lack::Accounts(vec!["bob".into()])];
+    assert_eq!(case.codes(), ["not_rebuildable"]);
+    assert!(!case.is_settled() && is_slow(&case.next_visit()));
+    case.lacks = vec![Lack::Unknown(Unanswered { error: "throttled".into(), temporary: true })];
+    assert!(!is_slow(&case.next_visit()));
 }

@@ -1,11 +1,11 @@
 //! A table that does not answer about one thing: what does not need it is done all the same.
 
 use serde_json::{Value, json};
-use wharfinger_decisions::{ids::SubnetId, server::Power};
+use wharfinger_decisions::ids::SubnetId;
 
 use super::{
-    cloud_with, condition, deleted_user, deliver, group, network_as_wanted, now, rules, status, subnet,
-    users::accounts_without_record,
+    cloud_with, cloud_with_item, condition, deleted_user, deliver, group, network_as_wanted, now, rules, status,
+    subnet, users::accounts_without_record,
 };
 use crate::testing::{self, invocation};
 
@@ -26,9 +26,7 @@ fn wanted_user(place: Value) -> Value {
 
 #[tokio::test]
 async fn a_block_goes_and_a_stop_is_done_while_the_users_can_not_be_read() {
-    let mut record = testing::record();
-    record.intent.power.power = Power::Stopped;
-    let (cloud, app) = cloud_with(&record);
+    let (cloud, app) = cloud_with_item(&testing::stopped_now(testing::record()));
     accounts_without_record(&cloud, 1);
     cloud.answer("DescribeSecurityGroupRules", rules(&["10.9.0.0/16"]));
     cloud.answer("RevokeSecurityGroupIngress", "<RevokeSecurityGroupIngressResponse/>");
@@ -68,9 +66,7 @@ async fn users_that_need_no_site_are_settled_while_the_sites_can_not_be_read() {
 
 #[tokio::test]
 async fn a_user_that_can_not_be_written_down_holds_up_no_other_and_no_step() {
-    let mut record = testing::record();
-    record.intent.power.power = Power::Stopped;
-    let (cloud, app) = cloud_with(&record);
+    let (cloud, app) = cloud_with_item(&testing::stopped_now(testing::record()));
     accounts_without_record(&cloud, 0);
     cloud.answer("StopServer", json!({}));
     for name in ["alice", "bob"] {

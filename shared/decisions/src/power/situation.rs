@@ -6,7 +6,8 @@ use crate::{
     ids::SecurityGroupId,
     placement::{History, Placement},
     preflight::Obstacle,
-    server::{Asker, Power, ServerIntent},
+    server::{Power, ServerSpec},
+    wish::{Because, Wish},
 };
 
 /// A server's state in Transfer Family.
@@ -33,9 +34,9 @@ pub struct Wanted {
     pub deleting: bool,
     /// Its power.
     pub power: Power,
-    /// Who asked for the power.
-    pub asked_by_autostop: bool,
-    /// Why the power was asked for.
+    /// What asks for the power.
+    pub because: Because,
+    /// Why, in a sentence for people.
     pub power_reason: String,
     /// Its subnets and Elastic IPs.
     pub placement: Placement,
@@ -44,21 +45,27 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// What `intent` wants.
+    /// What `spec` and `wish` want.
     #[must_use]
-    pub fn of(intent: &ServerIntent, deleting: bool) -> Self {
-        let network = &intent.spec.network;
+    pub fn of(spec: &ServerSpec, wish: Wish, deleting: bool) -> Self {
+        let network = &spec.network;
         Self {
             deleting,
-            power: intent.power.power,
-            asked_by_autostop: intent.power.by == Asker::Autostop,
-            power_reason: intent.power.reason.clone(),
+            power: wish.power,
+            because: wish.because,
+            power_reason: wish.reason,
             placement: Placement {
                 subnets: network.subnet_ids.iter().cloned().collect(),
                 addresses: network.address_allocation_ids.iter().cloned().collect(),
             },
             groups: network.security_group_ids.iter().cloned().collect(),
         }
+    }
+
+    /// Whether clients are to be let in.
+    #[must_use]
+    pub fn opens(&self) -> bool {
+        self.power == Power::Online && !self.deleting
     }
 }
 
@@ -71,6 +78,8 @@ pub struct Observed {
     pub placement: Placement,
     /// Its VPC endpoint.
     pub endpoint: Endpoint,
+    /// It may not have all our host keys.
+    pub lacks_host_keys: bool,
 }
 
 /// The VPC endpoint of a server.
@@ -94,9 +103,25 @@ pub enum Endpoint {
 pub struct Situation {
     /// The server, or `None` if AWS has none.
     pub server: Option<Observed>,
+    /// It was put to sleep, and not woken since.
+    pub sleeps: bool,
     /// What stands in the way of the wanted placement. Subnets and groups are known only where the server is to change
     /// them.
     pub obstacles: Vec<Obstacle>,
     /// The history of its placements.
     pub history: History,
+    /// How far it is drained, if it is to be shut.
+    pub door: Door,
+}
+
+/// How far a server is drained.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Door {
+    /// Clients can log in.
+    #[default]
+    Open,
+    /// Nobody new gets in, and somebody may still be there. The sentence says what is waited for.
+    Draining(String),
+    /// Nobody is there, or nobody is waited for any longer.
+    Empty,
 }

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::ids::{AllocationId, SecurityGroupId, SubnetId};
+use crate::{
+    ids::{AllocationId, SecurityGroupId, SubnetId},
+    wish::Because,
+};
 
 fn subnet(n: u8) -> SubnetId {
     SubnetId::parse(format!("subnet-0000000{n}")).unwrap()
@@ -17,7 +20,7 @@ fn wanted() -> Wanted {
     Wanted {
         deleting: false,
         power: Power::Online,
-        asked_by_autostop: false,
+        because: Because::Spec,
         power_reason: "asked by alice".into(),
         placement: placement(&[1], &[1]),
         groups: [group(1)].into(),
@@ -56,6 +59,18 @@ impl World {
         next(wanted, &self.situation)
     }
 
+    /// Makes the next plan as a visit does: nobody is waited for where nobody could log in, and a door that is not to be
+    /// shut is open.
+    fn visit(&mut self, wanted: &Wanted) -> Plan {
+        let was_in_service = self.situation.history.in_service.is_some();
+        if !was_in_service {
+            self.situation.door = Door::Empty;
+        } else if !is_to_be_shut(wanted, &self.situation) {
+            self.situation.door = Door::Open;
+        }
+        self.next(wanted)
+    }
+
     fn apply(&mut self, wanted: &Wanted, step: &Step) {
         match step {
             Step::Create => {
@@ -64,9 +79,21 @@ impl World {
                     state: AwsState::Starting,
                     placement: Placement { addresses: BTreeSet::new(), ..wanted.placement.clone() },
                     endpoint: Endpoint::Absent,
+                    lacks_host_keys: true,
                 });
             }
             Step::Delete => drop(self.situation.server.take().expect("there is a server to delete")),
+            Step::Sleep => {
+                self.check_that_nobody_is_cut();
+                let server = self.situation.server.take().expect("there is a server to put to sleep");
+                assert!(!matches!(server.state, AwsState::Starting | AwsState::Stopping));
+                let held = server.placement.addresses.first().cloned();
+                self.situation.obstacles.extend(held.map(Obstacle::AddressHeld));
+                self.situation.history = History::default();
+                self.situation.sleeps = true;
+                self.situation.door = Door::Open;
+            }
+            Step::Drain => self.situation.door = Door::Draining("alice is logged in".into()),
             Step::Wait => self.time_passes(),
             Step::Settled | Step::Forget | Step::Blocked => {}
             change => self.change(wanted, change),
@@ -76,13 +103,17 @@ impl World {
     fn change(&mut self, wanted: &Wanted, step: &Step) {
         let refuses = self.refuses.clone();
         let history = self.situation.history.clone();
+        if *step == Step::Stop {
+            self.check_that_nobody_is_cut();
+        }
         let server = self.server();
         match step {
             Step::Start => {
                 assert!(!matches!(server.state, AwsState::Online | AwsState::Starting), "an unnecessary start");
                 server.state = AwsState::Starting;
             }
-            Step::Stop { .. } => {
+            Step::ImportHostKeys => server.lacks_host_keys = false,
+            Step::Stop => {
                 assert_ne!(server.state, AwsState::Offline, "StopServer on a server that is offline");
                 assert!(!matches!(server.state, AwsState::Starting | AwsState::Stopping));
                 server.state = AwsState::Stopping;
@@ -111,7 +142,15 @@ impl World {
         }
     }
 
+    fn check_that_nobody_is_cut(&self) {
+        let is_open = self.situation.server.as_ref().is_some_and(|server| server.state == AwsState::Online);
+        assert!(!is_open || self.situation.door == Door::Empty, "somebody is cut off");
+    }
+
     fn time_passes(&mut self) {
+        if matches!(self.situation.door, Door::Draining(_)) {
+            self.situation.door = Door::Empty;
+        }
         self.situation.obstacles.retain(|obstacle| !obstacle.passes_by_itself());
         let Some(server) = &mut self.situation.server else { return };
         server.state = match server.state {
@@ -130,9 +169,13 @@ impl World {
     fn settle(&mut self, wanted: &Wanted) -> Vec<Step> {
         let mut steps = Vec::new();
         for _ in 0..40 {
-            let plan = self.next(wanted);
+            let plan = self.visit(wanted);
             if plan.phase == ServerPhase::Online {
+                self.situation.door = Door::Open;
                 self.situation.history.in_service = self.situation.server.clone().map(|server| server.placement);
+            }
+            if matches!(plan.phase, ServerPhase::Online | ServerPhase::Stopped) {
+                self.situation.sleeps = false;
             }
             if matches!(plan.step, Step::Settled | Step::Forget | Step::Blocked) {
                 return steps;
@@ -157,7 +200,7 @@ fn a_new_server_gets_its_addresses_in_the_only_order_that_works() {
     let steps = World::default().settle(&wanted());
     let acts: Vec<_> = steps.into_iter().filter(|step| *step != Step::Wait).collect();
     let attach = Step::Readdress { subnets: [subnet(1)].into(), addresses: [address(1)].into() };
-    assert_eq!(acts, [Step::Create, Step::Stop { if_idle: false }, attach, Step::Start]);
+    assert_eq!(acts, [Step::Create, Step::Stop, attach, Step::Start, Step::ImportHostKeys]);
 }
 
 #[test]
@@ -188,14 +231,49 @@ fn a_change_of_groups_cuts_no_session() {
 }
 
 #[test]
-fn a_stop_by_the_sweep_holds_only_while_nobody_is_there() {
-    let world = World::settled(&wanted());
-    let stopped = Wanted { power: Power::Stopped, asked_by_autostop: true, ..wanted() };
-    assert_eq!(world.next(&stopped).step, Step::Stop { if_idle: true });
-    let moved = Wanted { placement: placement(&[1], &[2]), ..stopped.clone() };
-    assert_eq!(world.next(&moved).step, Step::Stop { if_idle: true }, "a change of addresses makes it no order");
-    let by_person = Wanted { asked_by_autostop: false, ..stopped };
-    assert_eq!(world.next(&by_person).step, Step::Stop { if_idle: false });
+fn a_server_in_service_is_drained_before_it_is_shut() {
+    for power in [Power::Stopped, Power::Asleep] {
+        let mut world = World::settled(&wanted());
+        let shut = Wanted { power, ..wanted() };
+        assert_eq!(world.visit(&shut).step, Step::Drain);
+        world.apply(&shut, &Step::Drain);
+        let plan = world.visit(&shut);
+        assert_eq!((plan.step, plan.phase), (Step::Wait, ServerPhase::Draining));
+        assert_eq!(plan.reason, "alice is logged in");
+        let moved = Wanted { placement: placement(&[1], &[2]), ..wanted() };
+        assert_eq!(world.visit(&moved).step, Step::Wait, "what interrupts waits for the same people");
+        assert_eq!(world.visit(&wanted()).step, Step::Settled, "somebody wants it open again");
+        assert_eq!(world.visit(&shut).step, Step::Drain, "and it is drained anew");
+    }
+}
+
+#[test]
+fn what_sleeps_is_gone_and_wakes_with_its_addresses_and_keys() {
+    let mut world = World::settled(&wanted());
+    let asleep = Wanted { power: Power::Asleep, ..wanted() };
+    let steps = world.settle(&asleep);
+    assert_eq!(steps, [Step::Drain, Step::Wait, Step::Sleep, Step::Wait], "the last one until its address is free");
+    assert_eq!(world.situation.server, None);
+    assert_eq!(world.next(&asleep).phase, ServerPhase::Asleep);
+    let stopped = Wanted { power: Power::Stopped, ..wanted() };
+    assert_eq!(world.next(&stopped).step, Step::Settled, "it is not rebuilt to be stopped");
+    let steps: Vec<_> = world.settle(&wanted()).into_iter().filter(|step| *step != Step::Wait).collect();
+    let attach = Step::Readdress { subnets: [subnet(1)].into(), addresses: [address(1)].into() };
+    assert_eq!(steps, [Step::Create, Step::Stop, attach, Step::Start, Step::ImportHostKeys]);
+}
+
+#[test]
+fn a_stopped_server_is_put_to_sleep_without_being_started() {
+    let mut world = World::settled(&Wanted { power: Power::Stopped, ..wanted() });
+    assert_eq!(world.settle(&Wanted { power: Power::Asleep, ..wanted() })[0], Step::Sleep);
+}
+
+#[test]
+fn a_server_is_not_shown_online_without_its_host_keys() {
+    let mut world = World::settled(&wanted());
+    world.server().lacks_host_keys = true;
+    let plan = world.next(&wanted());
+    assert_eq!((plan.step, plan.phase), (Step::ImportHostKeys, ServerPhase::Starting));
 }
 
 #[test]
@@ -203,8 +281,8 @@ fn a_stop_that_was_asked_for_comes_before_a_change_of_groups() {
     let mut world = World::settled(&wanted());
     let stopped = Wanted { power: Power::Stopped, groups: [group(2)].into(), ..wanted() };
     let steps = world.settle(&stopped);
-    assert_eq!(steps[0], Step::Stop { if_idle: false });
-    assert!(matches!(steps[1], Step::Regroup { .. }), "{steps:?}");
+    assert_eq!(steps[..3], [Step::Drain, Step::Wait, Step::Stop]);
+    assert!(matches!(steps[3], Step::Regroup { .. }), "{steps:?}");
 }
 
 #[test]
@@ -213,7 +291,9 @@ fn what_shuts_the_door_waits_for_nothing() {
     world.situation.obstacles = vec![gone(), unknown(false)];
     world.server().endpoint = Endpoint::Unknown;
     let stopped = Wanted { power: Power::Stopped, placement: placement(&[1], &[2]), ..wanted() };
-    assert_eq!(world.next(&stopped).step, Step::Stop { if_idle: false });
+    assert_eq!(world.next(&stopped).step, Step::Drain);
+    world.situation.door = Door::Empty;
+    assert_eq!(world.next(&stopped).step, Step::Stop);
     assert_eq!(world.next(&Wanted { deleting: true, ..stopped }).step, Step::Delete);
 }
 
@@ -224,6 +304,7 @@ fn rules_hold_up_what_opens_the_door_and_never_what_shuts_it() {
     world.settle(&wanted());
     assert!(world.next(&wanted()).needs_rules(), "settled, and open");
     let moved = Wanted { placement: placement(&[1], &[2]), ..wanted() };
+    world.situation.door = Door::Empty;
     assert!(world.next(&moved).needs_rules(), "a stop after which it could not be started");
     let stopped = Wanted { power: Power::Stopped, ..wanted() };
     assert!(!world.next(&stopped).needs_rules(), "stop");
@@ -280,7 +361,7 @@ fn a_server_whose_old_network_is_gone_too_opens_with_what_it_has() {
     let mut world = World::settled(&wanted());
     let moved = Wanted { placement: placement(&[2], &[2]), ..wanted() };
     while world.server().placement == wanted().placement {
-        let step = world.next(&moved).step;
+        let step = world.visit(&moved).step;
         world.apply(&moved, &step);
     }
     let refused = Refused { placement: moved.placement.clone(), message: "AWS refuses it".into() };
@@ -394,13 +475,14 @@ fn obstacles() -> impl Strategy<Value = Obstacle> {
 
 prop_compose! {
     fn anything_wanted()(
-        deleting in prop::bool::weighted(0.1), online in any::<bool>(), autostop in any::<bool>(),
+        deleting in prop::bool::weighted(0.1),
+        power in prop::sample::select(vec![Power::Online, Power::Stopped, Power::Asleep]),
         placement in subsets(), groups in prop::collection::btree_set((1u8..5).prop_map(group), 1..4),
     ) -> Wanted {
         Wanted {
             deleting,
-            power: if online { Power::Online } else { Power::Stopped },
-            asked_by_autostop: autostop,
+            power,
+            because: Because::Spec,
             power_reason: "why".into(),
             placement,
             groups,
@@ -409,8 +491,10 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn anything_observed()(state in states(), placement in subsets(), endpoint in endpoints()) -> Observed {
-        Observed { state, placement, endpoint }
+    fn anything_observed()(
+        state in states(), placement in subsets(), endpoint in endpoints(), lacks_host_keys in any::<bool>(),
+    ) -> Observed {
+        Observed { state, placement, endpoint, lacks_host_keys }
     }
 }
 
@@ -420,7 +504,7 @@ prop_compose! {
         in_service in prop::option::of(subsets()), refused in prop::option::of(subsets()),
     ) -> Situation {
         let refused = refused.map(|placement| Refused { placement, message: "refused".into() });
-        Situation { server, obstacles, history: History { in_service, refused } }
+        Situation { server, sleeps: false, obstacles, history: History { in_service, refused }, door: Door::Open }
     }
 }
 
@@ -436,7 +520,7 @@ proptest! {
         world.situation.history.refused = None;
         for (wanted, steps) in &changes {
             for _ in 0..*steps {
-                let plan = world.next(wanted);
+                let plan = world.visit(wanted);
                 prop_assert!(!plan.reason.is_empty());
                 world.apply(wanted, &plan.step);
             }
@@ -445,7 +529,12 @@ proptest! {
         let (wanted, _) = changes.last().unwrap();
         world.settle(wanted);
         prop_assert!(world.settle(wanted).is_empty());
-        prop_assert_eq!(world.situation.server.is_some(), !wanted.deleting);
+        let is_there = match wanted.power {
+            Power::Online => true,
+            Power::Stopped => !world.situation.sleeps,
+            Power::Asleep => false,
+        };
+        prop_assert_eq!(world.situation.server.is_some(), is_there && !wanted.deleting);
         if let Some(server) = &world.situation.server {
             prop_assert_eq!(&server.placement, &wanted.placement);
             prop_assert_eq!(server.state == AwsState::Online, wanted.power == Power::Online);
@@ -479,7 +568,7 @@ proptest! {
     fn a_crash_anywhere_makes_no_second_server(wanted in anything_wanted(), crashes in prop::collection::vec(any::<bool>(), 20)) {
         let mut world = World::default();
         for crashed in crashes {
-            let plan = world.next(&wanted);
+            let plan = world.visit(&wanted);
             if plan.step == Step::Forget || plan.step == Step::Settled { break; }
             world.apply(&wanted, &plan.step);
             if crashed { world.time_passes(); }

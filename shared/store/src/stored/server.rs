@@ -26,6 +26,10 @@ struct StoredSpec {
     idle: Option<StoredIdle>,
     #[serde(default)]
     user_role_arn: Option<String>,
+    #[serde(default)]
+    manual_keep: Option<String>,
+    #[serde(default)]
+    drain_for: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -76,6 +80,8 @@ impl Intent for ServerIntent {
             network: network.into(),
             idle: None,
             user_role_arn: None,
+            manual_keep: None,
+            drain_for: None,
         };
         let power = value.pointer("/power").and_then(|power| StoredPower::deserialize(power).ok());
         let unknown = || WantedPower {
@@ -95,6 +101,8 @@ impl From<StoredSpec> for ServerSpec {
             network: stored.network.into(),
             idle: stored.idle.and_then(StoredIdle::policy),
             user_role_arn: stored.user_role_arn.map(RoleArn::from_stored),
+            manual_keep: stored.manual_keep.as_deref().and_then(HumanDuration::from_stored),
+            drain_for: stored.drain_for.as_deref().and_then(HumanDuration::from_stored),
         }
     }
 }

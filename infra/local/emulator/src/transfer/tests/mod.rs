@@ -3,6 +3,7 @@
 mod activity;
 mod endpoint;
 mod host_keys;
+mod rebuilt;
 mod servers;
 
 use std::time::Duration;

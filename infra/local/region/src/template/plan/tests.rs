@@ -34,6 +34,8 @@ fn globals_are_the_ground_of_each_function() {
     assert_eq!(reconcile.environment["TABLE_NAME"], "wharfinger-Table");
     assert_eq!(reconcile.environment["SERVERS_QUEUE_URL"], plan.queue("ServersQueue").unwrap().url);
     assert_eq!(reconcile.environment["SECRET_PREFIX"], "wharfinger/");
+    let group = "arn:aws:logs:us-east-1:000000000000:log-group:/aws/vendedlogs/wharfinger/wharfinger/sftp:*";
+    assert_eq!(reconcile.environment["SFTP_LOG_GROUP"], group);
     let role = "arn:aws:iam::000000000000:role/wharfinger-TransferUserRole";
     assert_eq!(reconcile.environment["TRANSFER_USER_ROLE_ARN"], role);
 }
@@ -72,13 +74,14 @@ fn each_event_source_of_the_deployed_template_is_wired() {
 }
 
 #[test]
-fn the_uploads_rule_takes_uploads_and_leaves_logins() {
+fn the_uploads_rule_takes_what_changed_and_what_was_downloaded() {
     let plan = read(&[]).unwrap();
     let rule = plan.rules.iter().find(|rule| rule.name == "wharfinger-UploadsRule").unwrap();
     let pattern = rule.pattern.as_ref().unwrap();
     let event = |kind: &str| json!({ "source": "aws.transfer", "detail-type": kind, "detail": {} });
     assert!(pattern.matches(&event("SFTP Server File Upload Completed")));
-    assert!(!pattern.matches(&event("SFTP Server File Download Completed")));
+    assert!(pattern.matches(&event("SFTP Server File Download Failed")));
+    assert!(!pattern.matches(&event("SFTP Server File Delete Failed")));
     assert_eq!(rule.targets[0].destination, Destination::Queue(plan.queue("ChangesQueue").unwrap().arn.clone()));
     assert_eq!(rule.targets[0].dead_letter_arn, Some(plan.queue("ChangesDeadLetters").unwrap().arn.clone()));
 }
@@ -94,13 +97,9 @@ fn the_table_is_created_as_declared() {
 
 #[test]
 fn log_groups_are_made_where_no_function_and_no_gateway_writes_to_them() {
-    let group =
-        "  SftpLogs:\n    Type: AWS::Logs::LogGroup\n    Properties: { LogGroupName: /sftp, RetentionInDays: 7 }\n";
-    let text = TEMPLATE.replacen("\nResources:\n", &format!("\nResources:\n{group}"), 1);
-    let plan = Plan::read(&text, &BTreeMap::new(), ENDPOINT).unwrap();
-    let ours = plan.log_groups.iter().find(|group| group.logical == "SftpLogs").unwrap();
-    assert_eq!((ours.name.as_str(), ours.retention_days), ("/sftp", Some(7)));
-    assert!(!plan.log_groups.iter().any(|group| ["ApiLogs", "AccessLogs"].contains(&group.logical.as_str())));
+    let plan = read(&[("LogRetentionDays", "7")]).unwrap();
+    let groups: Vec<_> = plan.log_groups.iter().map(|group| (group.name.as_str(), group.retention_days)).collect();
+    assert_eq!(groups, [("/aws/vendedlogs/wharfinger/wharfinger/sftp", Some(7))]);
 }
 
 #[test]

@@ -1,0 +1,116 @@
+//! Looks whether anybody is still logged in to a server that is to be shut.
+//!
+//! What each answer means is decided by [`drain::decide`]; here the questions are asked. They are asked again at each
+//! visit while the server drains, the last time just before it is shut.
+
+use wharfinger_aws::transfer::Server;
+use wharfinger_decisions::{
+    drain::{self, Cause, Facts, Verdict},
+    idle::{self, Answer, Decision, Signs},
+    power::Door,
+    presence::Presence,
+    server::{Draining, ServerPhase},
+    wish::Because,
+};
+
+use crate::{error::Error, memory::Memory, reached::Course, visit::Visit};
+
+/// What was seen at the door.
+pub(crate) enum Drained {
+    /// How far it is drained.
+    So(Door, Memory),
+    /// It is opened again: the decision says who is there.
+    Reopened(Decision),
+}
+
+impl Visit<'_> {
+    /// Looks how far the server, which is to be shut, is drained.
+    pub(crate) async fn look_at_the_door(&self, course: &Course) -> Drained {
+        let memory = course.memory.clone();
+        let Some(server) = course.observation.server() else { return Drained::So(Door::Empty, memory) };
+        let nobody_is_waited_for = self.wanted.because == (Because::Order { now: true }) && !self.wanted.opens();
+        // Clients could never reach a server that was not in service yet.
+        if nobody_is_waited_for || memory.history.in_service.is_none() {
+            return Drained::So(Door::Empty, memory);
+        }
+        let Some(draining) = memory.draining.clone() else { return Drained::So(Door::Open, memory) };
+        let cause = self.cause();
+        if let (Cause::Idle, Err(error)) = (cause, &course.rules) {
+            return Drained::So(Door::Draining(still_admits(error)), memory);
+        }
+        let presence = self.presence(server).await;
+        let verdict = self.verdict(server, cause, &draining, &presence).await;
+        let users = names(&presence);
+        let memory = Memory { draining: Some(Draining { users, ..draining }), ..memory };
+        match verdict {
+            Verdict::Wait { reason, .. } => Drained::So(Door::Draining(reason), memory),
+            Verdict::Shut { reason } => {
+                tracing::info!(server = %self.server, reason, "nobody is waited for any longer");
+                Drained::So(Door::Empty, memory)
+            }
+            Verdict::Reopen { reason } => Drained::Reopened(Decision::keep(reason, self.moment.present())),
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        match self.wanted.because {
+            _ if self.wanted.opens() => Cause::Interruption,
+            Because::Idle => Cause::Idle,
+            Because::Order { .. } | Because::Spec => Cause::Person,
+        }
+    }
+
+    async fn verdict(
+        &self,
+        server: &Server,
+        cause: Cause,
+        draining: &Draining,
+        presence: &Answer<Presence>,
+    ) -> Verdict {
+        let (app, now) = (self.app, self.moment.present());
+        let period = app.metrics.period();
+        let idle = match cause {
+            Cause::Idle => Some(self.idle_decision(&server.id).await),
+            Cause::Person | Cause::Interruption => None,
+        };
+        let traffic: Answer<_> = match (&idle, presence) {
+            // The decision has asked for it, or the logs know better.
+            (Some(_), _) | (None, Answer::Known(_)) => Answer::NotAsked,
+            (None, _) => app.metrics.traffic(&server.id, now.duration_since(draining.since) + period, now).await.into(),
+        };
+        let facts = Facts {
+            cause,
+            since: draining.since,
+            drain_for: self.record.intent.spec.drain_for(),
+            period,
+            sessions: presence,
+            traffic: &traffic,
+            idle: idle.as_ref(),
+        };
+        drain::decide(&facts, now)
+    }
+
+    /// Decides anew whether the server `id`, which is online, is idle.
+    async fn idle_decision(&self, id: &str) -> Decision {
+        let (app, now) = (self.app, self.moment.present());
+        let spec = &self.record.intent.spec;
+        let period = app.metrics.period();
+        let window = spec.idle.as_ref().map_or(period, |policy| idle::window(policy, period));
+        let traffic = app.metrics.traffic(id, window, now);
+        let signs = app.table.signs_of_use(self.item, id, traffic, app.table.site_signs(&spec.file_system_id)).await;
+        idle::decide(spec.idle.as_ref(), period, &Signs { phase: ServerPhase::Online, ..signs }, now)
+    }
+}
+
+fn still_admits(error: &Error) -> String {
+    format!("clients can still log in, because its rules can't be taken back: {}", error.sentence())
+}
+
+/// Who is logged in, each once.
+fn names(presence: &Answer<Presence>) -> Vec<String> {
+    let Answer::Known(presence) = presence else { return Vec::new() };
+    let mut names: Vec<_> = presence.sessions.iter().filter_map(|session| session.user.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,56 @@
+//! What the steps of a visit change of what is known of a server, and the next step is decided from.
+
+use jiff::Timestamp;
+use wharfinger_decisions::{
+    power::History,
+    server::{Asleep, Draining, ServerStatus},
+};
+
+/// What is remembered of a server's earlier steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// Its placements.
+    pub(crate) history: History,
+    /// It takes nobody new.
+    pub(crate) draining: Option<Draining>,
+    /// What it is rebuilt from.
+    pub(crate) asleep: Option<Asleep>,
+    /// AWS's id of the server that has all our host keys, and the keys' fingerprints.
+    pub(crate) keyed: Option<(String, Vec<String>)>,
+}
+
+impl Memory {
+    /// What is remembered when a visit begins. `opens`: the server is to be online; `offline`: AWS shows it so.
+    pub(crate) fn at_first(status: &ServerStatus, opens: bool, offline: bool) -> Self {
+        let keyed = status.keyed.clone().map(|id| (id, status.host_key_fingerprints.clone()));
+        Self {
+            history: status.history.at_first(opens, offline),
+            draining: status.draining.clone(),
+            asleep: status.asleep.clone(),
+            keyed,
+        }
+    }
+
+    /// Whether the server with AWS's `id` has all our host keys.
+    pub(crate) fn has_keyed(&self, id: &str) -> bool {
+        self.keyed.as_ref().is_some_and(|(keyed, _)| keyed == id)
+    }
+
+    /// The memory of a server that begins to be drained.
+    pub(crate) fn draining_since(self, now: Timestamp) -> Self {
+        Self { draining: Some(Draining { since: now, users: Vec::new() }), ..self }
+    }
+
+    /// `status` with what is remembered.
+    pub(crate) fn into_status(self, status: ServerStatus) -> ServerStatus {
+        let (keyed, fingerprints) = self.keyed.unzip();
+        ServerStatus {
+            history: self.history,
+            draining: self.draining,
+            asleep: self.asleep,
+            host_key_fingerprints: fingerprints.unwrap_or(status.host_key_fingerprints),
+            keyed,
+            ..status
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Asks the log of sessions who is on a server.
+
+use jiff::{SignedDuration, Timestamp};
+use wharfinger_aws::transfer::Server;
+use wharfinger_decisions::{idle::Answer, presence::Presence};
+
+use crate::{app::App, visit::Visit};
+
+/// How far the log is read back at most. An older session counts from its first line within that time; one that wrote no
+/// line is seen in the metrics alone.
+const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
+
+/// A server may have been online for so long before it was seen to be.
+const SEEN_LATE: SignedDuration = SignedDuration::from_mins(5);
+
+impl Visit<'_> {
+    /// Who is on `server` according to its log of sessions; `NotAsked` if it writes none into this deployment's group.
+    pub(crate) async fn presence(&self, server: &Server) -> Answer<Presence> {
+        if !writes_log(self.app, server) {
+            return Answer::NotAsked;
+        }
+        let since = look_back(self.record.status.online_since, self.moment.present());
+        self.app.logs.sessions(&self.app.log_group, &server.id, since).await.into()
+    }
+}
+
+/// Whether the server writes its structured log into this deployment's group. AWS may show the group's ARN with or
+/// without `:*` at its end.
+fn writes_log(app: &App, server: &Server) -> bool {
+    let bare = |arn: &str| arn.strip_suffix(":*").unwrap_or(arn).to_owned();
+    server.log_group_arn.as_deref().is_some_and(|arn| bare(arn) == bare(&app.log_group))
+}
+
+/// From when on the log is read: not before the server was online, where sessions of before may lack their end.
+fn look_back(online_since: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let earliest = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
+    let online = online_since.and_then(|since| since.checked_sub(SEEN_LATE).ok());
+    online.map_or(earliest, |online| online.max(earliest))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::{Value, json};
+    use wharfinger_decisions::{names::ServerName, power::AwsState};
+    use wharfinger_test_cloud::Cloud;
+
+    use super::*;
+    use crate::testing;
+
+    const NOW: &str = "2026-01-01T12:00:00Z";
+
+    async fn presence(cloud: &Cloud, log_group_arn: Option<&str>) -> Answer<Presence> {
+        let app = testing::app(&cloud.sdk());
+        let (name, record) = (ServerName::parse("main").unwrap(), testing::record().into());
+        let visit = Visit::new(&app, &name, &record, testing::invocation(NOW.parse().unwrap()));
+        let server = Server { log_group_arn: log_group_arn.map(str::to_owned), ..testing::server(AwsState::Online) };
+        visit.presence(&server).await
+    }
+
+    fn event(activity: &str, session: &str) -> Value {
+        let message = json!({ "activity-type": activity, "session-id": session, "user": "alice" });
+        json!({ "timestamp": 1_767_268_800_000_i64, "message": message.to_string() })
+    }
+
+    #[tokio::test]
+    async fn the_log_says_who_is_there() {
+        let cloud = Cloud::new();
+        cloud.answer_with(|operation, input| {
+            let second = input["nextToken"] == "two";
+            let page = if second { event("CONNECTED", "2") } else { event("CONNECTED", "1") };
+            let next = if second { Value::Null } else { json!("two") };
+            (operation == "FilterLogEvents").then(|| (200, json!({ "events": [page], "nextToken": next })))
+        });
+        let Answer::Known(presence) = presence(&cloud, Some(testing::LOG_GROUP)).await else { panic!("not answered") };
+        assert_eq!(presence.sessions.len(), 2);
+        let (_, input) = &cloud.calls()[0];
+        assert_eq!(input["logGroupName"], "/aws/vendedlogs/wharfinger/harbour/sftp");
+        // Online since 00:05, and seen to be some minutes late.
+        assert_eq!(input["startTime"], 1_767_225_600_000_i64);
+    }
+
+    #[tokio::test]
+    async fn a_log_that_does_not_end_says_nothing() {
+        let cloud = Cloud::new();
+        let pages = Arc::new(Mutex::new(0));
+        cloud.answer_with(move |_, _| {
+            let mut page = pages.lock().unwrap();
+            *page += 1;
+            Some((200, json!({ "events": [], "nextToken": page.to_string() })))
+        });
+        let Answer::Unknown(reason) = presence(&cloud, Some(testing::LOG_GROUP)).await else { panic!("answered") };
+        assert!(reason.ends_with("it has more than 20 pages"), "{reason}");
+        assert_eq!(cloud.count("FilterLogEvents"), 20);
+    }
+
+    #[tokio::test]
+    async fn only_the_deployment_s_own_group_is_read() {
+        let cloud = Cloud::new();
+        let other = "arn:aws:logs:us-east-1:000000000000:log-group:/other:*";
+        for destination in [None, Some(other)] {
+            assert_eq!(presence(&cloud, destination).await, Answer::NotAsked);
+        }
+        assert_eq!(cloud.count("FilterLogEvents"), 0);
+        let refused = presence(&cloud, Some(testing::LOG_GROUP.trim_end_matches(":*"))).await;
+        assert!(matches!(refused, Answer::Unknown(_)), "{refused:?}");
+    }
+
+    #[test]
+    fn the_log_is_read_back_for_a_day_at_most() {
+        let now: Timestamp = NOW.parse().unwrap();
+        let day = now - SignedDuration::from_hours(24);
+        assert_eq!(look_back(None, now), day);
+        assert_eq!(look_back(Some(now - SignedDuration::from_hours(240)), now), day);
+        assert_eq!(look_back(Some(now), now), now - SignedDuration::from_mins(5));
+        assert_eq!(look_back(Some(Timestamp::MIN), Timestamp::MIN), Timestamp::MIN);
+    }
+}

@@ -1,0 +1,98 @@
+//! What is known of a server that is to be deleted and rebuilt: independent answers, each of which may be missing.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use wharfinger_aws::{error::AwsError, transfer::Server};
+use wharfinger_decisions::{
+    power::{AwsState, Wanted},
+    rebuild::{self, Facts, Kept, Lack, Unanswered},
+    server::Power,
+    wish::Because,
+};
+use wharfinger_store::{
+    table::StoreError,
+    users::{self, UserRecord},
+};
+
+use crate::{
+    error::{self, sentence},
+    host_keys::{self, Kind},
+    observe::Observation,
+    visit::Visit,
+};
+
+impl Visit<'_> {
+    /// This visit, or, of a server that is to sleep and could not be rebuilt, one that leaves it as it is.
+    pub(crate) async fn unless_it_lacks_something(self, first: &Observation) -> Self {
+        let Some(server) = first.server().filter(|_| self.wanted.power == Power::Asleep && !self.wanted.deleting)
+        else {
+            return self;
+        };
+        let power = match server.state {
+            AwsState::Online | AwsState::StopFailed => Power::Online,
+            AwsState::Offline | AwsState::StartFailed => Power::Stopped,
+            AwsState::Starting | AwsState::Stopping => return self,
+        };
+        let lacks = self.lacks(server).await;
+        if lacks.is_empty() {
+            return self;
+        }
+        let reason = format!("it is not put to sleep: {}", lacks[0].sentence());
+        let wanted = Wanted { power, because: Because::Spec, power_reason: reason, ..self.wanted };
+        Self { wanted, lacks, ..self }
+    }
+
+    /// Returns what a server rebuilt from our record and secrets would lack of the one that was just `observed`.
+    /// Changes nothing.
+    pub(crate) async fn lacks(&self, observed: &Server) -> Vec<Lack> {
+        let (host_keys, secrets, strangers) = tokio::join!(
+            self.app.transfer.host_keys(&observed.id),
+            self.kept_host_keys(),
+            self.accounts_without_record(&observed.id),
+        );
+        let roles = observed.settings.roles().into_iter();
+        let may_pass = [Some(&self.app.user_role), self.record.intent.spec.user_role_arn.as_ref()];
+        rebuild::lacks(&Facts {
+            host_keys: host_keys.map_err(unanswered),
+            secrets,
+            attached: observed.placement.addresses.clone(),
+            wanted: self.wanted.placement.addresses.clone(),
+            strangers,
+            lost: observed.lost.clone(),
+            roles: roles.map(|(member, role)| (member.to_owned(), role.to_owned())).collect(),
+            may_pass: may_pass.into_iter().flatten().map(|role| role.as_str().to_owned()).collect(),
+        })
+    }
+
+    /// What the secrets of the host keys hold, by name. None is made.
+    async fn kept_host_keys(&self) -> Vec<(String, Result<Kept, Unanswered>)> {
+        let kept = Kind::ALL.into_iter().map(|kind| async move {
+            let name = kind.secret_name(self.app, self.server);
+            let secret = self.app.secrets.get(&name).await;
+            (name, secret.map(|secret| host_keys::kept(secret.as_ref())).map_err(unanswered))
+        });
+        join_all(kept).await
+    }
+
+    /// The accounts on AWS that our records could not bring back: those without a record, and those whose record this
+    /// version can't read.
+    async fn accounts_without_record(&self, server_id: &str) -> Result<Vec<String>, Unanswered> {
+        let partition = users::partition(self.server);
+        let (listed, records) =
+            tokio::join!(self.app.transfer.users(server_id), self.app.table.all::<UserRecord>(&partition));
+        let (listed, records) = (listed.map_err(unanswered)?, records.map_err(unread)?);
+        let recorded: BTreeSet<String> =
+            records.into_iter().filter(|(_, user)| user.is_ok()).map(|(name, _)| name).collect();
+        Ok(listed.into_keys().filter(|name| !recorded.contains(name)).collect())
+    }
+}
+
+fn unanswered(error: AwsError) -> Unanswered {
+    Unanswered { error: sentence(&error), temporary: error.is_temporary() }
+}
+
+fn unread(error: StoreError) -> Unanswered {
+    let error = error::Error::from(error);
+    Unanswered { error: error.sentence(), temporary: error.is_temporary() }
+}

@@ -1,0 +1,226 @@
+//! Whether a server could be rebuilt as it is, if it were deleted now. Every difference that a client, a person or
+//! another program could notice is a lack; so is everything that AWS did not tell. A server with a lack is not deleted.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::{
+    condition::{Condition, Severity},
+    ids::AllocationId,
+    settings::Lost,
+};
+
+/// The code of the condition of a server that can't be put to sleep.
+pub const NOT_REBUILDABLE: &str = "not_rebuildable";
+
+/// How many names of accounts a sentence holds.
+const MOST_NAMES: usize = 5;
+
+/// A host key of a server, as AWS lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostKey {
+    /// AWS's id.
+    pub id: String,
+    /// AWS's name of its algorithm: `ssh-ed25519`.
+    pub algorithm: String,
+    /// Its SHA-256 fingerprint, as clients show it.
+    pub fingerprint: String,
+}
+
+/// What a secret for a host key holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// A private key with this SHA-256 fingerprint.
+    Key(String),
+    /// Nothing: there is no such secret.
+    Nothing,
+    /// No private key in OpenSSH's form.
+    Unreadable,
+}
+
+/// AWS, or the table, did not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// What was asked, and what was answered.
+    pub error: String,
+    /// Asking again soon may help.
+    pub temporary: bool,
+}
+
+/// What is known of a server that is to be deleted and rebuilt.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The host keys that it has.
+    pub host_keys: Result<Vec<HostKey>, Unanswered>,
+    /// The secrets that its host keys are rebuilt from, by name.
+    pub secrets: Vec<(String, Result<Kept, Unanswered>)>,
+    /// The Elastic IPs that it has.
+    pub attached: BTreeSet<AllocationId>,
+    /// The Elastic IPs that its spec gives it.
+    pub wanted: BTreeSet<AllocationId>,
+    /// Its accounts that have no record.
+    pub strangers: Result<Vec<String>, Unanswered>,
+    /// What its settings don't give back.
+    pub lost: Vec<Lost>,
+    /// The roles that its settings name, each with the member that names it.
+    pub roles: Vec<(String, String)>,
+    /// The roles that Wharfinger may hand to Transfer Family.
+    pub may_pass: BTreeSet<String>,
+}
+
+/// What a rebuilt server would lack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// A host key that is in none of our secrets.
+    HostKey(HostKey),
+    /// A secret that should hold a host key, and holds something else.
+    Secret(String),
+    /// It has no Elastic IP, and so its addresses change.
+    Address,
+    /// It has an Elastic IP that its spec does not give it.
+    AddressUnwanted(AllocationId),
+    /// It does not have an Elastic IP that its spec gives it.
+    AddressDetached(AllocationId),
+    /// Accounts without a record.
+    Accounts(Vec<String>),
+    /// A setting, or what makes it a server of another kind.
+    Setting(Lost),
+    /// A role that Wharfinger may not hand to Transfer Family.
+    Role {
+        /// The setting that names it.
+        member: String,
+        /// Its ARN.
+        role: String,
+    },
+    /// It can't be told.
+    Unknown(Unanswered),
+}
+
+/// Returns what a rebuilt server would lack: nothing, if it would be as the deleted one was.
+#[must_use]
+pub fn lacks(facts: &Facts) -> Vec<Lack> {
+    let mut lacks = host_keys(facts);
+    lacks.extend(addresses(facts));
+    match &facts.strangers {
+        Ok(names) if names.is_empty() => {}
+        Ok(names) => lacks.push(Lack::Accounts(names.clone())),
+        Err(unanswered) => lacks.push(Lack::Unknown(unanswered.clone())),
+    }
+    lacks.extend(facts.lost.iter().cloned().map(Lack::Setting));
+    let barred = facts.roles.iter().filter(|(_, role)| !facts.may_pass.contains(role));
+    lacks.extend(barred.map(|(member, role)| Lack::Role { member: member.clone(), role: role.clone() }));
+    lacks
+}
+
+fn host_keys(facts: &Facts) -> Vec<Lack> {
+    let of_secret = |(name, kept): &(String, Result<Kept, Unanswered>)| match kept {
+        Ok(Kept::Key(_) | Kept::Nothing) => None,
+        Ok(Kept::Unreadable) => Some(Lack::Secret(name.clone())),
+        Err(unanswered) => Some(Lack::Unknown(unanswered.clone())),
+    };
+    let mut lacks: Vec<Lack> = facts.secrets.iter().filter_map(of_secret).collect();
+    let ours = |fingerprint: &String| {
+        facts.secrets.iter().any(|(_, kept)| matches!(kept, Ok(Kept::Key(kept)) if kept == fingerprint))
+    };
+    match &facts.host_keys {
+        // While a secret can't be read, nothing is said of a key that may be in it.
+        Ok(_) if facts.secrets.iter().any(|(_, kept)| kept.is_err()) => {}
+        Ok(keys) => lacks.extend(keys.iter().filter(|key| !ours(&key.fingerprint)).cloned().map(Lack::HostKey)),
+        Err(unanswered) => lacks.push(Lack::Unknown(unanswered.clone())),
+    }
+    lacks
+}
+
+fn addresses(facts: &Facts) -> Vec<Lack> {
+    let (attached, wanted) = (&facts.attached, &facts.wanted);
+    if attached.is_empty() && wanted.is_empty() {
+        return vec![Lack::Address];
+    }
+    let unwanted = attached.difference(wanted).cloned().map(Lack::AddressUnwanted);
+    unwanted.chain(wanted.difference(attached).cloned().map(Lack::AddressDetached)).collect()
+}
+
+/// The lacks as one condition that holds from `since`; `None` if there are none.
+#[must_use]
+pub fn condition(lacks: &[Lack], since: Timestamp) -> Option<Condition> {
+    if lacks.is_empty() {
+        return None;
+    }
+    let severity = if lacks.iter().all(Lack::passes_by_itself) { Severity::Warning } else { Severity::Error };
+    let sentences: Vec<_> = lacks.iter().map(Lack::sentence).collect();
+    let mut remedies: Vec<String> = Vec::new();
+    for remedy in lacks.iter().map(Lack::remedy) {
+        if !remedy.is_empty() && !remedies.contains(&remedy) {
+            remedies.push(remedy);
+        }
+    }
+    let message = format!("it is not put to sleep, because it could not be rebuilt as it is: {}", sentences.join("; "));
+    Some(Condition { code: NOT_REBUILDABLE.into(), severity, message, remedy: remedies.join("; "), since })
+}
+
+impl Lack {
+    /// Whether it may pass without anybody changing anything.
+    #[must_use]
+    pub fn passes_by_itself(&self) -> bool {
+        matches!(self, Self::AddressDetached(_) | Self::Unknown(Unanswered { temporary: true, .. }))
+    }
+
+    /// What is missing, in a sentence for people.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::HostKey(key) => {
+                format!("the host key {} ({}, {}) is in none of its secrets", key.id, key.algorithm, key.fingerprint)
+            }
+            Self::Secret(name) => format!("the secret {name} holds no private key in OpenSSH's form"),
+            Self::Address => "it has no Elastic IP, so its addresses would change".into(),
+            Self::AddressUnwanted(id) => format!("it has the Elastic IP {id}, which its record does not give it"),
+            Self::AddressDetached(id) => format!("it does not have the Elastic IP {id} yet"),
+            Self::Accounts(names) => format!("there is no record of the accounts {}", listed(names)),
+            Self::Setting(lost) => lost.sentence(),
+            Self::Role { member, role } => {
+                format!("{member} names the role {role}, which Wharfinger may not hand to a new server")
+            }
+            Self::Unknown(unanswered) => format!("it can't be told whether it could: {}", unanswered.error),
+        }
+    }
+
+    /// What to do about it, in a sentence for people; empty if nothing.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::HostKey(key) => format!(
+                "move the host key {} into Secrets Manager (UpdateHostKey with StorageType SECRETS_MANAGER) and copy it \
+                 into the server's secret of that algorithm, or delete it, which clients that know it notice",
+                key.id
+            ),
+            Self::Secret(name) => {
+                format!("put the private key back into {name} (ssh-keygen -p converts one), or delete the secret")
+            }
+            Self::Address => "give it Elastic IPs, or use the action \"stop\"".into(),
+            Self::AddressUnwanted(id) => format!("give {id} in the server's network, or detach it"),
+            Self::AddressDetached(_) => String::new(),
+            Self::Accounts(_) => "record these users with PUT, or delete their accounts".into(),
+            Self::Setting(lost) => lost.remedy().into(),
+            Self::Role { member, .. } if member == "LoggingRole" => {
+                "take LoggingRole off the server: structured logs need no role".into()
+            }
+            Self::Role { member, .. } => format!("take {member} off the server, or use the action \"stop\""),
+            Self::Unknown(Unanswered { temporary: true, .. }) => String::new(),
+            Self::Unknown(_) => "look at the permissions of reconcile's role".into(),
+        }
+    }
+}
+
+/// The names, or the first few and how many more there are.
+fn listed(names: &[String]) -> String {
+    let shown = &names[..names.len().min(MOST_NAMES)];
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

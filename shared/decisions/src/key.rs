@@ -16,6 +16,9 @@ const ALGORITHMS: [&str; 5] =
 /// The longest key body that Transfer Family takes, in characters.
 const LONGEST: usize = 2048;
 
+/// The longest comment, in bytes. Transfer Family keeps none, so it is for people alone: a name, a machine, a date.
+const LONGEST_COMMENT: usize = 256;
+
 /// The shortest RSA modulus, in bits, that is taken: OpenSSH's own default minimum of today is lower, NIST's is this.
 /// <https://nvlpubs.nist.gov/nistpubs/SpecialPublications/NIST.SP.800-131Ar2.pdf>
 const SHORTEST_RSA: usize = 2048;
@@ -46,6 +49,12 @@ impl PublicKey {
         let comment = key.comment().as_str_lossy().to_owned();
         if comment.chars().any(char::is_control) {
             return Err(Invalid("the key's comment has control characters: leave them out".into()));
+        }
+        if comment.len() > LONGEST_COMMENT {
+            return Err(Invalid(format!(
+                "the key's comment has {} bytes, at most {LONGEST_COMMENT} are taken: shorten it or leave it out",
+                comment.len()
+            )));
         }
         let body: Vec<&str> = text.split_ascii_whitespace().take(2).collect();
         let body = body.join(" ");
@@ -175,6 +184,16 @@ mod tests {
             let refusal = PublicKey::parse(bad).unwrap_err().to_string();
             assert!(refusal.contains(help), "{bad}: {refusal}");
         }
+    }
+
+    #[test]
+    fn a_comment_has_a_bound_that_its_refusal_names() {
+        let with_comment = |bytes| PublicKey::parse(&format!("{ED25519} {}", "a".repeat(bytes)));
+        assert!(with_comment(LONGEST_COMMENT).is_ok());
+        let refusal = with_comment(LONGEST_COMMENT + 1).unwrap_err().to_string();
+        assert!(refusal.contains("257 bytes") && refusal.contains("at most 256"), "{refusal}");
+        let stored = format!("{ED25519} {}", "a".repeat(1_000));
+        assert_eq!(PublicKey::from_stored(&stored).to_string(), stored, "an earlier version took it");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct SftpEvent {
     pub id: u64,
     /// When it happened; never later than it was heard of.
     pub at: Timestamp,
+    /// It says itself when it happened. Else `at` is the moment of this delivery, and another one at the next.
+    pub dated: bool,
     /// The Transfer Family server.
     pub server_id: Option<String>,
     /// Who.
@@ -55,6 +57,8 @@ pub struct Change {
     pub event: u64,
     /// When.
     pub at: Timestamp,
+    /// Whether each delivery of the event gives this time: see [`SftpEvent::dated`].
+    pub dated: bool,
     /// The file or directory, below the site's directory; a very long name is shortened.
     pub file: String,
     /// What became of it.
@@ -74,16 +78,23 @@ pub fn read(event: &Value, now: Timestamp) -> Option<SftpEvent> {
     let kind = event["detail-type"].as_str().filter(|kind| kind.starts_with("SFTP Server "))?;
     let detail = &event["detail"];
     let time = |field: &Value| field.as_str().and_then(|text| text.parse::<Timestamp>().ok());
-    let at = time(&detail["end-timestamp"]).or_else(|| time(&event["time"])).unwrap_or(now).min(now);
+    let own_time = time(&detail["end-timestamp"]).or_else(|| time(&event["time"]));
+    let at = own_time.unwrap_or(now).min(now);
     let identity = event["id"].as_str().map_or_else(|| event.to_string(), ToOwned::to_owned);
     Some(SftpEvent {
         id: digest(&identity),
         at: Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at),
-        server_id: detail["server-id"].as_str().map(ToOwned::to_owned),
-        user: detail["username"].as_str().map(|user| shortened(user, 100)),
+        dated: own_time.is_some(),
+        server_id: text(&detail["server-id"]).map(ToOwned::to_owned),
+        user: text(&detail["username"]).map(|user| shortened(user, 100)),
         bytes: detail["bytes"].as_u64().unwrap_or(0),
         touched: touched(kind, detail),
     })
+}
+
+/// A text that says something: what is empty would be refused as a key of the table.
+fn text(field: &Value) -> Option<&str> {
+    field.as_str().filter(|text| !text.is_empty())
 }
 
 fn touched(kind: &str, detail: &Value) -> Vec<Touched> {
@@ -140,6 +151,7 @@ impl SftpEvent {
             Change {
                 event: self.id,
                 at: self.at,
+                dated: self.dated,
                 file: shortened(if file.is_empty() { "." } else { file }, LONGEST_NAME),
                 effect: touched.effect,
                 bytes: self.bytes,
@@ -252,6 +264,21 @@ mod tests {
         assert_eq!(event("2027-01-01T00:00:00.123456789Z").unwrap().at, now);
         assert_eq!(event("2025-06-01T00:00:00.5Z").unwrap().at, "2025-06-01T00:00:00.5Z".parse().unwrap());
         assert_eq!(event("yesterday").unwrap().at, "2025-01-01T00:00:00Z".parse().unwrap());
+    }
+
+    #[test]
+    fn what_is_empty_is_nobody_and_no_server() {
+        let detail = json!({"file-path": file("/x"), "username": "", "server-id": ""});
+        let event = json!({"detail-type": "SFTP Server File Upload Completed", "detail": detail});
+        let event = read(&event, Timestamp::MAX).unwrap();
+        assert_eq!((event.user, event.server_id), (None, None));
+    }
+
+    #[test]
+    fn an_event_without_a_time_of_its_own_says_so() {
+        let dated = |event: Value| read(&event, Timestamp::UNIX_EPOCH).unwrap().dated;
+        assert!(!dated(json!({"detail-type": "SFTP Server File Upload Completed", "time": "today"})));
+        assert!(dated(json!({"detail-type": "SFTP Server File Upload Completed", "time": "2026-01-01T00:00:00Z"})));
     }
 
     #[test]

@@ -293,6 +293,7 @@ mod tests {
         Change {
             event,
             at: at(seconds),
+            dated: true,
             file: file.into(),
             effect,
             bytes: 10,

@@ -128,6 +128,7 @@ async fn this_version_writes_its_fixtures_of_windows_rollouts_and_activity_and_r
     let change = Change {
         event: 9,
         at: now,
+        dated: true,
         file: "index.html".into(),
         effect: Effect::Whole,
         bytes: 1,

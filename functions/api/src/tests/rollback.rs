@@ -67,6 +67,7 @@ async fn the_previous_release_reads_windows_rollouts_and_activity_that_this_one_
     let stage = furnished().await;
     let (table, site, now) = (&stage.table, SiteName::parse("blog").unwrap(), "2026-01-01T00:00:00Z".parse().unwrap());
     let change = |event| Change {
+        dated: true,
         event,
         at: now,
         file: format!("page-{event}.html"),

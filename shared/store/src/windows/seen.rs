@@ -24,7 +24,8 @@ pub const MOST_SEEN: u32 = 1_000;
 pub const HORIZON: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// By how much the time of an event may differ between two of its deliveries: one from a clock ahead of ours counts as
-/// of the moment when it comes.
+/// of the moment when it comes. It bounds how far AWS's clocks are ahead of a function's, however late the next delivery
+/// is: an event that has no time of its own is told by [`Change::dated`].
 const MOST_SKEW: SignedDuration = SignedDuration::from_secs(10);
 
 /// Which items are read: those written from version `from` of the window on. They come in two generations, so that the
@@ -61,6 +62,9 @@ impl SeenSpan {
     /// of these, and none of these came after it.
     fn is_before(&self, changes: &[Change]) -> bool {
         let after = |change: &Change, latest: u64| {
+            if !change.dated {
+                return false;
+            }
             let at = change.at.saturating_sub(MOST_SKEW).unwrap_or(Timestamp::MIN).as_millisecond();
             u64::try_from(at).is_ok_and(|at| at > latest)
         };
@@ -144,6 +148,7 @@ mod tests {
         let change = |event: u32| Change {
             event: event.into(),
             at: Timestamp::from_second(event.into()).unwrap(),
+            dated: true,
             file: "a".into(),
             effect: Effect::Whole,
             bytes: 0,

@@ -33,6 +33,7 @@ fn change(event: u64) -> Change {
     Change {
         event,
         at: at(i64::try_from(event).unwrap()),
+        dated: true,
         file: format!("wp-content/uploads/2026/01/image-{event}.jpg"),
         effect: Effect::Whole,
         bytes: 10,
@@ -324,6 +325,26 @@ async fn a_lone_upload_reads_no_event_of_long_ago_and_a_repeat_does() {
     assert_eq!(queries(), 2, "110 is in the window's own item");
     assert_eq!(absorb(&table, &site, 109..110, at(120)).await, (1, 0));
     assert_eq!(queries(), 1, "its clock may be ahead");
+}
+
+#[tokio::test]
+async fn an_event_without_a_time_counts_once_however_late_it_comes_again() {
+    let (_, table, site) = stage();
+    let undated = |seconds| Change { at: at(seconds), dated: false, ..change(1_000) };
+    let mut counted = Vec::new();
+    for (change, seconds) in [(undated(0), 0), (undated(200), 200)] {
+        let mut record = table.window_to_change(&site, at(seconds)).await.unwrap();
+        let changes = [change];
+        let seen = table.seen_events(&site, &record, &changes, at(seconds)).await.unwrap();
+        let absorbed = record.window.absorb(&seen, &changes, at(seconds));
+        counted.push((absorbed.new, absorbed.repeated));
+        table.count(&site, &record, &absorbed.events, at(seconds)).await.unwrap();
+        // So many others that it no longer lies in the window's own item.
+        for event in 0..20 {
+            absorb(&table, &site, event..event + 1, at(seconds)).await;
+        }
+    }
+    assert_eq!(counted, [(1, 0), (0, 1)]);
 }
 
 #[test]

@@ -14,8 +14,11 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::problem::{Kind, Problem, Refused};
 
-/// The largest body, in bytes.
-pub(crate) const LARGEST: usize = 256 * 1024;
+/// The largest body, in bytes: a user with 10 long keys has less than 32 KiB.
+pub(crate) const LARGEST: usize = 64 * 1024;
+
+/// The longest name of a field that is looked at, in bytes: longer than any that is known.
+const LONGEST_NAME: usize = 64;
 
 /// Reads a body as `T`. `planned` are fields of its top level that later versions will take.
 pub(crate) fn read<T: DeserializeOwned + Serialize>(
@@ -28,6 +31,7 @@ pub(crate) fn read<T: DeserializeOwned + Serialize>(
     let Value::Object(fields) = &given else {
         return Err(Problem::field("", format!("an object is expected here, not {}", name(&given))));
     };
+    check_names(&given)?;
     if let Some(field) = planned.iter().find(|field| fields.contains_key(**field)) {
         let sentence = format!("{field} is not yet supported: leave it out");
         return Err(Problem::at(Kind::NotSupported, format!("/{field}"), sentence));
@@ -62,6 +66,25 @@ fn syntax(body: &Bytes) -> Result<Value, Refused> {
         .map_err(|error| malformed(format!("the body is not UTF-8 from byte {} on", error.valid_up_to())))?;
     serde_json::from_str(text)
         .map_err(|error| malformed(format!("line {}, column {}: {}", error.line(), error.column(), plain(&error))))
+}
+
+/// Refuses a name that no field has for its length alone, without repeating it: answers and log lines stay short, and it
+/// may be a value that came into the wrong place.
+fn check_names(given: &Value) -> Result<(), Refused> {
+    match given {
+        Value::Object(fields) => match fields.keys().find(|name| name.len() > LONGEST_NAME) {
+            Some(name) => {
+                let sentence = format!(
+                    "a field's name has {} bytes, and none that is known has more than {LONGEST_NAME}",
+                    name.len()
+                );
+                Err(Problem::field("", sentence))
+            }
+            None => fields.values().try_for_each(check_names),
+        },
+        Value::Array(entries) => entries.iter().try_for_each(check_names),
+        _ => Ok(()),
+    }
 }
 
 /// The message without the place that `serde_json` puts behind it.
@@ -257,6 +280,28 @@ mod tests {
         let Err(problem) = spec::<ServerSpec>(&server(r#","a/b":1"#)) else { panic!("taken") };
         assert_eq!(problem.field.as_deref(), Some("/a~1b"));
         assert_eq!(problem.allowed, ["file_system_id", "network", "idle", "user_role_arn", "manual_keep", "drain_for"]);
+    }
+
+    #[test]
+    fn a_name_longer_than_any_field_s_is_not_repeated() {
+        let long = "s".repeat(LONGEST_NAME + 1);
+        for body in [
+            server(&format!(r#","{long}":1"#)),
+            server(&format!(r#","idle":{{"{long}":1}}"#)),
+            server(&format!(r#","idle":[{{"{long}":1}}]"#)),
+        ] {
+            let problem = spec::<ServerSpec>(&body).unwrap_err();
+            assert!(problem.detail.contains("has 65 bytes") && problem.detail.len() < 200, "{}", problem.detail);
+        }
+        refused::<ServerSpec>(&server(&format!(r#","{}":1"#, &long[1..])), &format!("/{}", &long[1..]), "known are");
+    }
+
+    #[test]
+    fn whatever_is_wrong_with_the_largest_body_the_answer_is_short() {
+        let names: String = (0..900).map(|n| format!(r#","{n:060}":1"#)).collect();
+        let problem = spec::<ServerSpec>(&server(&names)).unwrap_err();
+        let told = serde_json::to_string(&problem.errors).unwrap();
+        assert!(told.len() < 8 * 1024, "{}", told.len());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use wharfinger_runtime::Moment;
 use crate::{
     context::Context,
     handle,
-    problem::{Kind, Problem, Refused, finish},
+    problem::{Kind, Problem, Refused, finish, quoted},
 };
 
 /// What is not encoded in a path: RFC 3986's `pchar`, the slash, and what is encoded already.
@@ -117,7 +117,7 @@ impl Event {
 /// An invalid header is refused rather than dropped: without its `If-Match`, a request would mean something else.
 fn header((name, value): (&String, &String)) -> Result<(HeaderName, HeaderValue), Refused> {
     let read = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
-    let sentence = || format!("the header {name:?} can't be read: leave control characters out");
+    let sentence = || format!("the header {} can't be read: leave control characters out", quoted(name));
     read.ok_or_else(|| Problem::new(Kind::InvalidHeader, sentence()))
 }
 

@@ -18,6 +18,15 @@ use wharfinger_store::{table::StoreError, unreadable::Unreadable};
 
 use crate::context::Context;
 
+/// The longest name that a sentence repeats, in bytes.
+const LONGEST_QUOTE: usize = 64;
+
+/// A name that a caller gave, for a sentence: in quotes, or its length alone if it is longer than any that is known.
+/// Answers and log lines stay short that way.
+pub(crate) fn quoted(name: &str) -> String {
+    if name.len() <= LONGEST_QUOTE { format!("{name:?}") } else { format!("of {} bytes", name.len()) }
+}
+
 /// Kinds of problems. Each has one row in [`Kind::row`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

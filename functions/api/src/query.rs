@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use wharfinger_store::page::PageRequest;
 
-use crate::problem::{Kind, Problem, Refused};
+use crate::problem::{Kind, Problem, Refused, quoted};
 
 /// The items of a page where `limit` is not given.
 const DEFAULT_LIMIT: u16 = 50;
@@ -27,8 +27,9 @@ impl Query {
                     [] => "this request takes none".to_owned(),
                     names => format!("this request takes {}", names.join(", ")),
                 };
-                let problem = Problem::new(Kind::InvalidQuery, format!("the parameter {name:?} is not known: {known}"));
-                return Err(problem.allowing(allowed.iter().map(ToString::to_string).collect()));
+                let sentence = format!("the parameter {} is not known: {known}", quoted(name));
+                return Err(Problem::new(Kind::InvalidQuery, sentence)
+                    .allowing(allowed.iter().map(ToString::to_string).collect()));
             }
             if pairs[..index].iter().any(|(earlier, _)| earlier == name) {
                 return Err(Problem::new(Kind::InvalidQuery, format!("the parameter {name:?} is given twice")));
@@ -84,6 +85,12 @@ mod tests {
     use super::*;
 
     const LIST: [&str; 2] = ["limit", "after"];
+
+    #[test]
+    fn a_long_name_is_not_repeated() {
+        let refused = Query::read(Some(&"x".repeat(9_000)), &LIST).unwrap_err();
+        assert_eq!(refused.detail, "the parameter of 9000 bytes is not known: this request takes limit, after");
+    }
 
     #[test]
     fn unknown_and_repeated_parameters_are_refused() {

@@ -60,6 +60,14 @@ async fn a_header_that_cannot_be_read_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_long_header_name_is_not_repeated() {
+    let headers = json!({ "x".repeat(9_000): "\u{1}" });
+    let (status, _, body) = answer(&Stage::new(), event("PUT", "/v1/sites/blog", &headers)).await;
+    assert_eq!(status, 400, "{body}");
+    assert_eq!(body["detail"], "the header of 9000 bytes can't be read: leave control characters out");
+}
+
+#[tokio::test]
 async fn a_header_in_another_language_is_no_trouble() {
     let (status, ..) = answer(&Stage::new(), event("GET", "/v1/servers", &json!({ "x-name": "Müller" }))).await;
     assert_eq!(status, 200);

@@ -109,11 +109,12 @@ async fn large_bodies_and_other_media_are_refused_without_an_aws_call() {
     let stage = Stage::new();
     let put = || Request::builder().method("PUT").uri("/v1/sites/blog");
     let spec = site().to_string();
-    let padded = format!("{spec}{}", " ".repeat(256 * 1024 - spec.len()));
+    let padded = format!("{spec}{}", " ".repeat(64 * 1024 - spec.len()));
     stage.send(put().body(Body::from(padded.clone())).unwrap()).await.expect(201);
     stage.calls();
     let answer = stage.send(put().body(Body::from(padded + " ")).unwrap()).await.expect(413);
     assert_eq!(answer.problem(), "body-too-large");
+    assert_eq!(answer.body["detail"], "a body has at most 64 KiB");
     let answer = stage.ask_if("PUT /v1/sites/blog", &site(), &[("content-type", "text/xml")]).await.expect(415);
     assert_eq!(answer.body["allowed"], json!(["application/json"]));
     assert!(stage.calls().is_empty());

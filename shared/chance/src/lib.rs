@@ -1,10 +1,10 @@
-//! Chance: the one source from which a function draws ids, waits and keys. A simulation gives a seed, and what is drawn
-//! is the same again.
+//! Chance: the one source from which a function draws ids, waits and keys. Each draw begins with a generator that the
+//! operating system seeds, so that no memory of the process holds what later keys are made from. With the feature
+//! `seeded`, which no deployed function has, a simulation gives a seed, and what is drawn is the same again.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+#[cfg(any(test, feature = "seeded"))]
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rand::{CryptoRng, Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -17,20 +17,29 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// The generator is rand's [`StdRng`], which is cryptographically secure: seeded by the operating system, what it gives
 /// is fit for private keys.
 #[derive(Clone, Debug)]
-pub struct Chance(Arc<Mutex<StdRng>>);
+pub struct Chance(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    /// A new generator at each draw, seeded by the operating system.
+    System,
+    #[cfg(any(test, feature = "seeded"))]
+    Seeded(Arc<Mutex<StdRng>>),
+}
 
 impl Chance {
     /// Seeded by the operating system: what a deployed function uses.
     #[must_use]
     pub fn system() -> Self {
-        Self(Arc::new(Mutex::new(rand::make_rng())))
+        Self(Source::System)
     }
 
     /// The same draws for the same `seed`, as long as they are made in the same order. Anybody can guess them: for
     /// tests only.
+    #[cfg(any(test, feature = "seeded"))]
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
+        Self(Source::Seeded(Arc::new(Mutex::new(StdRng::seed_from_u64(seed)))))
     }
 
     /// An id that nothing else has: 32 hexadecimal digits.
@@ -63,7 +72,11 @@ impl Chance {
     }
 
     fn draw<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> T {
-        draw(&mut self.0.lock().expect("nobody panics while holding it"))
+        match &self.0 {
+            Source::System => draw(&mut rand::make_rng()),
+            #[cfg(any(test, feature = "seeded"))]
+            Source::Seeded(rng) => draw(&mut rng.lock().expect("nobody panics while holding it")),
+        }
     }
 }
 

@@ -25,11 +25,18 @@ use aws_smithy_types::body::SdkBody;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
+use wharfinger_chance::Chance;
 
 use crate::{call::Call, table::Items};
 
 /// The table's name.
 pub const TABLE: &str = "wharfinger";
+
+/// A source of chance that draws the same in every test.
+#[must_use]
+pub fn chance() -> Chance {
+    Chance::seeded(1)
+}
 
 /// What the cloud answers instead of its own answer: status and body. It gets the operation (`PutItem`) and its input.
 type Answers = dyn Fn(&str, &Value) -> Option<(u16, Value)> + Send + Sync;

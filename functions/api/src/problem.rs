@@ -41,6 +41,7 @@ pub(crate) enum Kind {
     InUse,
     Taken,
     Contended,
+    TooMany,
     Unreadable,
     PreconditionFailed,
     TooLarge,
@@ -68,6 +69,7 @@ impl Kind {
             Self::InUse => (StatusCode::CONFLICT, "in-use", "Something else depends on it"),
             Self::Taken => (StatusCode::CONFLICT, "taken", "Something else has it already"),
             Self::Contended => (StatusCode::CONFLICT, "contended", "Others are changing it"),
+            Self::TooMany => (StatusCode::CONFLICT, "too-many", "There is room for no more"),
             Self::Unreadable => (StatusCode::CONFLICT, "unreadable-record", "Its record can't be read"),
             Self::PreconditionFailed => {
                 (StatusCode::PRECONDITION_FAILED, "precondition-failed", "It is not as the request requires")
@@ -322,7 +324,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [Kind; 19] = [
+    const ALL: [Kind; 20] = [
         Kind::MalformedJson,
         Kind::InvalidName,
         Kind::InvalidQuery,
@@ -334,6 +336,7 @@ mod tests {
         Kind::InUse,
         Kind::Taken,
         Kind::Contended,
+        Kind::TooMany,
         Kind::Unreadable,
         Kind::PreconditionFailed,
         Kind::TooLarge,

@@ -34,6 +34,9 @@ use crate::{
     status::SiteView,
 };
 
+/// The most sites: all of them are read with each batch of uploads and at each sweep, to tell whose a path is.
+const MOST_SITES: usize = 1_000;
+
 /// `GET /v1/sites`
 pub(crate) async fn list(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let request = call.query(&["limit", "after"])?.page(false)?;
@@ -76,6 +79,9 @@ async fn replace(api: &App, call: &Call, name: &SiteName, wanted: &Wanted<SiteSp
     let readable = current.as_ref().is_some_and(|found| found.unreadable.is_none());
     let same = |spec: &SiteSpec| readable && is_same(spec, &wanted.spec);
     let change = change::decide(&what(name), record, same, &wanted.preconditions)?;
+    if change == Change::Create {
+        check_room(all.len())?;
+    }
     check_neighbours(&wanted.spec, &all)?;
     check_unreadable(&key, &claims, &all)?;
     if moved.is_some_and(|record| record.intent.file_system_id != wanted.spec.file_system_id) && !users.is_empty() {
@@ -100,6 +106,15 @@ async fn replace(api: &App, call: &Call, name: &SiteName, wanted: &Wanted<SiteSp
     api.wake_site(name).await;
     wake_servers(api, &users).await;
     Ok(if change == Change::Create { shown.created(&format!("/v1/sites/{name}")) } else { shown.shown() })
+}
+
+fn check_room(sites: usize) -> Result<(), Refused> {
+    if sites < MOST_SITES {
+        return Ok(());
+    }
+    let sentence =
+        format!("there are {sites} sites, and {MOST_SITES} are the most: delete some, or deploy another stack");
+    Err(Problem::new(Kind::TooMany, sentence))
 }
 
 fn is_moved(from: &SiteSpec, to: &SiteSpec) -> bool {

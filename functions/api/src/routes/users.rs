@@ -21,10 +21,14 @@ use crate::{
     call::{Call, Wanted},
     change::{self, Change, is_same, settle},
     found::Found,
-    problem::{Problem, Refused},
+    problem::{Kind, Problem, Refused},
     resource::{List, Resource, Would},
     status::UserView,
 };
+
+/// The most users of a server, which is Transfer Family's quota.
+/// <https://docs.aws.amazon.com/general/latest/gr/transfer-service.html>
+const MOST_USERS: usize = 10_000;
 
 /// `GET /v1/servers/{server}/users`
 pub(crate) async fn list(State(api): State<App>, call: Call) -> Result<Response, Refused> {
@@ -74,6 +78,9 @@ async fn replace(
     if server_record.thing.deleting {
         return Err(Problem::deleting(&what_server(server)));
     }
+    if change == Change::Create {
+        check_room(server, api.table.size_of(&users::partition(server)).await?)?;
+    }
     let server_record = server_record.whole(&what_server(server))?;
     let narrows = |record: &UserRecord| readable && only_takes_keys_away(&record.intent, &wanted.spec);
     let site = match (site, &wanted.spec.site) {
@@ -101,6 +108,19 @@ async fn replace(
     api.wake_server(server).await;
     let location = format!("/v1/servers/{server}/users/{user}");
     Ok(if change == Change::Create { shown.created(&location) } else { shown.shown() })
+}
+
+/// Refuses one more user than Transfer Family takes. Of several that come at once some may get past: AWS refuses them,
+/// which their status then says.
+fn check_room(server: &ServerName, users: usize) -> Result<(), Refused> {
+    if users < MOST_USERS {
+        return Ok(());
+    }
+    let sentence = format!(
+        "{} has {users} users, and Transfer Family takes {MOST_USERS} a server: delete some, or give this one to another server",
+        what_server(server)
+    );
+    Err(Problem::new(Kind::TooMany, sentence))
 }
 
 /// The site that `spec` names, if it names one that exists.

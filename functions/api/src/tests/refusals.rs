@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::Request;
 use serde_json::json;
 
-use super::{server, site, user, with};
+use super::{furnished, server, site, user, with};
 use crate::testing::Stage;
 
 #[tokio::test]
@@ -102,6 +102,25 @@ async fn a_wrong_method_is_told_the_right_ones() {
         assert_eq!(answer.body["allowed"], json!(allow.split(',').collect::<Vec<_>>()), "{line}");
     }
     assert!(stage.calls().is_empty());
+}
+
+#[tokio::test]
+async fn one_more_user_or_site_than_there_is_room_for_is_refused() {
+    let stage = furnished().await;
+    for number in 1..10_000 {
+        stage.cloud.put_plain("USERS#main", &format!("user{number}"), &json!({}));
+    }
+    let answer = stage.ask("PUT /v1/servers/main/users/bob", &user()).await.expect(409);
+    assert_eq!(answer.problem(), "too-many");
+    assert!(answer.body["detail"].as_str().unwrap().contains("10000 a server"), "{}", answer.body);
+    stage.ask("PUT /v1/servers/main/users/alice", &user()).await.expect(200);
+    for number in 1..1_000 {
+        stage.cloud.put_plain("SITES", &format!("site{number}"), &json!({}));
+    }
+    let another = with(site(), "/directory", json!("/sites/another"));
+    let answer = stage.ask("PUT /v1/sites/another", &another).await.expect(409);
+    assert_eq!(answer.problem(), "too-many");
+    stage.ask("PUT /v1/sites/blog", &site()).await.expect(200);
 }
 
 #[tokio::test]

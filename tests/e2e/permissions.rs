@@ -418,3 +418,23 @@ fn security_groups_are_named_by_a_list() {
         }
     }
 }
+
+#[test]
+fn every_security_group_of_a_list_is_one_of_this_account_and_region() {
+    let settings = [("SecurityGroups".to_owned(), "sg-0a,sg-0b".to_owned())].into();
+    let plan = Plan::read(TEMPLATE, &settings, "http://127.0.0.1:4566").unwrap();
+    for group in ["sg-0a", "sg-0b"] {
+        for (region, account, allowed) in [
+            ("us-east-1", "000000000000", true),
+            ("eu-west-1", "000000000000", false),
+            ("us-east-1", "111122223333", false),
+        ] {
+            let arn = format!("arn:aws:ec2:{region}:{account}:security-group/{group}");
+            let request = Request::new("ec2:AuthorizeSecurityGroupIngress", arn)
+                .with("aws:RequestedRegion", [region])
+                .with("aws:ResourceAccount", [account]);
+            let decision = plan.function("ReconcileFunction").unwrap().policy.decide(&request);
+            assert_eq!(matches!(decision, Decision::Allowed(_)), allowed, "{request:?}");
+        }
+    }
+}

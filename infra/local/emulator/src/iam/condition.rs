@@ -13,7 +13,8 @@ use crate::input::plain_text;
 
 /// The condition keys that [`super::requirements`] fill where AWS fills them; those that end in `/` are followed by a
 /// tag's key.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
+    "aws:requestedregion",
     "aws:requesttag/",
     "aws:resourceaccount",
     "aws:resourcetag/",
@@ -241,6 +242,8 @@ mod tests {
             (json!({ "ForAllValues:StringEquals": { "transfer:RequestServerProtocols": ["SFTP"] } }), true),
             (json!({ "StringEquals": { "aws:RequestTag/a": "1", "aws:RequestTag/b": "no" } }), false),
             (json!({ "StringEquals": { "aws:ResourceAccount": "000000000000" } }), true),
+            (json!({ "StringEquals": { "aws:RequestedRegion": "us-east-1" } }), true),
+            (json!({ "StringEquals": { "aws:RequestedRegion": "eu-west-1" } }), false),
         ] {
             assert_eq!(holds(&block, &request), expected, "{block}");
         }

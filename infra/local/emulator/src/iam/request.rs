@@ -20,8 +20,8 @@ pub struct Request {
 impl Request {
     /// May `action` be done to `resource`?
     pub fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
-        let context = BTreeMap::from([("aws:resourceaccount".to_owned(), BTreeSet::from([ACCOUNT.to_owned()]))]);
-        Self { action: action.into(), resource: resource.into(), context }
+        let request = Self { action: action.into(), resource: resource.into(), context: BTreeMap::new() };
+        request.with("aws:RequestedRegion", [REGION]).with("aws:ResourceAccount", [ACCOUNT])
     }
 
     /// The same with a condition key. An absent value leaves the key out.

@@ -305,6 +305,27 @@ fn every_queue_is_encrypted_and_takes_tls_only() {
     }
 }
 
+/// A list's ids after the first stand in ARNs of any Region and account.
+#[test]
+fn what_lies_in_any_account_is_held_to_this_one() {
+    let (mut lists, role) = (0, |body: &Value| body["Properties"]["Policies"].as_array().cloned().unwrap_or_default());
+    for (logical, body) in declared("AWS::IAM::Role") {
+        let statements = role(&body)
+            .into_iter()
+            .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().cloned().unwrap_or_default());
+        for statement in statements.filter(|statement| statement["Resource"].to_string().contains("arn:*")) {
+            lists += 1;
+            let conditions = statement["Condition"].as_object().into_iter().flat_map(|them| them.values());
+            let holds = |key: &str, parameter: &str| {
+                conditions.clone().any(|condition| condition[key] == json!({ "Ref": parameter }))
+            };
+            assert!(holds("aws:RequestedRegion", "AWS::Region"), "{logical}");
+            assert!(holds("aws:ResourceAccount", "AWS::AccountId"), "{logical}");
+        }
+    }
+    assert_eq!(lists, 2, "SecurityGroups and FileSystems");
+}
+
 #[test]
 fn a_role_that_lambda_could_not_work_under_is_refused() {
     let needs = [

@@ -63,6 +63,12 @@ impl Batch {
         }
         batch
     }
+
+    /// Marks what the batch brings of uploads and deployments as failed.
+    pub(crate) fn put_back(&mut self) {
+        self.failed.extend(self.uploads.iter().map(|(id, _)| id.clone()));
+        self.failed.extend(self.deployments.iter().map(|(id, _)| id.clone()));
+    }
 }
 
 fn read(body: &str, now: Timestamp) -> Result<Message, String> {

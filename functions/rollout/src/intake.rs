@@ -48,8 +48,7 @@ pub(crate) async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<Si
         Ok(sites) => sites,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the sites can't be read; the batch comes again");
-            batch.failed.extend(batch.uploads.iter().map(|(id, _)| id.clone()));
-            return batch.failed.extend(batch.deployments.iter().map(|(id, _)| id.clone()));
+            return batch.put_back();
         }
     };
     put_back(batch, &unknown);

@@ -12,8 +12,11 @@ mod tests;
 mod ticks;
 mod turn;
 
+use std::time::Duration;
+
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use tokio::time::timeout;
 use wharfinger_chance::Chance;
 use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
 
@@ -36,15 +39,24 @@ pub async fn run() -> anyhow::Result<()> {
     Box::pin(served).await.map_err(|error| anyhow::anyhow!(error).context("serve Lambda"))
 }
 
+/// How long before its end an invocation answers at the latest: what was done is acknowledged, what was not comes again.
+/// Ended by Lambda, all of its messages would come again.
+const SPARE: Duration = Duration::from_secs(2);
+
 /// Handles a batch. The answer names the messages that are to come again.
 pub async fn handle(app: &App, event: SqsEvent, moment: Moment) -> SqsBatchResponse {
     let mut batch = Batch::read(event, moment.now);
     let mut awake = std::mem::take(&mut batch.awake);
     if !batch.uploads.is_empty() || !batch.deployments.is_empty() {
-        Box::pin(intake::gather(app, &mut batch, &mut awake, moment.now)).await;
+        let gathered = Box::pin(intake::gather(app, &mut batch, &mut awake, moment.now));
+        if timeout(time_left(moment), gathered).await.is_err() {
+            tracing::error!("there was no time to take the batch in; it comes again");
+            batch.put_back();
+        }
     }
     for (site, call) in awake {
-        if let Err(error) = Box::pin(look::look(app, &site, &call, moment)).await {
+        let looked = timeout(time_left(moment), Box::pin(look::look(app, &site, &call, moment))).await;
+        if let Err(error) = looked.unwrap_or_else(|_| Err(anyhow::anyhow!("there was no time left"))) {
             tracing::error!(%site, error = format!("{error:#}"), "the site could not be looked at; it comes again");
             batch.failed.extend(call.messages);
         }
@@ -52,4 +64,8 @@ pub async fn handle(app: &App, event: SqsEvent, moment: Moment) -> SqsBatchRespo
     let mut answer = SqsBatchResponse::default();
     answer.set_failures(batch.failed);
     answer
+}
+
+fn time_left(moment: Moment) -> Duration {
+    moment.left().saturating_sub(SPARE)
 }

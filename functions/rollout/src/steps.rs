@@ -76,8 +76,9 @@ impl From<StoreError> for Stop {
 pub(crate) struct Course {
     /// The rollout.
     pub(crate) record: RolloutRecord,
-    /// The service as it was before the rollout was in the table: nothing can have been registered for it yet.
-    base: Option<Service>,
+    /// What ECS said of the service before the rollout was in the table: nothing can have been registered for it yet.
+    /// Where ECS failed, it is not asked again at once: two calls without an answer would take the whole invocation.
+    base: Option<Result<Service, AwsError>>,
     /// A deployment on the service has ended, says ECS.
     ended: bool,
 }
@@ -125,12 +126,12 @@ pub(crate) async fn advance(
 
 impl Course {
     /// Begins `rollout`, which is yet to be claimed: under a lease, and with the revision to start from where ECS tells
-    /// it, so that neither takes a write of its own. What keeps ECS from telling it is found by the first step.
+    /// it, so that neither takes a write of its own. What keeps ECS from telling it is found or told by the first step.
     pub(crate) async fn begin(app: &App, spec: &SiteSpec, mut rollout: Rollout, moment: Moment) -> Self {
-        let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await.ok().flatten();
-        let service = service.filter(|service| service.obstacle().is_none());
-        if let Some(base) = service.as_ref().and_then(|service| service.task_definition.clone()) {
-            register_next_of(&mut rollout, base);
+        let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await.transpose();
+        let service = service.filter(|read| read.as_ref().ok().and_then(Service::obstacle).is_none());
+        if let Some(Ok(Service { task_definition: Some(base), .. })) = &service {
+            register_next_of(&mut rollout, base.clone());
         }
         let record = RolloutRecord::begun(rollout, moment.deadline + LEASE_GRACE);
         Self { record, base: service, ended: false }
@@ -171,11 +172,11 @@ async fn step(
     app: &App,
     spec: &SiteSpec,
     record: RolloutRecord,
-    base: Option<Service>,
+    base: Option<Result<Service, AwsError>>,
     moment: Moment,
 ) -> Result<Step, Stop> {
     if let Some(service) = base {
-        return register(app, spec, record, service, Registered::Nothing).await;
+        return register(app, spec, record, service?, Registered::Nothing).await;
     }
     let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await?;
     if record.rollout.state == State::Deploying {

@@ -310,6 +310,37 @@ async fn an_outage_of_ecs_throws_no_upload_away() {
 }
 
 #[tokio::test]
+async fn an_ecs_that_fails_a_claim_is_not_asked_again_in_the_same_look() {
+    let stage = Stage::new();
+    assert_eq!(stage.send(&[upload(1, "/sites/blog/a", at(0))], at(0)).await, [""; 0]);
+    stage.answer_with(|operation, _| {
+        (operation == "DescribeServices").then(|| (500, json!({"__type": "ServerException", "message": "down"})))
+    });
+    let _ = stage.cloud.calls();
+    stage.tick(at(60)).await;
+    assert_eq!(stage.cloud.count("DescribeServices"), 1, "two that are not answered would take all of its time");
+    assert_eq!(stage.latest().await.state, State::Claimed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_too_long_comes_again_and_what_is_done_does_not() {
+    let stage = Stage::new();
+    stage.cloud.leave_unanswered(|operation, _| operation == "DescribeServices");
+    let began = tokio::time::Instant::now();
+    let late = at(3_600);
+    let batch = [upload(1, "/sites/blog/a", at(0)), json!({"site": "blog"})];
+    assert_eq!(stage.send(&batch, late).await, ["1"], "the upload is counted, its site is not looked at");
+    assert!(began.elapsed() < std::time::Duration::from_secs(30));
+    assert_eq!(stage.app.table.window(&blog()).await.unwrap().window.changes(), 1);
+
+    let stage = Stage::new();
+    stage.cloud.leave_unanswered(|operation, _| operation == "PutItem");
+    let began = tokio::time::Instant::now();
+    assert_eq!(stage.send(&[upload(1, "/sites/blog/a", at(0))], at(1)).await, ["0"]);
+    assert!(began.elapsed() < std::time::Duration::from_secs(30));
+}
+
+#[tokio::test]
 async fn a_deployment_that_ecs_tells_nothing_of_is_given_up_after_an_hour() {
     let stage = Stage::new();
     stage.deploy(1, 0).await;

@@ -168,15 +168,17 @@ impl Table {
         Ok(record.take_over(old))
     }
 
-    /// Closes the copy beside a window that has a stale one, unless it was written since it was read.
+    /// Closes the copy beside a window that has a stale one, unless it was written since it was read. A rollout that it
+    /// names goes too: to release 0.1, which would read it after a rollback, it would hold the window for ever.
     ///
     /// # Errors
     /// When DynamoDB fails.
     pub async fn close_copy(&self, site: &SiteName, record: &WindowRecord) -> Result<(), StoreError> {
         let Copy { window, version, .. } = record.copy();
         let values = record.old.guard()?.name("#window", "window").value(":window", window)?;
-        let values = values.value(":next", version)?;
-        match self.update(&old_key(site), "SET #window = :window, version = :next", values).await {
+        let values = values.name("#rollout", "rollout").value(":next", version)?;
+        let change = "SET #window = :window, version = :next REMOVE #rollout";
+        match self.update(&old_key(site), change, values).await {
             Err(StoreError::Conflict) => Ok(()),
             closed => closed,
         }

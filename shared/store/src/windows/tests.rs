@@ -143,6 +143,20 @@ async fn release_0_1_sees_an_open_window_until_the_sweep_closes_its_copy() {
 }
 
 #[tokio::test]
+async fn a_copy_that_is_closed_names_no_rollout() {
+    let (cloud, table, site) = stage();
+    cloud.put_plain(
+        "WINDOWS",
+        "blog",
+        &json!({"window": {"seq": 3, "claimed_seq": 0}, "rollout": "1", "version": 1,
+        "copy": true}),
+    );
+    sweep(&table, &site, &table.old_places().await.unwrap()).await;
+    let old = cloud.item("WINDOWS", "blog").unwrap();
+    assert_eq!((&old["version"], old.get("rollout")), (&json!({"N": "2"}), None));
+}
+
+#[tokio::test]
 async fn the_copy_is_written_once_for_each_time_that_the_window_opens() {
     let (cloud, table, site) = stage();
     let copies = || {

@@ -1,5 +1,6 @@
 //! Messages as the two queues bring them, told apart by their bodies. One that can't be read is reported as failed, so
-//! that it ends in the dead-letter queue and not in nothing.
+//! that it ends in the dead-letter queue and not in nothing. Events of uploads are tried for days before they do: until
+//! then, those that came often are told as stuck.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,9 @@ use wharfinger_decisions::{
 /// SQS's id of a message.
 pub(crate) type MessageId = String;
 
+/// After how many deliveries a message that fails once more is stuck, and no passing throttle.
+const STUCK_AFTER: u32 = 5;
+
 /// A batch, sorted by what its messages are about.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -27,6 +31,8 @@ pub(crate) struct Batch {
     pub(crate) deployments: Vec<(MessageId, String)>,
     /// The messages that are to come again.
     pub(crate) failed: BTreeSet<MessageId>,
+    /// The messages that have come so often that they are stuck if they fail again.
+    worn: BTreeSet<MessageId>,
 }
 
 /// Why a site is looked at.
@@ -51,17 +57,31 @@ impl Batch {
         let mut batch = Self::default();
         for record in event.records {
             let id = record.message_id.unwrap_or_default();
+            let deliveries = record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
+            if deliveries.is_some_and(|count: u32| count >= STUCK_AFTER) {
+                batch.worn.insert(id.clone());
+            }
             match read(record.body.as_deref().unwrap_or_default(), now) {
                 Ok(Message::Tick(site)) => batch.awake.entry(site).or_default().messages.push(id),
                 Ok(Message::Upload(event)) => batch.uploads.push((id, event)),
                 Ok(Message::Deployment(service)) => batch.deployments.push((id, service)),
                 Err(reason) => {
-                    tracing::error!(message_id = id, reason, "the message can't be read: it goes to the dead letters");
+                    tracing::error!(
+                        message_id = id,
+                        reason,
+                        "the message can't be read: it ends among the dead letters"
+                    );
                     batch.failed.insert(id);
                 }
             }
         }
         batch
+    }
+
+    /// How many messages have failed again and again.
+    #[must_use]
+    pub(crate) fn stuck(&self) -> usize {
+        self.failed.intersection(&self.worn).count()
     }
 
     /// Marks what the batch brings of uploads and deployments as failed.
@@ -133,6 +153,20 @@ mod tests {
         ]);
         assert_eq!(batch.failed.into_iter().collect::<Vec<_>>(), ["0", "1", "2", "3", "4"]);
         assert_eq!(batch.awake.len(), 1);
+    }
+
+    #[test]
+    fn a_message_that_fails_again_and_again_is_stuck() {
+        let record = |id: &str, deliveries: &str| {
+            let attributes = serde_json::json!({"ApproximateReceiveCount": deliveries});
+            serde_json::json!({"messageId": id, "body": r#"{"site":"blog"}"#, "attributes": attributes})
+        };
+        let records = [record("new", "1"), record("old", "5"), record("done", "9")];
+        let event = serde_json::from_value(serde_json::json!({"Records": records})).unwrap();
+        let mut batch = Batch::read(event, Timestamp::UNIX_EPOCH);
+        assert_eq!(batch.stuck(), 0);
+        batch.failed.extend(["new".into(), "old".into()]);
+        assert_eq!(batch.stuck(), 1);
     }
 
     #[test]

@@ -18,7 +18,11 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tokio::time::timeout;
 use wharfinger_chance::Chance;
-use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
+use wharfinger_runtime::{
+    Environment, Moment, logs,
+    metrics::{self, Trouble},
+    sdk_config,
+};
 
 pub use crate::app::App;
 use crate::batch::Batch;
@@ -60,6 +64,10 @@ pub async fn handle(app: &App, event: SqsEvent, moment: Moment) -> SqsBatchRespo
             tracing::error!(%site, error = format!("{error:#}"), "the site could not be looked at; it comes again");
             batch.failed.extend(call.messages);
         }
+    }
+    match batch.stuck() {
+        0 => {}
+        stuck => metrics::trouble(Trouble::StuckMessage, &format!("{stuck} messages for rollout"), moment.now),
     }
     let mut answer = SqsBatchResponse::default();
     answer.set_failures(batch.failed);

@@ -26,6 +26,8 @@ pub enum Trouble {
     FailedRollout,
     /// This version can't read a record of the table.
     UnreadableRecord,
+    /// A message of a queue can't be worked off, and comes again and again.
+    StuckMessage,
 }
 
 impl Trouble {
@@ -37,6 +39,7 @@ impl Trouble {
             Self::RefusedUser => "RefusedUsers",
             Self::FailedRollout => "FailedRollouts",
             Self::UnreadableRecord => "UnreadableRecords",
+            Self::StuckMessage => "StuckMessages",
         }
     }
 }
@@ -85,8 +88,13 @@ fn line(kind: Trouble, thing: &str, deployment: &str, now: Timestamp) -> Value {
 mod tests {
     use super::*;
 
-    const KINDS: [Trouble; 4] =
-        [Trouble::FailedServer, Trouble::RefusedUser, Trouble::FailedRollout, Trouble::UnreadableRecord];
+    const KINDS: [Trouble; 5] = [
+        Trouble::FailedServer,
+        Trouble::RefusedUser,
+        Trouble::FailedRollout,
+        Trouble::UnreadableRecord,
+        Trouble::StuckMessage,
+    ];
 
     fn now() -> Timestamp {
         "2026-01-01T00:00:00.250Z".parse().unwrap()

@@ -70,7 +70,16 @@ fn each_event_source_of_the_deployed_template_is_wired() {
     assert_eq!(changes.maximum_concurrency, None, "five pollers would ask an idle queue all month instead of two");
     let redrive = plan.queue("ChangesQueue").unwrap().declaration.redrive.clone().unwrap();
     assert_eq!(redrive.target_arn, plan.queue("ChangesDeadLetters").unwrap().arn);
-    assert_eq!(redrive.max_receive_count, 5);
+}
+
+#[test]
+fn events_of_uploads_outlast_half_a_day_in_which_nobody_can_take_them_in() {
+    let plan = read(&[]).unwrap();
+    let changes = &plan.queue("ChangesQueue").unwrap().declaration;
+    let tries = changes.redrive.clone().unwrap().max_receive_count;
+    assert!(changes.visibility * tries > Duration::from_secs(12 * 3600), "{tries} tries");
+    let shortest = Duration::from_secs(30);
+    assert!(shortest * tries > Duration::from_secs(8 * 3600), "with the shortest visibility that AWS takes");
 }
 
 #[test]

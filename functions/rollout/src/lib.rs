@@ -3,6 +3,7 @@
 
 mod app;
 mod batch;
+mod course;
 mod intake;
 mod look;
 mod old_revisions;
@@ -25,7 +26,7 @@ use wharfinger_runtime::{
 };
 
 pub use crate::app::App;
-use crate::batch::Batch;
+use crate::{batch::Batch, look::Look};
 
 /// Serves Lambda until it ends the process.
 ///
@@ -59,7 +60,7 @@ pub async fn handle(app: &App, event: SqsEvent, moment: Moment) -> SqsBatchRespo
         }
     }
     for (site, call) in awake {
-        let looked = timeout(time_left(moment), Box::pin(look::look(app, &site, &call, moment))).await;
+        let looked = timeout(time_left(moment), Box::pin(Look::new(app, &site, &call, moment).run())).await;
         if let Err(error) = looked.unwrap_or_else(|_| Err(anyhow::anyhow!("there was no time left"))) {
             tracing::error!(%site, error = format!("{error:#}"), "the site could not be looked at; it comes again");
             batch.failed.extend(call.messages);

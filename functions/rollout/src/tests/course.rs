@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use wharfinger_aws::error::{AwsError, Kind};
 
 use super::*;
-use crate::steps::{self, Outcome};
+use crate::course::{Course, Outcome};
 
 fn tick() -> Value {
     json!({"site": "blog"})
@@ -205,7 +205,8 @@ async fn a_call_that_fails_late_leaves_the_verdict_of_another_invocation_alone()
         Kind::Busy("Rate exceeded".into()),
     ] {
         let error = AwsError { action: "describe the service".into(), kind };
-        let outcome = steps::failed(&stage.app, &spec, before.clone(), &error, at(91)).await.unwrap();
+        let course = Course { app: &stage.app, spec: &spec, ended: false, moment: Moment::new(at(91), at(121)) };
+        let outcome = course.failed(before.clone(), &error).await.unwrap();
         assert_eq!((outcome, stage.latest().await), (Outcome::Contended, verdict.clone()));
     }
 }

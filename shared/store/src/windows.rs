@@ -117,49 +117,72 @@ impl Table {
         events: &SeenEvents,
         now: Timestamp,
     ) -> Result<WindowRecord, StoreError> {
-        let (mut next, condition) = record.next()?;
+        let (next, condition) = record.next()?;
         let opens = u64::try_from(events.len()).is_ok_and(|new| new > 0 && new == record.window.changes());
-        let mut others = Vec::new();
-        if events.len() > seen::MOST_INLINE {
-            others.extend(self.seen_item(site, &mut next, "burst", events, now)?);
-        } else if next.seen.len() + events.len() > seen::MOST_INLINE {
-            // They are counted already, so this item can be written before the window that no longer names them.
-            let earlier = std::mem::take(&mut next.seen);
-            next.seen_span.add(next.version, &earlier);
-            self.put(&seen::key(site, next.version, "earlier"), &seen::item(&earlier, now), Guard::none()).await?;
-            next.seen.extend(events);
-        } else {
-            next.seen.extend(events);
-        }
-        if let OldPlace::Earlier { seen, .. } = &record.old {
-            others.extend(self.seen_item(site, &mut next, "taken-over", seen, now)?);
-            others.push(self.put_in_transaction(&old_key(site), &record.copy(), record.old.guard()?)?);
-            next = next.copied();
-        }
-        if others.is_empty() {
+        let (next, of_events) = self.remember(site, next, events, now).await?;
+        let (next, of_the_old_place) = self.move_from_old_place(site, record, next, now)?;
+        let beside: Vec<TransactWriteItem> = of_events.into_iter().chain(of_the_old_place).collect();
+        if beside.is_empty() {
             self.put(&key(site), &next, condition).await?;
         } else {
-            others.push(self.put_in_transaction(&key(site), &next, condition)?);
-            self.transact("count changes", others).await?;
+            let window = self.put_in_transaction(&key(site), &next, condition)?;
+            self.transact("count changes", beside.into_iter().chain([window]).collect()).await?;
         }
         // After the window: until the copy is written, whoever brought the changes has not acknowledged them.
         if opens { self.copy_opening(site, next).await } else { Ok(next) }
     }
 
-    fn seen_item(
+    /// The window `next` as it knows `events`, and the item that is to be written with it, where they are too many for its
+    /// own.
+    async fn remember(
         &self,
         site: &SiteName,
-        next: &mut WindowRecord,
+        mut next: WindowRecord,
+        events: &SeenEvents,
+        now: Timestamp,
+    ) -> Result<(WindowRecord, Option<TransactWriteItem>), StoreError> {
+        if events.len() > seen::MOST_INLINE {
+            return self.with_seen_item(site, next, "burst", events, now);
+        }
+        if next.seen.len() + events.len() > seen::MOST_INLINE {
+            // They are counted already, so this item can be written before the window that no longer names them.
+            let earlier = std::mem::take(&mut next.seen);
+            next.seen_span.add(next.version, &earlier);
+            self.put(&seen::key(site, next.version, "earlier"), &seen::item(&earlier, now), Guard::none()).await?;
+        }
+        next.seen.extend(events);
+        Ok((next, None))
+    }
+
+    /// The window `next` of `record`, and what is to be written with it: what release 0.1 left gives way to a copy.
+    fn move_from_old_place(
+        &self,
+        site: &SiteName,
+        record: &WindowRecord,
+        next: WindowRecord,
+        now: Timestamp,
+    ) -> Result<(WindowRecord, Vec<TransactWriteItem>), StoreError> {
+        let OldPlace::Earlier { seen, .. } = &record.old else { return Ok((next, Vec::new())) };
+        let (next, of_events) = self.with_seen_item(site, next, "taken-over", seen, now)?;
+        let copy = self.put_in_transaction(&old_key(site), &record.copy(), record.old.guard()?)?;
+        Ok((next.copied(), of_events.into_iter().chain([copy]).collect()))
+    }
+
+    fn with_seen_item(
+        &self,
+        site: &SiteName,
+        mut next: WindowRecord,
         kind: &str,
         events: &SeenEvents,
         now: Timestamp,
-    ) -> Result<Option<TransactWriteItem>, StoreError> {
+    ) -> Result<(WindowRecord, Option<TransactWriteItem>), StoreError> {
         if events.is_empty() {
-            return Ok(None);
+            return Ok((next, None));
         }
         next.seen_span.add(next.version, events);
         let key = seen::key(site, next.version, kind);
-        self.put_in_transaction(&key, &seen::item(events, now), Guard::none()).map(Some)
+        let item = self.put_in_transaction(&key, &seen::item(events, now), Guard::none())?;
+        Ok((next, Some(item)))
     }
 
     /// The window's write in a transaction.

@@ -117,11 +117,11 @@ impl Course<'_> {
         if armed && record.leased_until.is_none() && record.rollout.reason == reason {
             return Ok(Outcome::Rest);
         }
-        let until = record.armed_until.filter(|_| armed).unwrap_or(now + wakeup::beside_events(record.looks));
+        let until = record.armed_until.filter(|_| armed).unwrap_or(now + wakeup::between_tries(record.tries));
         if !armed {
             send_tick(app, &record.rollout.site, until, now).await?;
         }
-        record.looks += u32::from(!armed);
+        record.tries += u32::from(!armed);
         record.armed_until = Some(until);
         record.leased_until = None;
         record.rollout.reason = reason;

@@ -165,7 +165,7 @@ mod tests {
         }
 
         #[test]
-        fn the_string_of_the_first_release_is_read(seen in any_events()) {
+        fn the_string_of_release_0_1_is_read(seen in any_events()) {
             let entry = |(at, event, file, settles): &Entry| {
                 format!("{at:012x}{event:016x}{file:016x}{}", u8::from(*settles))
             };

@@ -82,9 +82,9 @@ pub fn slowly(tries: u32) -> Duration {
     Duration::from_secs(60u64.saturating_mul(1 << tries.min(4)).min(900))
 }
 
-/// Delays beside events that announce the end, in case they are lost: 5, 5, 5, 10 … 30 seconds.
+/// Delays between the tries of a rollout's step: 5, 5, 5, 10 … 30 seconds.
 #[must_use]
-pub fn beside_events(tries: u32) -> Duration {
+pub fn between_tries(tries: u32) -> Duration {
     Duration::from_secs(u64::from(5 + 5 * (tries.min(15) / 3)).min(30))
 }
 
@@ -165,8 +165,8 @@ mod tests {
     }
 
     #[test]
-    fn looks_beside_events_grow_rare() {
-        assert_eq!([0, 2, 3, 14, 15, 99].map(|tries| beside_events(tries).as_secs()), [5, 5, 10, 25, 30, 30]);
+    fn tries_of_a_step_grow_rare() {
+        assert_eq!([0, 2, 3, 14, 15, 99].map(|tries| between_tries(tries).as_secs()), [5, 5, 10, 25, 30, 30]);
     }
 
     #[test]

@@ -78,7 +78,7 @@ fn windows_and_rollouts_of_the_previous_release_are_read() {
     let window: WindowRecord = of("previous", "window");
     assert!(window.window.is_open() && window.rollout.is_some());
     let rollout: RolloutRecord = of("previous", "rollout");
-    assert_eq!((rollout.looks, rollout.version, rollout.rollout.cause.summary.changes), (1, 5, 2));
+    assert_eq!((rollout.tries, rollout.version, rollout.rollout.cause.summary.changes), (1, 5, 2));
 }
 
 /// That this version writes `record` as the fixture `name` has it, and reads it back.

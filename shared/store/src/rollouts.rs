@@ -24,8 +24,8 @@ pub struct RolloutRecord {
     #[serde(default)]
     pub armed_until: Option<Timestamp>,
     /// Ticks armed to try it again, by which the delays grow.
-    #[serde(default)]
-    pub looks: u32,
+    #[serde(default, rename = "looks")]
+    pub tries: u32,
     /// When ECS took its deployment on.
     #[serde(default)]
     pub deploying_since: Option<Timestamp>,
@@ -129,7 +129,7 @@ impl RolloutRecord {
             rollout,
             leased_until: Some(leased_until),
             armed_until: None,
-            looks: 0,
+            tries: 0,
             deploying_since: None,
             version: 1,
             expires_at: Some(expires_at),

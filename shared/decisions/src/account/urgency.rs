@@ -1,13 +1,12 @@
 //! Which accounts need work, and in which order: revoking access comes first, then what is not as wanted, then what has
 //! gone longest without a comparison with AWS. What AWS refused comes last, so that it does not delay the rest.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::user::{Applied, UserPhase, UserStatus};
-
-/// How long an account is taken to be as it was described. AWS's list shows a change of its role or of the number of
-/// its keys at every look.
-const TRUSTED_FOR: SignedDuration = SignedDuration::from_mins(10);
+use crate::{
+    user::{Applied, UserPhase, UserStatus},
+    wakeup::TRUSTED_FOR,
+};
 
 /// This many accounts without a record may always be deleted, however few the server has.
 const FEW: usize = 3;
@@ -74,6 +73,7 @@ impl User<'_> {
         if changed || status.state != UserPhase::Ready || applied != self.target || listed.is_none_or(differs) {
             return Some(Urgency::Settle);
         }
+        // AWS's list shows a change of an account's role or of the number of its keys at every look.
         let trusted = status.observed_at.is_some_and(|at| now.duration_since(at) <= TRUSTED_FOR);
         (!trusted).then_some(Urgency::Recheck)
     }

@@ -1,6 +1,6 @@
 //! The place where release 0.1 kept a site's window: partition `WINDOWS`, all sites in one.
 //!
-//! What 0.1 left there is taken over by the first write at the new place. After that the old place holds a short copy,
+//! What release 0.1 left there is taken over by the first write at the new place. After that the old place holds a short copy,
 //! so that after a rollback of Wharfinger an open window is still rolled out. It is written whenever a window opens, and
 //! closed by the sweep some time after the window; so a copy may be open beside a window that is not, which costs a
 //! rollout too many after a rollback, and never closed beside one that is open.

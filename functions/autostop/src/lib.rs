@@ -6,6 +6,7 @@ mod repair;
 mod sites;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::time::Duration;
 
@@ -18,10 +19,14 @@ use futures::{
 };
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use wharfinger_aws::{cloudwatch::Metrics, sqs::Queue};
+use wharfinger_aws::{
+    cloudwatch::{Metrics, SERVERS_A_CALL},
+    error::AwsError,
+    sqs::Queue,
+};
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
-    idle::{self, Action, Decision, Signs},
+    idle::{self, Action, Decision, Signs, Traffic},
     messages::ServerWake,
     names::ServerName,
     server::{Power, ServerPhase},
@@ -35,6 +40,8 @@ use wharfinger_store::{
     windows::old_place::OldPlaces,
 };
 
+use crate::work::{Outcome, Undone, in_time, some_at_once, there_is_time};
+
 /// Clients, built once.
 #[derive(Debug)]
 pub struct App {
@@ -42,13 +49,14 @@ pub struct App {
     servers: Queue,
     ticks: Queue,
     metrics: Metrics,
+    chance: Chance,
 }
 
-/// How many sites or servers are processed at once.
-const AT_ONCE: usize = 16;
+/// How many calls of CloudWatch are under way at once, and the servers of how many are decided.
+const CALLS_AT_ONCE: usize = 4;
 
-/// What went wrong, one sentence each. It is logged at the end and stops nothing else.
-type Troubles = Vec<String>;
+/// CloudWatch's answer about a server's traffic, where it was asked.
+type Asked = Option<Result<Traffic, AwsError>>;
 
 /// Serves invocations until Lambda ends the process.
 ///
@@ -87,38 +95,37 @@ impl App {
             table: Table::new(
                 aws_sdk_dynamodb::Client::new(sdk),
                 environment.required::<String>("TABLE_NAME")?,
-                chance,
+                chance.clone(),
             ),
             servers: Queue::new(sqs.clone(), environment.required::<String>("SERVERS_QUEUE_URL")?),
             ticks: Queue::new(sqs, environment.required::<String>("TICKS_QUEUE_URL")?),
             metrics: Metrics::new(aws_sdk_cloudwatch::Client::new(sdk), period),
+            chance,
         })
     }
 
-    /// Runs one sweep: repairs come before decisions, and a failure of one site or server does not stop the others.
+    /// Runs one sweep: repairs come before decisions, and a failure of one site or server does not stop the others. When
+    /// time is short, the rest is left to the next sweep, which begins with it.
     async fn all(&self, moment: Moment) -> anyhow::Result<()> {
-        let sites = Box::pin(self.sites(moment.now));
-        let (sites, servers) = future::join(sites, Box::pin(self.repaired_servers(moment.now))).await;
-        let ((sites, mut troubles), failure) = match sites {
+        let sites = Box::pin(self.sites(moment));
+        let (sites, servers) = future::join(sites, Box::pin(self.repaired_servers(moment))).await;
+        let ((sites, of_sites), failure) = match sites {
             Ok(swept) => (swept, None),
             Err(error) => (unlisted(&error), Some(error)),
         };
         let (servers, of_servers) = servers?;
-        troubles.extend(of_servers);
         let looked_at = servers.len();
-        let decisions = servers
-            .iter()
-            .map(|(server, item)| told(server, self.decide(server, item, &sites, moment.present())).boxed());
-        troubles.extend(some_at_once(decisions.collect()).await);
-        if !troubles.is_empty() {
-            tracing::error!(servers = looked_at, sites = sites.known.len(), ?troubles, "swept, but not over all");
+        let undone = of_sites.and(of_servers).and(Box::pin(self.decide_all(servers, &sites, moment)).await);
+        if !undone.is_nothing() {
+            let Undone { troubles, left } = undone;
+            tracing::error!(servers = looked_at, sites = sites.known.len(), left, ?troubles, "swept, but not over all");
         }
         // Nobody else follows a rollout whose event was lost: a sweep that woke no site has failed, and raises the alarm.
         failure.map_or(Ok(()), Err)
     }
 
     /// Reads the sites and sends lost ticks again.
-    async fn sites(&self, now: Timestamp) -> anyhow::Result<(SiteSigns, Troubles)> {
+    async fn sites(&self, moment: Moment) -> anyhow::Result<(SiteSigns, Undone)> {
         // A sweep that lags behind by a second is one that came a second earlier.
         let listed = future::join(self.table.sites_may_lag(), self.table.old_places());
         let (sites, old_places) = Box::pin(listed).await;
@@ -128,22 +135,27 @@ impl App {
             Ok(old_places) => (old_places, None),
             Err(error) => (OldPlaces::default(), Some(anyhow::Error::from(error).context("list the old windows"))),
         };
-        let (mut signs, mut troubles) = sites::sweep(&self.table, &self.ticks, sites, &old_places, now).await;
-        if let Some((any, told)) = unseen.as_ref().map(unlisted) {
+        let clients = (&self.table, &self.ticks, &self.chance);
+        let (mut signs, mut undone) = sites::sweep(clients, sites, &old_places, moment).await;
+        if let Some((any, of_any)) = unseen.as_ref().map(unlisted) {
             signs.unknown.extend(any.unknown);
-            troubles.extend(told);
+            undone = undone.and(of_any);
         }
-        Ok((signs, troubles))
+        Ok((signs, undone))
     }
 
-    /// Reads the servers and sends lost wake-ups again. Unreadable servers are left out.
-    async fn repaired_servers(&self, now: Timestamp) -> anyhow::Result<(Vec<(ServerName, ServerItem)>, Troubles)> {
+    /// Reads the servers and sends lost wake-ups again, first to those that nobody has looked at for longest. Unreadable
+    /// servers are left out.
+    async fn repaired_servers(&self, moment: Moment) -> anyhow::Result<(Vec<(ServerName, ServerItem)>, Undone)> {
         let servers = self.table.all_may_lag::<ServerItem>(servers::PARTITION).await.context("list the servers")?;
-        let servers = readable(servers, |item| metrics::unreadable_record(item, now));
-        let servers: Vec<_> = servers.into_iter().map(|(name, item)| (ServerName::from_stored(name), item)).collect();
-        let repairs = servers.iter().map(|(server, item)| told(server, self.repair(server, item, now)).boxed());
-        let troubles = some_at_once(repairs.collect()).await;
-        Ok((servers, troubles))
+        let servers = readable(servers, |item| metrics::unreadable_record(item, moment.now));
+        let mut servers: Vec<_> =
+            servers.into_iter().map(|(name, item)| (ServerName::from_stored(name), item)).collect();
+        servers.sort_by_key(|(_, item)| item.record.status.observed_at);
+        let repairs =
+            servers.iter().map(|(server, item)| in_time(server, moment, self.repair(server, item, moment.now)).boxed());
+        let undone = some_at_once(repairs.collect()).await;
+        Ok((servers, undone))
     }
 
     async fn repair(&self, server: &ServerName, item: &ServerItem, now: Timestamp) -> anyhow::Result<()> {
@@ -152,20 +164,74 @@ impl App {
         self.wake(server).await
     }
 
-    /// Decides whether a server that is to be online is used. One that is to be closed already is left as it is.
+    /// Decides for each server, first for those that were not decided for longest.
+    async fn decide_all(
+        &self,
+        mut servers: Vec<(ServerName, ServerItem)>,
+        sites: &SiteSigns,
+        moment: Moment,
+    ) -> Undone {
+        // One that is to be closed already is left as it is.
+        let now = moment.present();
+        servers.retain(|(_, item)| !item.record.deleting && item.wish(now).power == Power::Online);
+        servers.sort_by_key(|(_, item)| item.decision.as_ref().map(|decision| decision.at));
+        let (to_ask, others): (Vec<_>, Vec<_>) =
+            servers.into_iter().partition(|(_, item)| self.question(item).is_some());
+        let chunks = to_ask.chunks(SERVERS_A_CALL).map(|chunk| self.ask_and_decide(chunk, sites, moment).boxed());
+        let asked = stream::iter(chunks.collect::<Vec<_>>()).buffer_unordered(CALLS_AT_ONCE);
+        let others = others.iter().map(|server| self.decide_in_time(server, None, sites, moment));
+        let (asked, others) = future::join(
+            asked.fold(Undone::default(), async |undone, chunk| undone.and(chunk)),
+            some_at_once(others.collect()),
+        )
+        .await;
+        asked.and(others)
+    }
+
+    /// Asks about the traffic of a call's worth of servers, and decides for each.
+    async fn ask_and_decide(&self, servers: &[(ServerName, ServerItem)], sites: &SiteSigns, moment: Moment) -> Undone {
+        if !there_is_time(moment) {
+            return Undone { left: servers.len(), ..Undone::default() };
+        }
+        let questions: Vec<_> = servers.iter().filter_map(|(_, item)| self.question(item)).collect();
+        let answers = Box::pin(self.metrics.traffic_of(&questions, moment.present())).await;
+        let decisions = servers.iter().zip(answers);
+        let decisions = decisions.map(|(server, answer)| self.decide_in_time(server, Some(answer), sites, moment));
+        some_at_once(decisions.collect()).await
+    }
+
+    fn decide_in_time<'a>(
+        &'a self,
+        (server, item): &'a (ServerName, ServerItem),
+        asked: Asked,
+        sites: &'a SiteSigns,
+        moment: Moment,
+    ) -> BoxFuture<'a, Outcome> {
+        in_time(server, moment, self.decide(server, item, asked, sites, moment)).boxed()
+    }
+
+    /// The AWS id and the window to ask about. AWS is asked only if the answer can matter: for a server that is online
+    /// and has an idle policy.
+    fn question<'a>(&self, item: &'a ServerItem) -> Option<(&'a str, SignedDuration)> {
+        let status = &item.record.status;
+        let (policy, id) = (item.record.intent.spec.idle.as_ref()?, status.server_id.as_deref()?);
+        let is_online = status.phase() == ServerPhase::Online;
+        is_online.then(|| (id, idle::window(policy, self.metrics.period())))
+    }
+
+    /// Decides whether a server that is to be online is used.
     async fn decide(
         &self,
         server: &ServerName,
         item: &ServerItem,
+        asked: Asked,
         sites: &SiteSigns,
-        now: Timestamp,
+        moment: Moment,
     ) -> anyhow::Result<()> {
-        let wish = item.wish(now);
-        if item.record.deleting || wish.power != Power::Online {
-            return Ok(());
-        }
-        let signs = self.signs(item, sites, now).await;
+        let signs = self.signs(item, asked, sites).await;
+        let now = moment.present();
         let decision = idle::decide(item.record.intent.spec.idle.as_ref(), self.metrics.period(), &signs, now);
+        let wish = item.wish(now);
         let decision = match wish.until {
             Some(until) if decision.action == Action::Stop => Decision {
                 possible_at: Some(until),
@@ -180,16 +246,15 @@ impl App {
         }
     }
 
-    /// Gathers the signs of use. AWS is asked only if the answer can matter: for a server that is online and has an
-    /// idle policy.
-    async fn signs(&self, item: &ServerItem, sites: &SiteSigns, now: Timestamp) -> Signs {
-        let (spec, status) = (&item.record.intent.spec, &item.record.status);
-        let (Some(policy), Some(id), ServerPhase::Online) = (&spec.idle, &status.server_id, status.phase()) else {
-            return Signs::of_record(item.order().as_ref(), status);
-        };
-        let traffic = self.metrics.traffic(id, idle::window(policy, self.metrics.period()), now);
-        let sites = future::ready(sites.on(&spec.file_system_id));
-        self.table.signs_of_use(item, id, traffic, sites).await
+    /// Gathers the signs of use. Only a server whose traffic was `asked` for can be stopped.
+    async fn signs(&self, item: &ServerItem, asked: Asked, sites: &SiteSigns) -> Signs {
+        match (asked, &item.record.status.server_id) {
+            (Some(traffic), Some(id)) => {
+                let sites = future::ready(sites.on(&item.record.intent.spec.file_system_id));
+                self.table.signs_of_use(item, id, future::ready(traffic), sites).await
+            }
+            _ => Signs::of_record(item.order().as_ref(), &item.record.status),
+        }
     }
 
     /// Has a server closed that nobody uses, unless somebody has changed it or gave an order since.
@@ -210,18 +275,8 @@ impl App {
     }
 }
 
-/// Runs `work` for a server and returns what went wrong.
-async fn told(server: &ServerName, work: impl Future<Output = anyhow::Result<()>>) -> Option<String> {
-    work.await.err().map(|error| format!("server {server}: {error:#}"))
-}
-
-/// Runs all of `work`, [`AT_ONCE`] at a time.
-async fn some_at_once(work: Vec<BoxFuture<'_, Option<String>>>) -> Troubles {
-    stream::iter(work).buffer_unordered(AT_ONCE).filter_map(future::ready).collect().await
-}
-
 /// Signs that keep every server online, because no site is known.
-fn unlisted(error: &anyhow::Error) -> (SiteSigns, Troubles) {
+fn unlisted(error: &anyhow::Error) -> (SiteSigns, Undone) {
     let reason = format!("{error:#}");
     let any = UnknownSite {
         name: "of any name".into(),
@@ -230,5 +285,5 @@ fn unlisted(error: &anyhow::Error) -> (SiteSigns, Troubles) {
         unreadable: false,
         reason: reason.clone(),
     };
-    (SiteSigns { unknown: vec![any], ..SiteSigns::default() }, vec![reason])
+    (SiteSigns { unknown: vec![any], ..SiteSigns::default() }, Undone::trouble(reason))
 }

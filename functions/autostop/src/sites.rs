@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use wharfinger_aws::sqs::Queue;
+use wharfinger_chance::Chance;
 use wharfinger_decisions::{idle::SiteSign, messages::SiteTick, names::SiteName, wakeup};
-use wharfinger_runtime::metrics;
+use wharfinger_runtime::{Moment, metrics};
 use wharfinger_store::{
     signs::{ReadSite, SiteSigns, UnknownSite, site_sign},
     sites::SiteRecord,
@@ -16,45 +17,73 @@ use wharfinger_store::{
     windows::{WindowRecord, old_place::OldPlaces},
 };
 
-use crate::{AT_ONCE, Troubles};
+use crate::work::{AT_ONCE, Undone};
 
 /// Looks at each of `sites`: arms the lost tick of a window anew, and wakes the rollouts in flight, so that they come to
 /// their verdict even when ECS's events are lost. `old_places` were read before, and stale copies in them are closed.
+///
+/// No look is begun after half of the time that is left, because servers are decided after it; it begins at a site that
+/// is drawn from `chance`, so that lack of time never leaves the same sites over.
 pub(crate) async fn sweep(
-    table: &Table,
-    ticks: &Queue,
-    sites: Vec<ReadSite>,
+    (table, ticks, chance): (&Table, &Queue, &Chance),
+    mut sites: Vec<ReadSite>,
     old_places: &OldPlaces,
-    now: Timestamp,
-) -> (SiteSigns, Troubles) {
-    let looks = sites.into_iter().filter(|site| !site.as_ref().is_ok_and(|(_, record)| record.deleting));
-    let looks = looks.map(|site| async move {
+    moment: Moment,
+) -> (SiteSigns, Undone) {
+    sites.retain(|site| !site.as_ref().is_ok_and(|(_, record)| record.deleting));
+    let first = chance.index(sites.len());
+    sites.rotate_left(first);
+    let (end, now) = (moment.elapsed() + moment.left() / 2, moment.now);
+    let looks = sites.into_iter().map(|site| async move {
         match site {
+            Ok((site, record)) if moment.elapsed() >= end => Look::left(site, record),
             Ok((site, record)) => look(table, ticks, site, record, old_places, now).await,
-            Err(unknown) => (Err(unknown), None),
+            Err(unknown) => Look::unknown(unknown, now),
         }
     });
-    let (mut signs, mut troubles) = (SiteSigns::default(), Troubles::default());
+    let (mut signs, mut undone) = (SiteSigns::default(), Undone::default());
     let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
-    while let Some((sign, trouble)) = looks.next().await {
-        troubles.extend(trouble);
-        match sign {
+    while let Some(look) = looks.next().await {
+        undone = undone.and(look.undone);
+        match look.sign {
             Ok(sign) => signs.known.push(sign),
-            Err(unknown) => {
-                let trouble = format!("site {}: {}", unknown.name, unknown.reason);
-                if unknown.unreadable {
-                    metrics::unreadable_record(&trouble, now);
-                } else {
-                    troubles.push(trouble);
-                }
-                signs.unknown.push(unknown);
-            }
+            Err(unknown) => signs.unknown.push(unknown),
         }
     }
-    (signs, troubles)
+    (signs, undone)
 }
 
-/// What the site is at, and what kept it from being woken or its copy from being closed.
+/// What a look at a site came to.
+struct Look {
+    /// What the site is at.
+    sign: Result<SiteSign, UnknownSite>,
+    /// What kept it from being looked at or woken, or its copy from being closed.
+    undone: Undone,
+}
+
+impl Look {
+    fn unknown(unknown: UnknownSite, now: Timestamp) -> Self {
+        let trouble = format!("site {}: {}", unknown.name, unknown.reason);
+        let undone = if unknown.unreadable {
+            metrics::unreadable_record(&trouble, now);
+            Undone::default()
+        } else {
+            Undone::trouble(trouble)
+        };
+        Self { sign: Err(unknown), undone }
+    }
+
+    fn left(site: SiteName, record: SiteRecord) -> Self {
+        let unknown = unknown(&site, record, false, "there was no time to look at it".into());
+        Self { sign: Err(unknown), undone: Undone { left: 1, ..Undone::default() } }
+    }
+}
+
+fn unknown(site: &SiteName, record: SiteRecord, unreadable: bool, reason: String) -> UnknownSite {
+    let file_system = Some(record.intent.file_system_id.to_string());
+    UnknownSite { name: site.to_string(), file_system, remains: Some(Box::new(record.intent)), unreadable, reason }
+}
+
 async fn look(
     table: &Table,
     ticks: &Queue,
@@ -62,19 +91,18 @@ async fn look(
     record: SiteRecord,
     old_places: &OldPlaces,
     now: Timestamp,
-) -> (Result<SiteSign, UnknownSite>, Option<String>) {
+) -> Look {
     let window = match table.window_beside(old_places, &site).await {
         Ok(window) => window,
         Err(error) => {
             let unreadable = matches!(error, StoreError::Unreadable(_));
             let reason = format!("{:#}", anyhow::Error::from(error).context("its window can't be read"));
-            let file_system = Some(record.intent.file_system_id.to_string());
-            let (name, remains) = (site.to_string(), Some(Box::new(record.intent)));
-            return (Err(UnknownSite { name, file_system, remains, unreadable, reason }), None);
+            return Look::unknown(unknown(&site, record, unreadable, reason), now);
         }
     };
     let repaired = repair(table, ticks, &site, &window, now).await;
-    (Ok(site_sign(site, &record, &window)), repaired.err().map(|error| format!("{error:#}")))
+    let undone = repaired.map_or_else(|error| Undone::trouble(format!("{error:#}")), |()| Undone::default());
+    Look { sign: Ok(site_sign(site, &record, &window)), undone }
 }
 
 async fn repair(

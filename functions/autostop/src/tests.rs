@@ -7,6 +7,12 @@ use super::*;
 
 const NOW: &str = "2026-01-01T12:00:00Z";
 
+/// An invocation with so many seconds to its end.
+fn moment(seconds: i64) -> Moment {
+    let now: Timestamp = NOW.parse().unwrap();
+    Moment::new(now, now + SignedDuration::from_secs(seconds))
+}
+
 struct Stage {
     cloud: Cloud,
     app: App,
@@ -72,8 +78,7 @@ impl Stage {
     }
 
     async fn sweep(&self) -> anyhow::Result<()> {
-        let now = NOW.parse().unwrap();
-        self.app.all(Moment::new(now, now + SignedDuration::from_secs(60))).await
+        self.app.all(moment(60)).await
     }
 
     /// The sites and servers that were woken.
@@ -152,7 +157,7 @@ async fn only_what_this_version_does_not_know_is_told_as_unreadable() {
         let failed = operation == "GetItem" && input["Key"]["pk"]["S"] == "WINDOW#site-c";
         failed.then(|| (500, json!({"__type": "InternalServerError"})))
     });
-    let (signs, _) = stage.app.sites(NOW.parse().unwrap()).await.unwrap();
+    let (signs, _) = stage.app.sites(moment(60)).await.unwrap();
     let mut unknown: Vec<(&str, bool)> =
         signs.unknown.iter().map(|site| (site.name.as_str(), site.unreadable)).collect();
     unknown.sort_unstable();
@@ -179,9 +184,9 @@ async fn old_places_that_can_t_be_listed_keep_no_site_from_being_woken_and_every
     });
     stage.sweep().await.unwrap();
     assert_eq!(stage.woken(), ["server-a", "server-b", "server-c", "site-a", "site-b", "site-c"]);
-    let (signs, troubles) = stage.app.sites(NOW.parse().unwrap()).await.unwrap();
+    let (signs, undone) = stage.app.sites(moment(60)).await.unwrap();
     assert_eq!(
-        (signs.known.len(), signs.unknown.len(), troubles.len()),
+        (signs.known.len(), signs.unknown.len(), undone.troubles.len()),
         (3, 1, 1),
         "a window of 0.1 may be open there"
     );
@@ -239,4 +244,96 @@ async fn what_release_0_1_left_is_woken_and_left_to_the_rollout() {
     stage.sweep().await.unwrap();
     assert_eq!(stage.woken(), ["a"]);
     assert_eq!(stage.cloud.item("WINDOWS", "a").unwrap()["version"], json!({"N": "1"}));
+}
+
+/// Lets each write of a decision take a second.
+fn slow_decisions(stage: &Stage) {
+    stage.cloud.delay(Duration::from_secs(1), |operation, input| {
+        operation == "UpdateItem" && input["UpdateExpression"].as_str().is_some_and(|it| it.contains("decision"))
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_is_short_of_time_leaves_the_rest_to_the_next_one_whatever_the_names() {
+    let stage = Stage::new();
+    let names: Vec<String> = (10..70).map(|number| format!("server-{number}")).collect();
+    names.iter().for_each(|name| stage.server(name));
+    slow_decisions(&stage);
+    let undecided = || names.iter().filter(|name| !stage.has_decision(name)).count();
+    let mut left = Vec::new();
+    for _ in 0..4 {
+        // Work may begin in the first second.
+        stage.app.all(moment(31)).await.unwrap();
+        left.push(undecided());
+    }
+    assert_eq!(left, [28, 0, 0, 0], "16 at the beginning, and 16 after a second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_not_decided_for_longest_is_decided_first() {
+    let stage = Stage::new();
+    // The later its name, the longer ago a server was decided; two were never.
+    for number in 10..30 {
+        let name = format!("server-{number}");
+        stage.server(&name);
+        if number < 28 {
+            let mut item = stage.cloud.item("SERVERS", &name).unwrap();
+            let at = format!("2026-01-01T11:{}:00Z", 59 - number);
+            item["decision"] = json!({"M": {"action": {"S": "keep"}, "reason": {"S": "x"}, "at": {"S": at}}});
+            stage.cloud.put(&item);
+        }
+    }
+    slow_decisions(&stage);
+    stage.app.all(moment(30)).await.unwrap();
+    let calls = stage.cloud.calls();
+    let decided = calls.iter().filter(|(_, input)| input["UpdateExpression"] == "SET decision = :decision");
+    let mut names: Vec<_> = decided.map(|(_, input)| input["Key"]["sk"]["S"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, (14..30).map(|number| format!("server-{number}")).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_there_was_no_time_for_is_not_begun() {
+    let stage = three();
+    stage.app.all(moment(29)).await.unwrap();
+    assert!(["server-a", "server-b", "server-c"].iter().all(|server| !stage.has_decision(server)));
+    assert_eq!(stage.woken(), ["site-a", "site-b", "site-c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sites_that_there_is_no_time_for_are_unknown_and_others_each_time() {
+    let stage = Stage::new();
+    let names: Vec<String> = (10..58).map(|number| format!("site-{number}")).collect();
+    names.iter().for_each(|name| stage.site(name));
+    stage.cloud.delay(Duration::from_secs(1), |operation, input| {
+        operation == "GetItem" && input["Key"]["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("WINDOW#"))
+    });
+    let mut looked_at = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        // Half of it is for sites.
+        let (signs, undone) = stage.app.sites(moment(4)).await.unwrap();
+        assert_eq!((signs.known.len(), signs.unknown.len(), undone.left), (32, 16, 16));
+        looked_at.extend(signs.known.into_iter().map(|site| site.site.to_string()));
+    }
+    assert_eq!(looked_at.len(), names.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_that_nobody_answers_keep_their_servers_online_and_hold_up_no_decision_about_others() {
+    let stage = three();
+    let mut item = stage.cloud.item("SERVERS", "server-a").unwrap();
+    item["intent"]["M"]["spec"]["M"]["idle"] = json!({"M": {"after": {"S": "30m"}, "action": {"S": "stop"}}});
+    item["status"]["M"]["server_id"] = json!({"S": "s-1"});
+    item["status"]["M"]["online_since"] = json!({"S": "2026-01-01T08:00:00Z"});
+    stage.cloud.put(&item);
+    stage.cloud.delay(Duration::from_secs(12), |operation, _| operation.contains("GetMetricData"));
+    let sweep = async { stage.sweep().await.unwrap() };
+    let look = async {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert!(stage.has_decision("server-b") && !stage.has_decision("server-a"));
+    };
+    tokio::join!(sweep, look);
+    let decision = stage.cloud.item("SERVERS", "server-a").unwrap()["decision"]["M"].clone();
+    assert_eq!(decision["action"]["S"], "keep", "{decision}");
+    assert!(decision["reason"]["S"].as_str().unwrap().contains("traffic"), "{decision}");
 }

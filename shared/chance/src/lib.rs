@@ -65,6 +65,12 @@ impl Chance {
         self.draw(|rng| rng.random_range(Duration::ZERO..=bound))
     }
 
+    /// One of `0..count`, each as likely as another; 0 of none.
+    #[must_use]
+    pub fn index(&self, count: usize) -> usize {
+        if count == 0 { 0 } else { self.draw(|rng| rng.random_range(0..count)) }
+    }
+
     /// A generator for keys, seeded from this source. It never blocks others that draw.
     #[must_use]
     pub fn key_generator(&self) -> impl CryptoRng + use<> {
@@ -115,6 +121,14 @@ mod tests {
             (0..50).map(|n| chance.uuid_v7(Timestamp::from_millisecond(1_800_000_000_000 + n).unwrap())).collect();
         assert!(ids.is_sorted(), "{ids:?}");
         assert!(ids.iter().all(|id| id.as_bytes()[14] == b'7'), "{ids:?}");
+    }
+
+    #[test]
+    fn every_index_is_drawn() {
+        let chance = Chance::seeded(1);
+        let drawn: std::collections::BTreeSet<usize> = (0..500).map(|_| chance.index(5)).collect();
+        assert_eq!(drawn.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        assert_eq!(chance.index(0), 0);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod table;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
@@ -41,7 +42,7 @@ pub fn chance() -> Chance {
 /// What the cloud answers instead of its own answer: status and body. It gets the operation (`PutItem`) and its input.
 type Answers = dyn Fn(&str, &Value) -> Option<(u16, Value)> + Send + Sync;
 
-/// Which calls hang: they get the operation and its input.
+/// Which calls hang or take long: they get the operation and its input.
 type Unanswered = dyn Fn(&str, &Value) -> bool + Send + Sync;
 
 /// AWS in this process, with an empty table.
@@ -57,6 +58,7 @@ struct State {
     messages: Vec<Value>,
     answers: Option<Arc<Answers>>,
     unanswered: Option<Arc<Unanswered>>,
+    delayed: Option<(Duration, Arc<Unanswered>)>,
     given: BTreeMap<&'static str, String>,
     throttled: Vec<Selection>,
     refused: Option<(&'static str, &'static str)>,
@@ -104,6 +106,9 @@ impl HttpConnector for Cloud {
         HttpConnectorFuture::new(async move {
             // As on a network, another call may come between.
             tokio::task::yield_now().await;
+            if let Some(delay) = cloud.delays(&call) {
+                tokio::time::sleep(delay).await;
+            }
             if let Some(barrier) = cloud.meets(&call) {
                 barrier.wait().await;
             }
@@ -195,6 +200,11 @@ impl Cloud {
         self.state().unanswered = Some(Arc::new(hangs));
     }
 
+    /// From now on the calls that `delays` picks are done and answered after `delay`.
+    pub fn delay(&self, delay: Duration, delays: impl Fn(&str, &Value) -> bool + Send + Sync + 'static) {
+        self.state().delayed = Some((delay, Arc::new(delays)));
+    }
+
     /// The next call of `operation` whose body contains `part` is done, and its answer is lost.
     pub fn lose_answer_to(&self, operation: &'static str, part: impl ToString) {
         self.state().answer_lost = Some(Selection { operation, part: part.to_string() });
@@ -254,6 +264,11 @@ impl Cloud {
     fn hangs(&self, call: &Call) -> bool {
         let unanswered = self.state().unanswered.clone();
         unanswered.is_some_and(|hangs| hangs(&call.operation, &call.input))
+    }
+
+    fn delays(&self, call: &Call) -> Option<Duration> {
+        let (delay, delays) = self.state().delayed.clone()?;
+        delays(&call.operation, &call.input).then_some(delay)
     }
 
     fn meets(&self, call: &Call) -> Option<Arc<Barrier>> {

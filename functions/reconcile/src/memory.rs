@@ -17,6 +17,8 @@ pub(crate) struct Memory {
     pub(crate) asleep: Option<Asleep>,
     /// AWS's id of the server that has all our host keys, and the keys' fingerprints.
     pub(crate) keyed: Option<(String, Vec<String>)>,
+    /// Since when its sessions are logged, if that began after it was made.
+    pub(crate) logged_since: Option<Timestamp>,
 }
 
 impl Memory {
@@ -28,6 +30,7 @@ impl Memory {
             draining: status.draining.clone(),
             asleep: status.asleep.clone(),
             keyed,
+            logged_since: status.logged_since,
         }
     }
 
@@ -50,6 +53,7 @@ impl Memory {
             asleep: self.asleep,
             host_key_fingerprints: fingerprints.unwrap_or(status.host_key_fingerprints),
             keyed,
+            logged_since: self.logged_since,
             ..status
         }
     }

@@ -16,10 +16,11 @@ const SEEN_LATE: SignedDuration = SignedDuration::from_mins(5);
 impl Visit<'_> {
     /// Who is on `server` according to its log of sessions; `NotAsked` if it writes none into this deployment's group.
     pub(crate) async fn presence(&self, server: &Server) -> Answer<Presence> {
-        if !writes_log(self.app, server) {
+        let (status, now) = (&self.record.status, self.moment.present());
+        if !writes_log(self.app, server) || is_partial(status.logged_since, status.online_since, now) {
             return Answer::NotAsked;
         }
-        let since = look_back(self.record.status.online_since, self.moment.present());
+        let since = look_back(status.online_since, now);
         self.app.logs.sessions(&self.app.log_group, &server.id, since).await.into()
     }
 }
@@ -29,6 +30,14 @@ impl Visit<'_> {
 fn writes_log(app: &App, server: &Server) -> bool {
     let bare = |arn: &str| arn.strip_suffix(":*").unwrap_or(arn).to_owned();
     server.log_group_arn.as_deref().is_some_and(|arn| bare(arn) == bare(&app.log_group))
+}
+
+/// Whether sessions may be open that began before the log did.
+fn is_partial(logged_since: Option<Timestamp>, online_since: Option<Timestamp>, now: Timestamp) -> bool {
+    logged_since.is_some_and(|since| {
+        let is_recent = now.duration_since(since) < LOOK_BACK;
+        is_recent && online_since.is_none_or(|online| online < since)
+    })
 }
 
 /// From when on the log is read: not before the server was online, where sessions of before may lack their end.
@@ -105,6 +114,16 @@ mod tests {
         assert_eq!(cloud.count("FilterLogEvents"), 0);
         let refused = presence(&cloud, Some(testing::LOG_GROUP.trim_end_matches(":*"))).await;
         assert!(matches!(refused, Answer::Unknown(_)), "{refused:?}");
+    }
+
+    #[test]
+    fn a_log_that_began_later_than_the_sessions_is_not_asked() {
+        let now: Timestamp = NOW.parse().unwrap();
+        let ago = |hours| Some(now - SignedDuration::from_hours(hours));
+        assert!(!is_partial(None, ago(9), now), "it was there from the beginning");
+        assert!(is_partial(ago(5), ago(9), now) && is_partial(ago(5), None, now));
+        assert!(!is_partial(ago(5), ago(4), now), "it has been started anew since");
+        assert!(!is_partial(ago(24), ago(90), now), "sessions of before would have shown in the metrics");
     }
 
     #[test]

@@ -90,6 +90,7 @@ impl Findings<'_> {
             draining: memory.draining.filter(|_| self.is_open() || self.reached.observation.server.is_err()),
             asleep: memory.asleep.filter(|_| !matches!(phase, ServerPhase::Online | ServerPhase::Stopped)),
             keyed: memory.keyed,
+            logged_since: memory.logged_since,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Carries out one step of a plan.
 
+use jiff::Timestamp;
 use wharfinger_aws::{
     error::AwsError,
     transfer::{NewServer, Server},
@@ -94,23 +95,36 @@ impl Visit<'_> {
         }
         let asleep = Asleep { since: self.moment.present(), settings: server.settings.clone() };
         // The placement in service went with the server: the next one is not to be opened with less.
-        let memory = Memory { asleep: Some(asleep), keyed: None, history: History::default(), ..course.memory.clone() };
+        let memory = Memory {
+            asleep: Some(asleep),
+            keyed: None,
+            logged_since: None,
+            history: History::default(),
+            ..course.memory.clone()
+        };
         self.note(&memory).await?;
         self.app.transfer.delete_server(&server.id).await?;
         tracing::info!(server = %self.server, id = server.id, "the server sleeps");
         Ok(Outcome::Changed(memory))
     }
 
-    /// Gives the server its host keys, and a log of its sessions if it has none: without one it is harder to know who is
-    /// there, but nobody is kept out for that.
     async fn give_host_keys(&self, server: &Server, course: &Course) -> Result<Outcome, End> {
-        if server.log_group_arn.is_none()
-            && let Err(error) = self.app.transfer.set_log_destination(&server.id, &self.app.log_group).await
-        {
+        let logged_since = self.give_log(server, course.memory.logged_since).await;
+        let fingerprints = self.import_missing_host_keys(&server.id).await?;
+        let keyed = Some((server.id.clone(), fingerprints));
+        self.changed(Memory { keyed, logged_since, ..course.memory.clone() }).await
+    }
+
+    /// Gives a server that logs its sessions nowhere the log of this deployment. Returns since when it is logged, if
+    /// not from its beginning. Without a log it is harder to know who is there, but nobody is kept out for that.
+    async fn give_log(&self, server: &Server, logged_since: Option<Timestamp>) -> Option<Timestamp> {
+        if server.log_group_arn.is_some() {
+            return logged_since;
+        }
+        if let Err(error) = self.app.transfer.set_log_destination(&server.id, &self.app.log_group).await {
             tracing::warn!(server = %self.server, %error, "its sessions are not logged");
         }
-        let fingerprints = self.import_missing_host_keys(&server.id).await?;
-        self.changed(Memory { keyed: Some((server.id.clone(), fingerprints)), ..course.memory.clone() }).await
+        Some(self.moment.present())
     }
 
     /// Sets subnets and Elastic IPs. A lasting refusal is remembered.

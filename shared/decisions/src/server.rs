@@ -279,6 +279,9 @@ pub struct ServerStatus {
     /// AWS's id of the server that has all our host keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyed: Option<String>,
+    /// Since when its sessions are logged, if that began after the server was made: of earlier ones nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logged_since: Option<Timestamp>,
 }
 
 impl ServerStatus {

@@ -321,7 +321,7 @@ def tell_story(api, site, ports, home):
     api("PUT", "/v1/servers/main", server | {"idle": {"after": "1m", "action": "stop"}})
     stopped = step("the deployed schedule stops the idle server", lambda: power(api, "stopped"))
     print("   ", stopped["wanted"]["reason"])
-    assert stopped["wanted"]["by"] == "autostop", stopped["wanted"]
+    assert stopped["idle"]["action"] == "stop", stopped["idle"]
     api("POST", "/v1/servers/main/start")
     step("the server is started again", lambda: power(api, "online"))
     no_dead_letters()

@@ -15,7 +15,7 @@ SITE = "http://127.0.0.1:8080/"
 
 
 def main(program):
-    start, server, site_and_user, upload, reopen, aws = blocks()
+    start, server, site_and_user, upload, wake, aws = blocks()
     options = re.search(r"cargo run -- (.*)", start).group(1)
     words = subprocess.run(["bash", "-c", f"printf '%s\\n' {options}"], capture_output=True, text=True, check=True)
     with region(program, *words.stdout.splitlines()), tempfile.TemporaryDirectory() as home:
@@ -26,9 +26,13 @@ def main(program):
         rollouts = wait_until("the rollout has succeeded", succeeded)
         assert len(rollouts) == 1, f"one upload made {len(rollouts)} rollouts"
         assert "Ahoy" in read(SITE), "the site does not serve the upload"
-        wait_until("the idle server is stopped", lambda: power() == "stopped", 240)
-        paste(reopen, home)
-        wait_until("the server is online again", lambda: power() == "online")
+        wait_until("the idle server is asleep", lambda: power() == "asleep", 240)
+        paste(wake, home)
+        wait_until("the server is online again, and alice is ready", lambda: power() == "online" and user_ready())
+        # With the host key that `hosts` knows.
+        strict = upload.replace("StrictHostKeyChecking=accept-new", "StrictHostKeyChecking=yes")
+        assert strict != upload, "the README no longer says how the host key is checked"
+        paste(strict, home)
         assert "arn:aws:ecs" in paste(aws, home)
     print("walk-through: all held")
 
@@ -57,7 +61,8 @@ def power():
 
 
 def user_ready():
-    return json.loads(read(f"{API}/v1/servers/main/users/alice"))["status"]["state"] == "ready"
+    status = json.loads(read(f"{API}/v1/servers/main/users/alice"))["status"]
+    return status["state"] == "ready" and status["settled"]
 
 
 def succeeded():

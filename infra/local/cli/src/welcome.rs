@@ -99,7 +99,7 @@ Try it; paste this into a second terminal:
 
 fn server() -> String {
     format!(
-        r#"{{"file_system_id":"{}","network":{{"vpc_id":"{}","subnet_ids":["{}"],"security_group_ids":["{}"],"address_allocation_ids":["{}"],"allowed_cidrs":["127.0.0.0/8"]}},"idle":{{"after":"30m","action":"stop"}}}}"#,
+        r#"{{"file_system_id":"{}","network":{{"vpc_id":"{}","subnet_ids":["{}"],"security_group_ids":["{}"],"address_allocation_ids":["{}"],"allowed_cidrs":["127.0.0.0/8"]}},"idle":{{"after":"30m","action":"sleep"}}}}"#,
         seed::FILE_SYSTEM,
         seed::VPC,
         seed::SUBNETS[0],

@@ -22,15 +22,16 @@ struct Teller<'a> {
     api: Http,
     site: Http,
     key: UserKey,
+    carol: UserKey,
 }
 
 pub(super) async fn tell(region: &Region) -> anyhow::Result<()> {
     let addresses = region.addresses();
-    let teller =
-        Teller { region, api: Http::new(addresses.api), site: Http::new(addresses.site), key: UserKey::generate() };
+    let (key, carol) = (UserKey::generate(), UserKey::generate());
+    let teller = Teller { region, api: Http::new(addresses.api), site: Http::new(addresses.site), key, carol };
     let mut steps = Steps::default();
     steps.step("The site before: no file system is mounted yet", teller.look_before()).await?;
-    steps.step("A server, a site and a user are asked for, with three PUTs", teller.ask()).await?;
+    steps.step("A server, a site and two users are asked for, with four PUTs", teller.ask()).await?;
     steps.step("A wrong PUT is refused with a sentence that helps", teller.ask_wrongly()).await?;
     let host_key = steps.step("The server comes online, with its Elastic IP", teller.wait_online()).await?;
     let visitor = steps.step("Alice logs in with her key", teller.log_in(&host_key)).await?;
@@ -39,8 +40,13 @@ pub(super) async fn tell(region: &Region) -> anyhow::Result<()> {
     steps.step("The rollout succeeds, and the site serves the upload", teller.wait_rollout()).await?;
     steps.step("While she stays logged in, the server stays online", teller.stay()).await?;
     visitor.log_out().await?;
-    steps.step("She leaves; the idle server is stopped", teller.wait_stopped()).await?;
-    steps.step("It is started again: same address, same host key, same user", teller.start_again(&host_key)).await?;
+    let address = text(&teller.server().await?, "/status/endpoint/host");
+    steps.step("She leaves; the idle server is put to sleep", teller.wait_asleep()).await?;
+    let bob = UserKey::generate();
+    steps.step("Bob is added and carol is removed while it sleeps", teller.change_users(&bob)).await?;
+    steps
+        .step("It wakes: same address, same host key; who is in and who is out", teller.wake(&host_key, &address, &bob))
+        .await?;
     Ok(())
 }
 
@@ -59,9 +65,11 @@ impl Teller<'_> {
     async fn ask(&self) -> anyhow::Result<((), String)> {
         self.api.put("/v1/servers/main", &server()).await?;
         self.api.put("/v1/sites/blog", &site()).await?;
-        let user = json!({ "public_keys": [self.key.public_line()], "site": "blog" });
-        self.api.put("/v1/servers/main/users/alice", &user).await?;
-        Ok(((), "PUT /v1/servers/main, /v1/sites/blog, /v1/servers/main/users/alice".into()))
+        for (name, key) in [("alice", &self.key), ("carol", &self.carol)] {
+            let user = json!({ "public_keys": [key.public_line()], "site": "blog" });
+            self.api.put(&format!("/v1/servers/main/users/{name}"), &user).await?;
+        }
+        Ok(((), "PUT /v1/servers/main, /v1/sites/blog, and two below /v1/servers/main/users".into()))
     }
 
     async fn ask_wrongly(&self) -> anyhow::Result<((), String)> {
@@ -74,11 +82,9 @@ impl Teller<'_> {
 
     async fn wait_online(&self) -> anyhow::Result<(String, String)> {
         let server = wait::until("the server is online", LIMIT, || self.server_if("online")).await?;
-        wait::until("alice is ready", LIMIT, || async {
-            let user = self.api.get("/v1/servers/main/users/alice").await?.taken("alice")?;
-            Ok((text(&user, "/status/state") == "ready").then_some(()))
-        })
-        .await?;
+        for user in ["alice", "carol"] {
+            self.wait_ready(user).await?;
+        }
         let fingerprint = text(&server, "/status/host_key_fingerprints/0");
         let endpoint = &server["status"]["endpoint"];
         Ok((
@@ -134,7 +140,7 @@ impl Teller<'_> {
 
     async fn stay(&self) -> anyhow::Result<((), String)> {
         let reason = wait::until("the sweep has seen that somebody is there", LIMIT, || async {
-            let server = self.api.get("/v1/servers/main").await?.taken("server")?;
+            let server = self.server().await?;
             ensure!(text(&server, "/status/power") == "online", "the server was not kept online: {server}");
             let (action, reason) = (text(&server, "/status/idle/action"), text(&server, "/status/idle/reason"));
             Ok((action == "keep" && reason.contains("session")).then_some(reason))
@@ -143,33 +149,68 @@ impl Teller<'_> {
         Ok(((), reason))
     }
 
-    async fn wait_stopped(&self) -> anyhow::Result<((), String)> {
-        let server = wait::until("the server is stopped", LIMIT, || self.server_if("stopped")).await?;
-        ensure!(
-            Visitor::log_in(self.region.addresses().sftp, "alice", &self.key).await.is_err(),
-            "a stopped server let somebody in"
-        );
+    async fn wait_asleep(&self) -> anyhow::Result<((), String)> {
+        let server = wait::until("the server is asleep", LIMIT, || self.server_if("asleep")).await?;
+        let listed = self.region.call("transfer", "ListServers", json!({})).await?;
+        ensure!(listed["Servers"] == json!([]), "AWS still bills a server: {listed}");
+        let kept = self.region.call("ec2", "DescribeAddresses", json!({ "AllocationIds": [seed::ADDRESSES[0]] })).await;
+        ensure!(kept.is_ok(), "the Elastic IP is gone");
         Ok((
             (),
             format!(
-                "{}\nthe door is shut; AWS bills a stopped server as before",
+                "{}\naws transfer list-servers: none. The Elastic IP stays ours, and is all that AWS bills",
                 text(&server, "/status/wanted/reason")
             ),
         ))
     }
 
-    async fn start_again(&self, host_key: &str) -> anyhow::Result<((), String)> {
-        self.api.post("/v1/servers/main/start").await?;
-        wait::until("the server is online again", LIMIT, || self.server_if("online")).await?;
-        let visitor = Visitor::log_in(self.region.addresses().sftp, "alice", &self.key).await?;
-        ensure!(visitor.host_key_fingerprint == host_key, "the host key has changed");
-        ensure!(visitor.get("index.html").await? == b"<h1>Ahoy</h1>", "the file is not as it was");
-        visitor.log_out().await?;
-        Ok(((), format!("host key {host_key}")))
+    async fn change_users(&self, bob: &UserKey) -> anyhow::Result<((), String)> {
+        let user = json!({ "public_keys": [bob.public_line()], "site": "blog" });
+        self.api.put("/v1/servers/main/users/bob", &user).await?;
+        self.api.delete("/v1/servers/main/users/carol").await?;
+        Ok(((), "PUT /v1/servers/main/users/bob, DELETE /v1/servers/main/users/carol".into()))
+    }
+
+    async fn wake(&self, host_key: &str, address: &str, bob: &UserKey) -> anyhow::Result<((), String)> {
+        let before = self.region.calls().sum(|_| true);
+        self.api.post("/v1/servers/main/wake").await?;
+        let server = wait::until("the server is online again", LIMIT, || self.server_if("online")).await?;
+        ensure!(text(&server, "/status/endpoint/host") == address, "the address has changed");
+        for user in ["alice", "bob"] {
+            self.wait_ready(user).await?;
+        }
+        let calls = self.region.calls().sum(|_| true) - before;
+        let sftp = self.region.addresses().sftp;
+        let alice = Visitor::log_in(sftp, "alice", &self.key).await?;
+        ensure!(alice.host_key_fingerprint == host_key, "the host key has changed");
+        ensure!(alice.get("index.html").await? == b"<h1>Ahoy</h1>", "the file is not as it was");
+        alice.log_out().await?;
+        Visitor::log_in(sftp, "bob", bob).await?.log_out().await?;
+        let carol = Visitor::log_in(sftp, "carol", &self.carol).await;
+        ensure!(carol.is_err(), "carol was removed, and is in");
+        Ok((
+            (),
+            format!(
+                "host key {host_key}\n{calls} AWS calls of the functions, from the order until everybody can log in"
+            ),
+        ))
+    }
+
+    async fn wait_ready(&self, user: &str) -> anyhow::Result<()> {
+        wait::until(&format!("{user} is ready"), LIMIT, || async {
+            let found = self.api.get(&format!("/v1/servers/main/users/{user}")).await?.taken("user")?;
+            let is_ready = text(&found, "/status/state") == "ready" && found["status"]["settled"] == true;
+            Ok(is_ready.then_some(()))
+        })
+        .await
+    }
+
+    async fn server(&self) -> anyhow::Result<Value> {
+        self.api.get("/v1/servers/main").await?.taken("server")
     }
 
     async fn server_if(&self, power: &str) -> anyhow::Result<Option<Value>> {
-        let server = self.api.get("/v1/servers/main").await?.taken("server")?;
+        let server = self.server().await?;
         Ok((text(&server, "/status/power") == power).then_some(server))
     }
 }
@@ -184,7 +225,7 @@ fn server() -> Value {
             "address_allocation_ids": [seed::ADDRESSES[0]],
             "allowed_cidrs": ["127.0.0.0/8"],
         },
-        "idle": { "after": "4s", "action": "stop" },
+        "idle": { "after": "4s", "action": "sleep" },
     })
 }
 

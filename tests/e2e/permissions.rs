@@ -396,26 +396,56 @@ fn roles_to_pass_are_named_by_parameters() {
 
 const OWN_ROLE: &str = "arn:aws:iam::000000000000:role/mine";
 
+/// What a parameter that names security groups or Elastic IPs says to the actions on one of them.
+fn admits(parameter: &str, value: &str, actions: [&str; 2], resource: &str, tags: &Value) -> bool {
+    let settings = [(parameter.to_owned(), value.to_owned())].into();
+    let plan = Plan::read(TEMPLATE, &settings, "http://127.0.0.1:4566").unwrap();
+    let policy = &plan.function("ReconcileFunction").unwrap().policy;
+    let answers = actions.map(|action| {
+        let request = Request::new(action, format!("arn:aws:ec2:us-east-1:000000000000:{resource}")).having(tags);
+        matches!(policy.decide(&request), Decision::Allowed(_))
+    });
+    assert_eq!(answers[0], answers[1], "{parameter} {value}: {resource}");
+    answers[0]
+}
+
+const RULES: [&str; 2] = ["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"];
+const MOVES: [&str; 2] = ["ec2:AssociateAddress", "ec2:DisassociateAddress"];
+
 #[test]
-fn security_groups_are_named_by_a_list() {
-    let plan = |groups: &str| {
-        let settings = [("SecurityGroups".to_owned(), groups.to_owned())].into();
-        Plan::read(TEMPLATE, &settings, "http://127.0.0.1:4566").unwrap()
-    };
-    for (groups, group, allowed) in [
-        ("*", "sg-0c", true),
-        ("sg-0a", "sg-0a", true),
-        ("sg-0a", "sg-0ab", false),
-        ("sg-0a,sg-0b*,sg-0c", "sg-0a", true),
-        ("sg-0a,sg-0b*,sg-0c", "sg-0b1", true),
-        ("sg-0a,sg-0b*,sg-0c", "sg-0c", true),
-        ("sg-0a,sg-0b*,sg-0c", "sg-0d", false),
+fn security_groups_and_elastic_ips_are_named_by_a_list() {
+    for (list, one, allowed) in [
+        ("*", "0c", true),
+        ("0a", "0a", true),
+        ("0a", "0ab", false),
+        ("0a,0b*,0c", "0a", true),
+        ("0a,0b*,0c", "0b1", true),
+        ("0a,0b*,0c", "0c", true),
+        ("0a,0b*,0c", "0d", false),
     ] {
-        for action in ["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"] {
-            let request = Request::new(action, format!("arn:aws:ec2:us-east-1:000000000000:security-group/{group}"));
-            let decision = plan(groups).function("ReconcileFunction").unwrap().policy.decide(&request);
-            assert_eq!(matches!(decision, Decision::Allowed(_)), allowed, "{groups}: {action} {group}");
-        }
+        let named = |prefix: &str| {
+            let ids = list.split(',').map(|id| if id == "*" { id.to_owned() } else { format!("{prefix}{id}") });
+            ids.collect::<Vec<_>>().join(",")
+        };
+        let (groups, addresses) = (named("sg-"), named("eipalloc-"));
+        let (group, address) = (format!("security-group/sg-{one}"), format!("elastic-ip/eipalloc-{one}"));
+        assert_eq!(admits("SecurityGroups", &groups, RULES, &group, &json!([])), allowed, "{groups}: {group}");
+        assert_eq!(admits("Addresses", &addresses, MOVES, &address, &json!([])), allowed, "{addresses}: {address}");
+        assert!(admits("Addresses", &addresses, MOVES, "network-interface/eni-1", &json!([])), "{addresses}");
+    }
+}
+
+#[test]
+fn security_groups_and_elastic_ips_are_named_by_a_tag() {
+    for (tags, allowed) in [
+        (json!([{ "key": "wharfinger:allow", "value": "true" }, { "key": "a", "value": "b" }]), true),
+        (json!([{ "key": "wharfinger:allow", "value": "false" }]), false),
+        (json!([{ "key": "allow", "value": "true" }]), false),
+        (json!([]), false),
+    ] {
+        assert_eq!(admits("SecurityGroups", "tagged", RULES, "security-group/sg-0a", &tags), allowed, "{tags}");
+        assert_eq!(admits("Addresses", "tagged", MOVES, "elastic-ip/eipalloc-0a", &tags), allowed, "{tags}");
+        assert!(admits("Addresses", "tagged", MOVES, "network-interface/eni-1", &json!([])), "they have no tags");
     }
 }
 

@@ -132,7 +132,7 @@ impl Address {
 }
 
 impl State {
-    fn address(&self, id: &str) -> Result<&Address, AwsError> {
+    pub(super) fn address(&self, id: &str) -> Result<&Address, AwsError> {
         self.addresses.iter().find(|address| address.allocation == id).ok_or_else(|| ids::ADDRESS.unknown(id))
     }
 

@@ -110,6 +110,16 @@ impl Service for Ec2 {
         }
     }
 
+    fn resource(&self, id: &str) -> Option<Value> {
+        let state = self.state();
+        let tags = match id.rsplit(':').next()?.split_once('/')? {
+            ("security-group", group) => &state.group(group).ok()?.tags,
+            ("elastic-ip", address) => &state.address(address).ok()?.tags,
+            _ => return None,
+        };
+        Some(serde_json::json!({ "Tags": model::show_tags(tags) }))
+    }
+
     fn snapshot(&self) -> Value {
         serde_json::to_value(&*self.state()).unwrap_or_default()
     }

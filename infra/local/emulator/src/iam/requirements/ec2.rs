@@ -3,12 +3,13 @@
 
 use serde_json::Value;
 
+use super::{Lookup, on};
 use crate::{
     iam::request::{Request, arn},
     input::{text, texts},
 };
 
-pub(super) fn requests(operation: &str, input: &Value) -> Option<Vec<Request>> {
+pub(super) fn requests(operation: &str, input: &Value, find: Lookup<'_>) -> Option<Vec<Request>> {
     let named = |member: &'static str, kind: &'static str| {
         texts(input, member).into_iter().map(move |id| arn("ec2", kind, &id))
     };
@@ -25,5 +26,5 @@ pub(super) fn requests(operation: &str, input: &Value) -> Option<Vec<Request>> {
         _ if operation.starts_with("Describe") => vec!["*".to_owned()],
         _ => return None,
     };
-    Some(resources.into_iter().map(|resource| Request::new(format!("ec2:{operation}"), resource)).collect())
+    Some(resources.into_iter().map(|resource| on(format!("ec2:{operation}"), &resource, find)).collect())
 }

@@ -22,7 +22,7 @@ pub fn of(service: &str, operation: &str, input: &Value, find: Lookup<'_>) -> Op
     match service {
         "transfer" => transfer::requests(operation, input, find),
         "ecs" => ecs::requests(operation, input),
-        "ec2" => ec2::requests(operation, input),
+        "ec2" => ec2::requests(operation, input, find),
         "secretsmanager" => secretsmanager::requests(operation, input, find),
         "dynamodb" => dynamodb::requests(operation, input),
         "logs" => logs::requests(operation, input),
@@ -33,6 +33,14 @@ pub fn of(service: &str, operation: &str, input: &Value, find: Lookup<'_>) -> Op
         "sts" => (operation == "GetCallerIdentity").then(Vec::new),
         _ => None,
     }
+}
+
+/// An action on the resource `arn`, with the tags that its service says it has.
+fn on(action: impl Into<String>, arn: &str, find: Lookup<'_>) -> Request {
+    let action = action.into();
+    let service = arn.split(':').nth(2).unwrap_or_default();
+    let tags = find(service, arn).map(|found| found["Tags"].clone()).unwrap_or_default();
+    Request::new(action, arn).having(&tags)
 }
 
 /// The role, given by ARN or name, is handed to a service.
@@ -54,12 +62,16 @@ mod tests {
 
     const SERVER: &str = "arn:aws:transfer:us-east-1:000000000000:server/s-1";
 
+    const GROUP: &str = "arn:aws:ec2:us-east-1:000000000000:security-group/sg-1";
+    const ADDRESS: &str = "arn:aws:ec2:us-east-1:000000000000:elastic-ip/eipalloc-1";
+
     fn find(_: &str, arn: &str) -> Option<Value> {
         let tags = json!([{ "Key": "ours", "Value": "yes" }]);
         let details = json!({ "VpcEndpointId": "vpce-1", "AddressAllocationIds": ["eipalloc-1"] });
         let secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:a/key-AbCdEf";
         match arn {
             SERVER => Some(json!({ "Tags": tags, "EndpointDetails": details })),
+            GROUP | ADDRESS => Some(json!({ "Tags": tags })),
             "a/key" => Some(json!({ "ARN": secret })),
             _ => None,
         }
@@ -145,6 +157,23 @@ mod tests {
             ("iam:CreateServiceLinkedRole", role),
         ];
         assert_eq!(asked("transfer", "UpdateHostKey", exported), pairs(&expected));
+    }
+
+    #[test]
+    fn groups_and_addresses_bear_their_tags() {
+        let details = json!({ "AddressAllocationIds": ["eipalloc-1"] });
+        for (service, operation, input, resource) in [
+            ("ec2", "AuthorizeSecurityGroupIngress", json!({ "GroupId": "sg-1" }), GROUP),
+            ("ec2", "RevokeSecurityGroupIngress", json!({ "GroupId": "sg-1" }), GROUP),
+            ("transfer", "UpdateServer", json!({ "ServerId": "s-1", "EndpointDetails": details }), ADDRESS),
+            ("transfer", "DeleteServer", json!({ "ServerId": "s-1" }), ADDRESS),
+        ] {
+            let requests = of(service, operation, &input, &find).unwrap();
+            let request = requests.iter().find(|request| request.resource == resource).unwrap();
+            for key in ["aws:resourcetag/ours", "ec2:resourcetag/ours"] {
+                assert!(request.context[key].contains("yes"), "{operation}: {request:?}");
+            }
+        }
     }
 
     #[test]

@@ -3,14 +3,15 @@
 //! - Actions, resources, condition keys, dependent actions:
 //!   <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awstransferfamily.html>
 //! - `transfer:Request…` keys: <https://docs.aws.amazon.com/transfer/latest/userguide/transfer-condition-keys.html>
-//! - The VPC: Transfer Family's documents name no complete list. `AWSTransferFullAccess` has the three Describe actions
-//!   (<https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSTransferFullAccess.html>), the user guide's
-//!   "Getting started" making and deleting endpoints, Terraform's documents `ModifyVpcEndpoint`, and `EndpointDetails`
-//!   the attaching of addresses. All of them are asked for here: the strictest reading.
+//! - The VPC: Transfer Family's documents name no complete list. `AWSTransferFullAccess` has three Describe actions
+//!   (<https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSTransferFullAccess.html>), the first link has
+//!   three more as dependent actions of CreateServer, the user guide's "Getting started" making and deleting endpoints,
+//!   Terraform's documents `ModifyVpcEndpoint`, and `EndpointDetails` the attaching of addresses. All of them are asked
+//!   for here: the strictest reading.
 
 use serde_json::Value;
 
-use super::{Lookup, logs, pass_role};
+use super::{Lookup, logs, on, pass_role};
 use crate::{
     iam::request::{Request, arn},
     ids::{ACCOUNT, REGION},
@@ -23,7 +24,7 @@ pub(super) fn requests(operation: &str, input: &Value, find: Lookup<'_>) -> Opti
     let action = format!("transfer:{operation}");
     Some(match operation {
         "ListServers" => vec![Request::new(action, "*")],
-        "CreateServer" => create_server(action, input),
+        "CreateServer" => create_server(action, input, find),
         "UpdateServer" => update_server(action, input, find),
         "DeleteServer" => delete_server(action, input, find),
         "DescribeServer" | "ListHostKeys" | "ListUsers" | "StartServer" | "StopServer" => {
@@ -55,11 +56,6 @@ pub(super) fn requests(operation: &str, input: &Value, find: Lookup<'_>) -> Opti
         "TagResource" => vec![on(action, text(input, "Arn")?, find).giving(&input["Tags"])],
         _ => return None,
     })
-}
-
-fn on(action: String, arn: &str, find: Lookup<'_>) -> Request {
-    let tags = find("transfer", arn).map(|found| found["Tags"].clone()).unwrap_or_default();
-    Request::new(action, arn).having(&tags)
 }
 
 fn on_server(action: String, input: &Value, find: Lookup<'_>) -> Request {
@@ -115,7 +111,11 @@ fn tagging(arn: &str, tags: &Value) -> Option<Request> {
     given.then(|| Request::new("transfer:TagResource", arn).giving(tags))
 }
 
-fn create_server(action: String, input: &Value) -> Vec<Request> {
+/// What making an endpoint looks at first.
+const LOOKED_AT: [&str; 4] =
+    ["ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups"];
+
+fn create_server(action: String, input: &Value, find: Lookup<'_>) -> Vec<Request> {
     // The server has no id yet, and the action no resource-level permissions.
     let create = Request::new(action, "*")
         .giving(&input["Tags"])
@@ -134,8 +134,8 @@ fn create_server(action: String, input: &Value) -> Vec<Request> {
         resources.extend(texts(details, "SecurityGroupIds").iter().map(|id| arn("ec2", "security-group/", id)));
         requests.extend(resources.into_iter().map(|resource| Request::new("ec2:CreateVpcEndpoint", resource)));
         requests.push(on_endpoint("ec2:CreateVpcEndpoint", "*"));
-        requests.push(Request::new("ec2:DescribeVpcEndpoints", "*"));
-        requests.extend(attach(&texts(details, "AddressAllocationIds")));
+        requests.extend(LOOKED_AT.map(|action| Request::new(action, "*")));
+        requests.extend(attach(&texts(details, "AddressAllocationIds"), find));
     }
     requests
 }
@@ -162,8 +162,8 @@ fn update_server(action: String, input: &Value, find: Lookup<'_>) -> Vec<Request
     if details.get("AddressAllocationIds").is_some() {
         let (before, after) = (texts(&current, "AddressAllocationIds"), texts(details, "AddressAllocationIds"));
         let gone: Vec<String> = before.iter().filter(|id| !after.contains(id)).cloned().collect();
-        requests.extend(attach(&after));
-        requests.extend(detach(&gone));
+        requests.extend(attach(&after, find));
+        requests.extend(detach(&gone, find));
     }
     requests
 }
@@ -173,7 +173,7 @@ fn delete_server(action: String, input: &Value, find: Lookup<'_>) -> Vec<Request
     let current = find("transfer", &server(input)).map(|found| found["EndpointDetails"].clone()).unwrap_or_default();
     if let Some(endpoint) = text(&current, "VpcEndpointId") {
         requests.push(on_endpoint("ec2:DeleteVpcEndpoints", endpoint));
-        requests.extend(detach(&texts(&current, "AddressAllocationIds")));
+        requests.extend(detach(&texts(&current, "AddressAllocationIds"), find));
     }
     requests
 }
@@ -185,8 +185,8 @@ fn on_endpoint(action: &str, endpoint: &str) -> Request {
 }
 
 /// Elastic IPs come to the endpoint's network interfaces.
-fn attach(addresses: &[String]) -> Vec<Request> {
-    let mut requests = move_addresses("ec2:AssociateAddress", addresses);
+fn attach(addresses: &[String], find: Lookup<'_>) -> Vec<Request> {
+    let mut requests = move_addresses("ec2:AssociateAddress", addresses, find);
     if !requests.is_empty() {
         requests.push(Request::new("ec2:DescribeAddresses", "*"));
         requests.push(Request::new("ec2:DescribeNetworkInterfaces", "*"));
@@ -195,15 +195,15 @@ fn attach(addresses: &[String]) -> Vec<Request> {
 }
 
 /// Elastic IPs leave the endpoint's network interfaces.
-fn detach(addresses: &[String]) -> Vec<Request> {
-    move_addresses("ec2:DisassociateAddress", addresses)
+fn detach(addresses: &[String], find: Lookup<'_>) -> Vec<Request> {
+    move_addresses("ec2:DisassociateAddress", addresses, find)
 }
 
-fn move_addresses(action: &str, addresses: &[String]) -> Vec<Request> {
+fn move_addresses(action: &str, addresses: &[String], find: Lookup<'_>) -> Vec<Request> {
     if addresses.is_empty() {
         return Vec::new();
     }
     let interface = std::iter::once(arn("ec2", "network-interface/", "*"));
     let resources = addresses.iter().map(|id| arn("ec2", "elastic-ip/", id)).chain(interface);
-    resources.map(|resource| Request::new(action, resource)).collect()
+    resources.map(|resource| on(action, &resource, find)).collect()
 }

@@ -1,5 +1,7 @@
-//! One user's account on Transfer Family: creates, changes or deletes it.
+//! One user's account on Transfer Family: creates, changes or deletes it. Calls are made at the rate that AWS takes, and
+//! an account that AWS is too busy for is tried again within the visit.
 
+use wharfinger_aws::error::AwsError;
 use wharfinger_decisions::{
     account::{self, Step, Wanted},
     condition::{Condition, Severity, carry_on},
@@ -19,6 +21,17 @@ use crate::{
     users::{Job, Sites},
     visit::Visit,
 };
+
+/// How often an account is tried in one visit while AWS is too busy for it.
+const MOST_TRIES: u32 = 3;
+
+/// The result of work on an account.
+pub(crate) enum Outcome {
+    /// It is done, for this visit.
+    Done(Progress),
+    /// AWS was too busy. Nothing was written down, and it may be tried again.
+    Again(Job),
+}
 
 impl Visit<'_> {
     /// Returns the wanted account of `user`.
@@ -44,30 +57,41 @@ impl Visit<'_> {
 
     /// Brings one account on the server `server_id` to the wanted state and writes the user's status. If the status
     /// can't be written, the next visit repeats the work.
-    pub(crate) async fn work(&self, server_id: &str, job: Job) -> Progress {
+    pub(crate) async fn work(&self, server_id: &str, job: Job) -> Outcome {
+        let answer = self.bring(server_id, &job).await;
+        let is_busy = answer.as_ref().is_err_and(Error::is_temporary);
+        if is_busy && job.tries + 1 < MOST_TRIES {
+            return Outcome::Again(Job { tries: job.tries + 1, ..job });
+        }
         let name = job.name.clone();
-        self.try_work(server_id, job).await.unwrap_or_else(|error| {
+        Outcome::Done(self.conclude_job(server_id, job, answer).await.unwrap_or_else(|error| {
             tracing::warn!(server = %self.server, user = %name, %error, "what came of a user could not be written down");
             Progress::Waiting
-        })
+        }))
     }
 
-    async fn try_work(&self, server_id: &str, job: Job) -> Result<Progress, StoreError> {
+    async fn bring(&self, server_id: &str, job: &Job) -> Result<(), Error> {
+        let Job { name, user, wanted, is_there, .. } = job;
+        if user.deleting {
+            return Ok(self.in_turn(self.app.accounts.delete_user(server_id, name.as_str())).await?);
+        }
+        let wanted = wanted.as_ref().map_err(|error| Error::Missing(error.sentence()))?;
+        match self.take_steps(server_id, name, wanted, *is_there).await {
+            // It was there after all, or the answer to CreateUser was lost: what is there now says what is left to do.
+            Err(Error::Aws(error)) if error.is_exists() => self.take_steps(server_id, name, wanted, true).await,
+            other => other,
+        }
+    }
+
+    /// Writes down what came of `job`.
+    async fn conclude_job(&self, server_id: &str, job: Job, answer: Result<(), Error>) -> Result<Progress, StoreError> {
         let Job { name, user, wanted, .. } = job;
-        let answer = if user.deleting {
-            let deleted = self.app.transfer.delete_user(server_id, name.as_str()).await;
-            if deleted.is_ok() {
-                tracing::info!(server = %self.server, user = %name, "the user is deleted");
-                self.forget(&users::key(self.server, &name), user.version).await?;
-                return Ok(Progress::Settled);
-            }
-            deleted.map_err(Error::from)
-        } else {
-            match &wanted {
-                Ok(wanted) => self.bring(server_id, &name, wanted).await,
-                Err(error) => Err(Error::Missing(error.sentence())),
-            }
-        };
+        let key = users::key(self.server, &name);
+        if user.deleting && answer.is_ok() {
+            tracing::info!(server = %self.server, user = %name, "the user is deleted");
+            self.forget(&key, user.version).await?;
+            return Ok(Progress::Settled);
+        }
         if let Err(error) = &answer {
             tracing::warn!(server = %self.server, user = %name, %error, "a user is not as wanted");
         }
@@ -84,39 +108,46 @@ impl Visit<'_> {
         if let (Progress::Settled, Ok(wanted)) = (progress, &wanted) {
             status.applied = Some(wanted.applied(server_id));
         }
-        match self.app.table.write_status(&users::key(self.server, &name), &status).await {
+        if progress == Progress::Waiting && tells_the_same(&status, &user.status) {
+            return Ok(progress);
+        }
+        match self.app.table.write_status(&key, &status).await {
             Ok(()) | Err(StoreError::Conflict) => Ok(progress),
             Err(error) => Err(error),
         }
     }
 
-    async fn bring(&self, server_id: &str, name: &UserName, wanted: &Wanted) -> Result<(), Error> {
-        match self.take_steps(server_id, name, wanted).await {
-            // The answer to CreateUser was lost and the SDK asked again: what is there now says what is left to do.
-            Err(Error::Aws(error)) if error.is_exists() => self.take_steps(server_id, name, wanted).await,
-            other => other,
-        }
-    }
-
-    /// Takes all steps to `wanted`. Old keys are removed even if another step was refused. Returns the first error.
-    async fn take_steps(&self, server_id: &str, name: &UserName, wanted: &Wanted) -> Result<(), Error> {
-        let transfer = &self.app.transfer;
-        let account = transfer.account(server_id, name.as_str(), SERVER_TAG).await?;
+    /// Takes all steps to `wanted`. An account that is not there is made without a look. Old keys are removed even if
+    /// another step was refused. Returns the first error.
+    async fn take_steps(&self, server_id: &str, name: &UserName, wanted: &Wanted, is_there: bool) -> Result<(), Error> {
+        let accounts = &self.app.accounts;
+        let account = match is_there {
+            true => self.in_turn(accounts.account(server_id, name.as_str(), SERVER_TAG)).await?,
+            false => None,
+        };
         let mut first = Ok(());
         for step in account::steps(wanted, account.as_ref()) {
             tracing::info!(server = %self.server, user = %name, step = described(&step), "changing a user");
             first = first.and(match &step {
                 // Without the account no other step makes sense.
                 Step::Create(wanted) => {
-                    transfer.create_user(server_id, name, wanted, &self.tags()).await?;
+                    self.in_turn(accounts.create_user(server_id, name, wanted, &self.tags())).await?;
                     Ok(())
                 }
-                Step::Update(wanted) => transfer.update_user(server_id, name, wanted).await,
-                Step::AddKey(key) => transfer.import_key(server_id, name, key).await,
-                Step::RemoveKey(id) => transfer.delete_key(server_id, name, id).await,
+                Step::Update(wanted) => self.in_turn(accounts.update_user(server_id, name, wanted)).await,
+                Step::AddKey(key) => self.in_turn(accounts.import_key(server_id, name, key)).await,
+                Step::RemoveKey(id) => self.in_turn(accounts.delete_key(server_id, name, id)).await,
             });
         }
         Ok(first?)
+    }
+
+    /// Makes a call about an account when it is time for it.
+    pub(crate) async fn in_turn<T>(&self, call: impl Future<Output = Result<T, AwsError>>) -> Result<T, AwsError> {
+        self.app.rate.turn().await;
+        let answer = call.await;
+        self.app.rate.note(answer.as_ref().is_err_and(AwsError::is_temporary));
+        answer
     }
 
     fn user_status(&self, user: &UserRecord, answer: Result<(), Error>) -> UserStatus {
@@ -140,6 +171,11 @@ impl Visit<'_> {
             applied: before.applied.clone(),
         }
     }
+}
+
+/// Whether two statuses differ in nothing but their time.
+fn tells_the_same(one: &UserStatus, other: &UserStatus) -> bool {
+    UserStatus { observed_at: None, ..one.clone() } == UserStatus { observed_at: None, ..other.clone() }
 }
 
 fn refused(message: String, since: jiff::Timestamp) -> Condition {

@@ -11,12 +11,18 @@ use wharfinger_decisions::ids::RoleArn;
 use wharfinger_runtime::Environment;
 use wharfinger_store::table::Table;
 
+use crate::{rate::Rate, strangers::Owners};
+
 /// The function's clients and configuration.
 #[derive(Debug)]
 pub struct App {
     pub(crate) table: Table,
     pub(crate) queue: Queue,
     pub(crate) transfer: Transfer,
+    /// For calls about accounts: each is sent once, at [`rate`](Self::rate).
+    pub(crate) accounts: Transfer,
+    pub(crate) rate: Rate,
+    pub(crate) owners: Owners,
     pub(crate) ec2: Ec2,
     pub(crate) file_systems: FileSystems,
     pub(crate) secrets: Secrets,
@@ -44,6 +50,7 @@ impl App {
         let role: String = environment.required("TRANSFER_USER_ROLE_ARN")?;
         let user_role = RoleArn::parse(role).context("read TRANSFER_USER_ROLE_ARN")?;
         let period = SignedDuration::from_secs(environment.required::<u32>("METRIC_PERIOD_SECONDS")?.into());
+        let transfer = Transfer::new(aws_sdk_transfer::Client::new(sdk));
         Ok(Self {
             table: Table::new(
                 aws_sdk_dynamodb::Client::new(sdk),
@@ -51,7 +58,10 @@ impl App {
                 chance.clone(),
             ),
             queue: Queue::new(aws_sdk_sqs::Client::new(sdk), environment.required::<String>("SERVERS_QUEUE_URL")?),
-            transfer: Transfer::new(aws_sdk_transfer::Client::new(sdk)),
+            accounts: transfer.once(),
+            transfer,
+            rate: Rate::default(),
+            owners: Owners::default(),
             ec2: Ec2::new(aws_sdk_ec2::Client::new(sdk)),
             file_systems: FileSystems::new(aws_sdk_efs::Client::new(sdk)),
             secrets: Secrets::new(aws_sdk_secretsmanager::Client::new(sdk)),

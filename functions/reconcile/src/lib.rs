@@ -6,7 +6,6 @@
 
 mod account;
 mod app;
-mod concurrency;
 mod delete;
 mod drain;
 mod error;
@@ -15,6 +14,7 @@ mod memory;
 mod next_visit;
 mod observe;
 mod presence;
+mod rate;
 mod reached;
 mod rebuild;
 mod rules;

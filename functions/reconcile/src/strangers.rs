@@ -1,22 +1,66 @@
 //! Accounts without a record. Ours are deleted, unless there are so many that the table may be the wrong one; accounts
 //! of others are only reported.
+//!
+//! Whose an account is, only its description tells. What one visit has found out, the next ones know, so that many
+//! accounts are described over several visits, and others' not at each.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
 
 use futures::stream::{self, StreamExt as _};
+use jiff::{SignedDuration, Timestamp};
+use wharfinger_aws::error::AwsError;
 use wharfinger_decisions::account;
 
-use crate::{observe::SERVER_TAG, users::Users};
+use crate::{observe::SERVER_TAG, users::Users, visit::Visit};
 
 /// How many accounts are described at once.
 const AT_ONCE: usize = 4;
 
+/// How long a description is remembered.
+const REMEMBERED_FOR: SignedDuration = SignedDuration::from_hours(1);
+
+/// Whose an account without a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// It bears our tag.
+    Us,
+    Others,
+    /// It is not there any more.
+    Nobody,
+}
+
+/// Owners of accounts that were described lately, by AWS's id of the server and name.
+#[derive(Debug, Default)]
+pub(crate) struct Owners(Mutex<BTreeMap<(String, String), (Owner, Timestamp)>>);
+
+impl Owners {
+    /// The owner as it was described at `since` or later.
+    fn recall(&self, server_id: &str, name: &str, since: Timestamp) -> Option<Owner> {
+        let (owner, at) = *self.known().get(&(server_id.to_owned(), name.to_owned()))?;
+        (at >= since).then_some(owner)
+    }
+
+    fn remember(&self, server_id: &str, name: &str, owner: Owner, now: Timestamp) {
+        let mut known = self.known();
+        known.retain(|_, (_, at)| now.duration_since(*at) < REMEMBERED_FOR);
+        known.insert((server_id.to_owned(), name.to_owned()), (owner, now));
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<(String, String), (Owner, Timestamp)>> {
+        self.0.lock().expect("nobody panics while holding it")
+    }
+}
+
 impl Users<'_> {
-    /// Describes the accounts without a record until `until`, and deletes ours. None is deleted while the owner of one
-    /// is unknown: there may be too many of ours.
+    /// Finds out until `until` whose the accounts without a record are, and deletes ours. None is deleted while the
+    /// owner of one is unknown: there may be too many of ours.
     pub(crate) async fn look_at_strangers(&mut self, until: Duration) {
         let Some(server_id) = self.server_id.clone() else { return };
-        let (ours, all_known) = self.describe_strangers(&server_id, until).await;
+        let (ours, all_known) = self.find_owners(&server_id, until).await;
         self.tally.strangers.sort_unstable();
         if account::is_mass_deletion(ours.len(), self.listed) {
             self.tally.without_record = Some(ours.len());
@@ -25,30 +69,35 @@ impl Users<'_> {
             return;
         }
         for name in ours {
-            if let Err(error) = self.visit.app.transfer.delete_user(&server_id, &name).await {
+            if let Err(error) = self.visit.delete_ours(&server_id, &name).await {
                 tracing::warn!(server = %self.visit.server, user = name, %error, "a forgotten user could not be deleted");
                 self.tally.waiting += 1;
             }
         }
     }
 
-    /// Returns the accounts that are ours, and whether every owner is known.
-    async fn describe_strangers(&mut self, server_id: &str, until: Duration) -> (Vec<String>, bool) {
-        let (visit, transfer) = (self.visit, &self.visit.app.transfer);
-        let describe = |name: String| async move { (transfer.account(server_id, &name, SERVER_TAG).await, name) };
-        let described = stream::iter(std::mem::take(&mut self.without_record)).map(describe);
-        let mut described = std::pin::pin!(described.buffer_unordered(AT_ONCE));
+    /// Returns the accounts that are ours, and whether every owner is known. It ends when there are too many of ours.
+    async fn find_owners(&mut self, server_id: &str, until: Duration) -> (Vec<String>, bool) {
+        let visit = self.visit;
+        let find = |name: String| async move { (visit.owner_of(server_id, &name).await, name) };
+        let found = stream::iter(std::mem::take(&mut self.without_record)).map(find);
+        let mut found = std::pin::pin!(found.buffer_unordered(AT_ONCE));
         let (mut ours, mut all_known) = (Vec::new(), true);
         loop {
             if visit.moment.elapsed() >= until {
                 self.tally.waiting += 1;
                 return (ours, false);
             }
-            let Some((account, name)) = described.next().await else { return (ours, all_known) };
-            match account {
-                Ok(Some(account)) if account.tagged.as_deref() == Some(visit.server.as_str()) => ours.push(name),
-                Ok(Some(_)) => self.tally.strangers.push(name),
-                Ok(None) => {}
+            let Some((owner, name)) = found.next().await else { return (ours, all_known) };
+            match owner {
+                Ok(Owner::Us) => {
+                    ours.push(name);
+                    if account::is_mass_deletion(ours.len(), self.listed) {
+                        return (ours, false);
+                    }
+                }
+                Ok(Owner::Others) => self.tally.strangers.push(name),
+                Ok(Owner::Nobody) => {}
                 Err(error) => {
                     tracing::warn!(server = %visit.server, user = name, %error, "whose account it is can't be told");
                     let count =
@@ -58,5 +107,37 @@ impl Users<'_> {
                 }
             }
         }
+    }
+}
+
+impl Visit<'_> {
+    /// The owner of an account, as it was described within the last hour.
+    async fn owner_of(&self, server_id: &str, name: &str) -> Result<Owner, AwsError> {
+        match self.app.owners.recall(server_id, name, self.moment.now - REMEMBERED_FOR) {
+            Some(known) => Ok(known),
+            None => self.described_owner(server_id, name).await,
+        }
+    }
+
+    async fn described_owner(&self, server_id: &str, name: &str) -> Result<Owner, AwsError> {
+        let account = self.in_turn(self.app.accounts.account(server_id, name, SERVER_TAG)).await?;
+        let owner = account.map_or(Owner::Nobody, |account| match account.tagged.as_deref() {
+            Some(server) if server == self.server.as_str() => Owner::Us,
+            _ => Owner::Others,
+        });
+        self.app.owners.remember(server_id, name, owner, self.moment.present());
+        Ok(owner)
+    }
+
+    /// Deletes an account of ours, if it still is: what an earlier visit has found out is looked at again.
+    async fn delete_ours(&self, server_id: &str, name: &str) -> Result<(), AwsError> {
+        let owner = match self.app.owners.recall(server_id, name, self.moment.now) {
+            Some(owner) => owner,
+            None => self.described_owner(server_id, name).await?,
+        };
+        if owner != Owner::Us {
+            return Ok(());
+        }
+        self.in_turn(self.app.accounts.delete_user(server_id, name)).await
     }
 }

@@ -58,7 +58,8 @@ impl Tally {
 
     pub(crate) fn next_visit(&self) -> NextVisit {
         if self.left_over > 0 {
-            NextVisit::Soon("users".into())
+            // Another number is another reason, so that the delays don't grow while it gets on.
+            NextVisit::Soon(format!("{} users", self.left_over))
         } else if self.waiting > 0 || !self.unknown.is_empty() {
             NextVisit::Soon("users wait".into())
         } else if self.refused > 0 || self.undescribed > 0 || self.without_record.is_some() {

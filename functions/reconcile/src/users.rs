@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wharfinger_decisions::{
     account::{Listed, Urgency, User, Wanted},
     names::UserName,
@@ -20,7 +20,7 @@ use wharfinger_store::{
 };
 
 use crate::{
-    concurrency::Concurrency,
+    account::Outcome,
     error::{Error, sentence},
     tally::{Progress, Tally},
     visit::Visit,
@@ -28,6 +28,24 @@ use crate::{
 
 /// How long accounts without a record may be described in one visit.
 const TIME_FOR_STRANGERS: Duration = Duration::from_secs(3);
+
+/// How many calls of Transfer Family a visit makes that finds everything as wanted, the look at the server and the
+/// search for more of its name included. What the list leaves of them is spent on the accounts that were not described
+/// for longest: AWS's list shows their roles and numbers of keys, and nothing else of them.
+const QUIET_CALLS: usize = 12;
+
+/// Calls of a visit that are not about users.
+const OTHER_CALLS: usize = 2;
+
+/// How many users a page of AWS's list has.
+const PAGE: usize = 1000;
+
+/// How long the list of a server with more than a page of users is trusted. A page costs as much as a description, and
+/// one after the other they take time in which nobody is let in.
+const LIST_EVERY: SignedDuration = SignedDuration::from_hours(1);
+
+/// Conditions that stand on what the list shows beside the users of the table.
+const FROM_THE_LIST: [&str; 4] = ["mass_deletion", "strangers", "strangers_unknown", "users_unknown"];
 
 /// The users of a server, and the results so far.
 pub(crate) struct Users<'a> {
@@ -50,6 +68,10 @@ pub(crate) struct Job {
     /// The wanted account, or why it can't be determined.
     pub(crate) wanted: Result<Wanted, Error>,
     pub(crate) urgency: Urgency,
+    /// Whether AWS has it, as far as is known.
+    pub(crate) is_there: bool,
+    /// How often AWS was too busy for it in this visit.
+    pub(crate) tries: u32,
 }
 
 /// The sites that are not being deleted, by name, or why the table could not be read.
@@ -69,13 +91,7 @@ impl Visit<'_> {
         };
         let Some(server_id) = server_id else { return users };
         let partition = users::partition(self.server);
-        let (records, sites, listed) = tokio::join!(
-            self.app.table.all::<UserRecord>(&partition),
-            self.sites(),
-            self.app.transfer.users(server_id),
-        );
-        let listed = listed.map_err(|error| users.unlisted = Some(sentence(&error))).ok();
-        users.listed = listed.as_ref().map_or(0, BTreeMap::len);
+        let (records, sites) = tokio::join!(self.app.table.all::<UserRecord>(&partition), self.sites());
         let records = match records {
             Ok(records) => records,
             Err(error) => {
@@ -83,12 +99,30 @@ impl Visit<'_> {
                 return users;
             }
         };
+        let listed = match self.lists(records.len()) {
+            true => self.app.transfer.users(server_id).await.map(Some),
+            false => Ok(None),
+        };
+        let listed = listed.unwrap_or_else(|error| {
+            users.unlisted = Some(sentence(&error));
+            None
+        });
+        users.listed = listed.as_ref().map_or(0, BTreeMap::len);
         // A record that can't be read is somebody's: its account is no stranger's.
         let unknown = listed.iter().flatten().filter(|(name, _)| !records.iter().any(|(known, _)| known == *name));
         users.without_record = unknown.map(|(name, _)| name.clone()).collect();
         let records = readable(records, |item| metrics::unreadable_record(item, self.moment.present()));
         users.plan(records, &sites, server_id, listed.as_ref());
         users
+    }
+
+    /// Whether to ask AWS for the list of the accounts, where the table has `known` users.
+    fn lists(&self, known: usize) -> bool {
+        let before = &self.record.status;
+        let shows_more = before.conditions.iter().any(|condition| FROM_THE_LIST.contains(&&*condition.code));
+        let slot = |at: Timestamp| at.as_second().div_euclid(LIST_EVERY.as_secs());
+        let is_old = before.observed_at.is_none_or(|at| slot(at) != slot(self.moment.now));
+        known <= PAGE || is_old || shows_more
     }
 
     async fn sites(&self) -> Sites {
@@ -115,13 +149,23 @@ impl Users<'_> {
                 self.tally.count(Progress::Waiting);
                 continue;
             }
-            let Some(urgency) = urgency(&name, &user, wanted.as_ref().ok(), server_id, listed, now) else { continue };
+            let there = there(&name, &user, wanted.as_ref().ok(), server_id, listed);
+            let Some(urgency) = urgency(&user, wanted.as_ref().ok(), server_id, there.as_ref(), now) else { continue };
             // A server on its way out takes nobody in any more.
             if !self.visit.record.deleting || urgency == Urgency::Remove {
-                jobs.push(Job { name: UserName::from_stored(name), user, wanted, urgency });
+                let name = UserName::from_stored(name);
+                jobs.push(Job { name, user, wanted, urgency, is_there: there.is_some(), tries: 0 });
             }
         }
         jobs.sort_by_key(|job| (job.urgency, job.user.status.observed_at));
+        let pages = listed.map_or(0, |listed| listed.len().div_ceil(PAGE).max(1));
+        let mut rechecks = QUIET_CALLS.saturating_sub(OTHER_CALLS + pages);
+        jobs.retain(|job| {
+            let is_recheck = job.urgency == Urgency::Recheck;
+            let is_kept = !is_recheck || rechecks > 0;
+            rechecks -= usize::from(is_recheck && is_kept);
+            is_kept
+        });
         self.jobs = jobs.into();
     }
 
@@ -149,27 +193,48 @@ impl Users<'_> {
 
     async fn work_off(&mut self, least: Urgency, until: Duration) {
         let Some(server_id) = self.server_id.as_deref() else { return };
-        let visit = self.visit;
-        let mut concurrency = Concurrency::default();
+        let (visit, rate) = (self.visit, &self.visit.app.rate);
         let mut running = FuturesUnordered::new();
         loop {
-            while concurrency.allows(running.len()) && visit.moment.elapsed() < until {
+            while rate.allows(running.len()) && visit.moment.elapsed() < until {
                 let Some(job) = self.jobs.pop_front_if(|job| job.urgency <= least) else { break };
                 running.push(Box::pin(visit.work(server_id, job)));
             }
-            let Some(progress) = running.next().await else { break };
-            concurrency = concurrency.after(progress == Progress::Waiting);
-            self.tally.count(progress);
+            match running.next().await {
+                Some(Outcome::Done(progress)) => self.tally.count(progress),
+                Some(Outcome::Again(job)) => self.jobs.push_front(job),
+                None => break,
+            }
         }
     }
 }
 
-fn urgency(
+/// The account of a user as AWS lists it. Where there is no list, accounts are taken to be as they were left.
+fn there(
     name: &str,
     user: &UserRecord,
     wanted: Option<&Wanted>,
     server_id: &str,
     listed: Option<&BTreeMap<String, Listed>>,
+) -> Option<Listed> {
+    if let Some(listed) = listed {
+        return listed.get(name).cloned();
+    }
+    let status = &user.status;
+    // Earlier versions did not tell where they made it, and one that was tried may have been made.
+    let was_tried = status.settled_version > 0 || status.tried_version > 0;
+    let is_there = status.applied.as_ref().map_or(was_tried, |applied| applied.server_id == server_id);
+    is_there.then(|| Listed {
+        keys: user.intent.public_keys.len(),
+        role: wanted.map(|wanted| wanted.role.to_string()).unwrap_or_default(),
+    })
+}
+
+fn urgency(
+    user: &UserRecord,
+    wanted: Option<&Wanted>,
+    server_id: &str,
+    there: Option<&Listed>,
     now: Timestamp,
 ) -> Option<Urgency> {
     let target = wanted.map(|wanted| wanted.applied(server_id));
@@ -180,10 +245,5 @@ fn urgency(
         status: &user.status,
         target: target.as_ref(),
     };
-    // Where AWS's list can't be read, accounts are taken to be as they were.
-    let assumed = Listed {
-        keys: user.intent.public_keys.len(),
-        role: target.as_ref().map(|target| target.role.clone()).unwrap_or_default(),
-    };
-    facts.urgency(listed.map_or(Some(&assumed), |listed| listed.get(name)), now)
+    facts.urgency(there, now)
 }

@@ -85,6 +85,13 @@ impl Transfer {
         Self { client }
     }
 
+    /// The same, but each call is sent once: for callers who try again at their own time.
+    #[must_use]
+    pub fn once(&self) -> Self {
+        let once = self.client.config().to_builder().retry_config(RetryConfig::disabled());
+        Self { client: Client::from_conf(once.build()) }
+    }
+
     /// Reads the server `id`, or `None` if it does not exist.
     ///
     /// # Errors

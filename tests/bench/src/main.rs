@@ -4,6 +4,8 @@ mod build;
 mod cold_start;
 mod function;
 mod runtime_api;
+#[cfg(feature = "region")]
+mod scale;
 
 use clap::Parser;
 
@@ -13,10 +15,20 @@ use clap::Parser;
 enum Bench {
     /// Time and memory from a function's start until it asks for its first event.
     ColdStart(cold_start::Options),
+    /// One sweep over 500 servers, ten times AWS's quota.
+    #[cfg(feature = "region")]
+    Sweep(scale::sweep::Options),
+    /// 10,000 users on one server: all made anew, one removed, and a look when all is quiet.
+    #[cfg(feature = "region")]
+    Users(scale::users::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Bench::parse() {
         Bench::ColdStart(options) => cold_start::run(&options),
+        #[cfg(feature = "region")]
+        Bench::Sweep(options) => scale::sweep::run(&options),
+        #[cfg(feature = "region")]
+        Bench::Users(options) => scale::users::run(&options),
     }
 }

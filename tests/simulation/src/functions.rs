@@ -1,47 +1,28 @@
-//! The four functions in this process: one instance each, built as at a cold start, on the in-process AWS client.
+//! The four functions in this process: one instance each, at the mercy of the weather.
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use aws_config::{
-    BehaviorVersion, Region, SdkConfig, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig,
-};
-use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use axum::Router;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use serde_json::Value;
-use wharfinger_api::gateway;
-use wharfinger_chance::Chance;
-use wharfinger_emulator::{
-    clock::Clock,
-    ids::{REGION, random_uuid},
-};
+use wharfinger_emulator::{clock::Clock, ids::random_uuid};
 use wharfinger_region::{
     lambda::{FunctionError, Handler},
-    region::world::ENDPOINT,
     wiring,
 };
-use wharfinger_runtime::{Environment, Moment};
+use wharfinger_runtime::Moment;
 
 use crate::{
     invocation::{INVOCATION, Invocation},
-    rules, secrets,
+    program::Program,
+    rules,
     weather::Weather,
 };
 
 /// The largest answer that is read.
 const LIMIT: usize = 8 * 1024 * 1024;
-
-/// What one function runs.
-enum Program {
-    Api(Router),
-    Autostop(wharfinger_autostop::App),
-    Reconcile(wharfinger_reconcile::App),
-    Rollout(wharfinger_rollout::App),
-}
 
 /// The functions of a template.
 pub(crate) struct Functions {
@@ -60,46 +41,12 @@ impl Functions {
     ) -> (Self, Option<anyhow::Error>) {
         let (mut programs, mut failed) = (BTreeMap::new(), None);
         for function in functions {
-            let environment: Environment = function.environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-            match Program::new(function, &sdk(function, client.clone()), &environment) {
+            match Program::new(function, client.clone()) {
                 Ok(program) => drop(programs.insert(function.name.clone(), Arc::new(program))),
                 Err(error) => failed = Some(error),
             }
         }
         (Self { programs, clock: clock.clone(), weather }, failed)
-    }
-}
-
-impl Program {
-    fn new(function: &wiring::Function, sdk: &SdkConfig, environment: &Environment) -> anyhow::Result<Self> {
-        let chance = Chance::seeded(fastrand::u64(..));
-        Ok(match function.binary.as_str() {
-            "wharfinger-api" => Self::Api(wharfinger_api::router(wharfinger_api::App::new(sdk, environment, chance)?)),
-            "wharfinger-autostop" => Self::Autostop(wharfinger_autostop::App::new(sdk, environment, chance)?),
-            "wharfinger-reconcile" => Self::Reconcile(wharfinger_reconcile::App::new(sdk, environment, chance)?),
-            "wharfinger-rollout" => Self::Rollout(wharfinger_rollout::App::new(sdk, environment, chance)?),
-            other => anyhow::bail!("there is no function {other}"),
-        })
-    }
-
-    async fn run(&self, event: &Bytes, request_id: &str, moment: Moment) -> Result<Bytes, FunctionError> {
-        match self {
-            Self::Api(router) => answer_http(router, event, moment).await,
-            Self::Autostop(app) => {
-                Box::pin(wharfinger_autostop::handle(app, moment))
-                    .await
-                    .map_err(|error| failed(&format!("{error:#}")))?;
-                Ok(Bytes::from_static(b"null"))
-            }
-            Self::Reconcile(app) => {
-                let event = serde_json::from_slice(event).map_err(|error| failed(&error))?;
-                write(&Box::pin(wharfinger_reconcile::handle(app, event, request_id, moment)).await)
-            }
-            Self::Rollout(app) => {
-                let event = serde_json::from_slice(event).map_err(|error| failed(&error))?;
-                write(&Box::pin(wharfinger_rollout::handle(app, event, moment)).await)
-            }
-        }
     }
 }
 
@@ -178,41 +125,6 @@ impl std::fmt::Debug for Functions {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_list().entries(self.programs.keys()).finish()
     }
-}
-
-/// The SDK as a function finds it at its start, with the in-process client for its network.
-fn sdk(function: &wiring::Function, client: SharedHttpClient) -> SdkConfig {
-    let credentials = Credentials::new(
-        function.access_key(),
-        secrets::ACCESS_KEY,
-        Some(secrets::SESSION_TOKEN.into()),
-        None,
-        "simulation",
-    );
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(REGION))
-        .endpoint_url(ENDPOINT)
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .retry_config(RetryConfig::standard())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .sleep_impl(TokioSleep::new())
-        .http_client(client)
-        .build()
-}
-
-/// Hands a payload format 2.0 event to the API's own edge.
-async fn answer_http(router: &Router, event: &Bytes, moment: Moment) -> Result<Bytes, FunctionError> {
-    let event: gateway::Event = serde_json::from_slice(event).map_err(|error| failed(&error))?;
-    write(&gateway::answer(router.clone(), event, moment).await)
-}
-
-fn write(answer: &impl serde::Serialize) -> Result<Bytes, FunctionError> {
-    serde_json::to_vec(answer).map(Bytes::from).map_err(|error| failed(&error))
-}
-
-fn failed(error: &dyn std::fmt::Display) -> FunctionError {
-    FunctionError::Failed { kind: "Error".to_owned(), message: error.to_string() }
 }
 
 /// Reads an answer's body as JSON.

@@ -15,6 +15,7 @@ mod network;
 mod people;
 pub mod plant;
 mod play;
+pub mod program;
 pub mod rules;
 mod secrets;
 mod stage;
@@ -32,7 +33,7 @@ use wharfinger_region::{
     template::plan::Plan,
 };
 
-pub use crate::diary::Violation;
+pub use crate::{diary::Violation, people::ask};
 use crate::{
     plant::Plant,
     story::{Mix, Story},

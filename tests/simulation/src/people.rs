@@ -33,8 +33,8 @@ pub(crate) const GROUPS: [&str; 2] = [seed::SFTP_GROUP, seed::DEFAULT_GROUP];
 /// The addresses that a server admits, by variant; the last one admits nobody who comes.
 pub(crate) const BLOCKS: [&str; 3] = ["203.0.113.0/24", "203.0.112.0/22", "192.0.2.0/24"];
 
-/// Asks the API once.
-pub(crate) async fn ask(world: &World, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
+/// Asks the API once: the answer's status and body.
+pub async fn ask(world: &World, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
     let request = http::Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
     let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
     match request.body(body) {

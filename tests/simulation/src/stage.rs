@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use russh::keys::{PublicKey, ssh_key::private::Ed25519Keypair};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use wharfinger_emulator::context::Pace;
+use wharfinger_emulator::{context::Pace, endpoint::traffic::Traffic};
 use wharfinger_region::{
     region::world::{Beginning, Postman, World},
     seed,
@@ -58,6 +58,7 @@ impl Stage {
             plan: plan.clone(),
             origin,
             pace: pace(),
+            traffic: Traffic::default(),
             between: Some(Arc::new(weather.clone())),
             postman: Some(postman(weather.clone(), story.features.contains(&Feature::Marker))),
         };

@@ -58,6 +58,8 @@ pub struct Beginning {
     pub origin: Timestamp,
     /// How long transitions take.
     pub pace: Pace,
+    /// How far away and how busy the services are.
+    pub traffic: Traffic,
     /// What stands before the services.
     pub between: Option<Arc<dyn Between>>,
     /// What stands between the bus and the rules.
@@ -86,12 +88,12 @@ impl World {
         beginning: Beginning,
         functions: impl FnOnce(InProcess, &Clock) -> Arc<dyn Handler>,
     ) -> anyhow::Result<Self> {
-        let Beginning { plan, origin, pace, between, postman } = beginning;
+        let Beginning { plan, origin, pace, traffic, between, postman } = beginning;
         let data_dir = DataDir::open(None)?;
         let clock = Clock::starting_at(origin);
         let (bus, events) = EventBus::new(clock.clone());
         let context = context(&plan, &data_dir, pace, (clock.clone(), bus.clone()))?;
-        let mut built = start::build(&context, &plan, &data_dir, ENDPOINT, Traffic::default())?;
+        let mut built = start::build(&context, &plan, &data_dir, ENDPOINT, traffic)?;
         if let Some(between) = between {
             built.services = built.services.with_between(between);
         }

@@ -105,7 +105,8 @@ fn log_lost_wake(kind: &str, name: &str, sent: Result<(), AwsError>) {
 /// When the environment is incomplete or the Lambda runtime can't be reached.
 pub async fn run() -> anyhow::Result<()> {
     logs::start();
-    let router = router(App::new(&sdk_config().await, &Environment::of_process(), Chance::system())?);
+    let environment = Environment::of_process();
+    let router = router(App::new(&sdk_config(&environment), &environment, Chance::system())?);
     let router = &router;
     let served = lambda_runtime::run(service_fn(move |event: LambdaEvent<gateway::Event>| async move {
         let moment = Moment::of(&event.context);

@@ -64,7 +64,8 @@ type Asked = Option<Result<Traffic, AwsError>>;
 /// When the environment is incomplete, or the Lambda runtime can't be reached.
 pub async fn run() -> anyhow::Result<()> {
     logs::start();
-    let app = App::new(&sdk_config().await, &Environment::of_process(), Chance::system())?;
+    let environment = Environment::of_process();
+    let app = App::new(&sdk_config(&environment), &environment, Chance::system())?;
     let app = &app;
     let served = lambda_runtime::run(service_fn(move |event: LambdaEvent<serde_json::Value>| async move {
         let answer = handle(app, Moment::of(&event.context)).await;

@@ -57,7 +57,8 @@ const TIME_TO_START: Duration = Duration::from_secs(10);
 /// When the environment is incomplete, or the Lambda runtime can't be reached.
 pub async fn run() -> anyhow::Result<()> {
     logs::start();
-    let app = App::new(&sdk_config().await, &Environment::of_process(), Chance::system())?;
+    let environment = Environment::of_process();
+    let app = App::new(&sdk_config(&environment), &environment, Chance::system())?;
     let app = &app;
     let served = lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         let moment = Moment::of(&event.context);

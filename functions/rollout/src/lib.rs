@@ -34,7 +34,8 @@ use crate::{batch::Batch, look::Look};
 /// When the environment is incomplete, or Lambda can't be reached.
 pub async fn run() -> anyhow::Result<()> {
     logs::start();
-    let app = App::new(&sdk_config().await, &Environment::of_process(), Chance::system())?;
+    let environment = Environment::of_process();
+    let app = App::new(&sdk_config(&environment), &environment, Chance::system())?;
     let app = &app;
     let served = lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         let moment = Moment::of(&event.context);

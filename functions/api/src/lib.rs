@@ -28,7 +28,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use axum::{Router, body::Body, response::Response};
 use lambda_runtime::{LambdaEvent, service_fn};
 use tower::ServiceExt as _;
-use wharfinger_aws::{error::AwsError, sqs::Queue};
+use wharfinger_aws::{OnFirstUse, error::AwsError, sqs::Queue};
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     messages::{ServerWake, SiteTick},
@@ -60,7 +60,7 @@ impl App {
     pub fn new(sdk: &SdkConfig, environment: &Environment, chance: Chance) -> anyhow::Result<Self> {
         let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build();
         let sdk = &sdk.to_builder().timeout_config(timeouts).build();
-        let queues = aws_sdk_sqs::Client::new(sdk);
+        let queues = OnFirstUse::new(sdk, aws_sdk_sqs::Client::new);
         Ok(Self {
             table: Table::new(
                 aws_sdk_dynamodb::Client::new(sdk),

@@ -20,6 +20,7 @@ use futures::{
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use wharfinger_aws::{
+    OnFirstUse,
     cloudwatch::{Metrics, SERVERS_A_CALL},
     error::AwsError,
     sqs::Queue,
@@ -90,7 +91,7 @@ impl App {
     /// # Errors
     /// When a variable is missing or can't be read.
     pub fn new(sdk: &SdkConfig, environment: &Environment, chance: Chance) -> anyhow::Result<Self> {
-        let sqs = aws_sdk_sqs::Client::new(sdk);
+        let sqs = OnFirstUse::new(sdk, aws_sdk_sqs::Client::new);
         let period = SignedDuration::from_secs(environment.required::<u32>("METRIC_PERIOD_SECONDS")?.into());
         Ok(Self {
             table: Table::new(
@@ -100,7 +101,7 @@ impl App {
             ),
             servers: Queue::new(sqs.clone(), environment.required::<String>("SERVERS_QUEUE_URL")?),
             ticks: Queue::new(sqs, environment.required::<String>("TICKS_QUEUE_URL")?),
-            metrics: Metrics::new(aws_sdk_cloudwatch::Client::new(sdk), period),
+            metrics: Metrics::new(OnFirstUse::new(sdk, aws_sdk_cloudwatch::Client::new), period),
             chance,
         })
     }

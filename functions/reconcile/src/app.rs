@@ -4,7 +4,8 @@ use anyhow::Context as _;
 use aws_config::SdkConfig;
 use jiff::SignedDuration;
 use wharfinger_aws::{
-    cloudwatch::Metrics, ec2::Ec2, efs::FileSystems, logs::Logs, secrets::Secrets, sqs::Queue, transfer::Transfer,
+    OnFirstUse, cloudwatch::Metrics, ec2::Ec2, efs::FileSystems, logs::Logs, secrets::Secrets, sqs::Queue,
+    transfer::Transfer,
 };
 use wharfinger_chance::Chance;
 use wharfinger_decisions::ids::RoleArn;
@@ -57,16 +58,19 @@ impl App {
                 environment.required::<String>("TABLE_NAME")?,
                 chance.clone(),
             ),
-            queue: Queue::new(aws_sdk_sqs::Client::new(sdk), environment.required::<String>("SERVERS_QUEUE_URL")?),
+            queue: Queue::new(
+                OnFirstUse::new(sdk, aws_sdk_sqs::Client::new),
+                environment.required::<String>("SERVERS_QUEUE_URL")?,
+            ),
             accounts: transfer.once(),
             transfer,
             rate: Rate::default(),
             owners: Owners::default(),
-            ec2: Ec2::new(aws_sdk_ec2::Client::new(sdk)),
-            file_systems: FileSystems::new(aws_sdk_efs::Client::new(sdk)),
-            secrets: Secrets::new(aws_sdk_secretsmanager::Client::new(sdk)),
-            metrics: Metrics::new(aws_sdk_cloudwatch::Client::new(sdk), period),
-            logs: Logs::new(aws_sdk_cloudwatchlogs::Client::new(sdk)),
+            ec2: Ec2::new(OnFirstUse::new(sdk, aws_sdk_ec2::Client::new)),
+            file_systems: FileSystems::new(OnFirstUse::new(sdk, aws_sdk_efs::Client::new)),
+            secrets: Secrets::new(OnFirstUse::new(sdk, aws_sdk_secretsmanager::Client::new)),
+            metrics: Metrics::new(OnFirstUse::new(sdk, aws_sdk_cloudwatch::Client::new), period),
+            logs: Logs::new(OnFirstUse::new(sdk, aws_sdk_cloudwatchlogs::Client::new)),
             sftp_port: environment.required("SFTP_PORT")?,
             user_role,
             log_group: environment.required("SFTP_LOG_GROUP")?,

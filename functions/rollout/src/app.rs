@@ -1,7 +1,7 @@
 //! What the function works with.
 
 use aws_config::SdkConfig;
-use wharfinger_aws::{ecs::Ecs, sqs::Queue};
+use wharfinger_aws::{OnFirstUse, ecs::Ecs, sqs::Queue};
 use wharfinger_chance::Chance;
 use wharfinger_runtime::Environment;
 use wharfinger_store::table::Table;
@@ -30,8 +30,8 @@ impl App {
             (environment.required("TABLE_NAME")?, environment.required("TICKS_QUEUE_URL")?);
         Ok(Self {
             table: Table::new(aws_sdk_dynamodb::Client::new(sdk), table, chance.clone()),
-            ticks: Queue::new(aws_sdk_sqs::Client::new(sdk), ticks),
-            ecs: Ecs::new(aws_sdk_ecs::Client::new(sdk)),
+            ticks: Queue::new(OnFirstUse::new(sdk, aws_sdk_sqs::Client::new), ticks),
+            ecs: Ecs::new(OnFirstUse::new(sdk, aws_sdk_ecs::Client::new)),
             chance,
         })
     }

@@ -9,7 +9,10 @@ use futures::future;
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_decisions::idle::Traffic;
 
-use crate::error::{AwsError, Kind};
+use crate::{
+    OnFirstUse,
+    error::{AwsError, Kind},
+};
 
 /// Emitted while a session is open, 0 included. `FilesIn` and `FilesOut` come at the same times and cost as much again.
 /// <https://docs.aws.amazon.com/transfer/latest/userguide/metrics.html>
@@ -22,14 +25,14 @@ pub const SERVERS_A_CALL: usize = 500 / METRICS.len();
 /// CloudWatch's metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    client: Client,
+    client: OnFirstUse<Client>,
     period: SignedDuration,
 }
 
 impl Metrics {
     /// Metrics that are emitted every `period`.
     #[must_use]
-    pub fn new(client: Client, period: SignedDuration) -> Self {
+    pub fn new(client: OnFirstUse<Client>, period: SignedDuration) -> Self {
         Self { client, period }
     }
 

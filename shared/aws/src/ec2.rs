@@ -15,12 +15,12 @@ use wharfinger_decisions::{
     ingress::Rule,
 };
 
-use crate::error::AwsError;
+use crate::{OnFirstUse, error::AwsError};
 
 /// The network of this account.
 #[derive(Clone, Debug)]
 pub struct Ec2 {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 /// The VPC endpoint of a server.
@@ -46,7 +46,7 @@ pub struct ElasticIp {
 impl Ec2 {
     /// The network that `client` reaches.
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: OnFirstUse<Client>) -> Self {
         Self { client }
     }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use wharfinger_decisions::verdict::{Deployment, Service};
 
 use crate::{
+    OnFirstUse,
     error::{AwsError, Kind},
     raw::{Answer, replace_body},
 };
@@ -16,13 +17,13 @@ use crate::{
 /// ECS in one Region.
 #[derive(Clone, Debug)]
 pub struct Ecs {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl Ecs {
     /// ECS, reached through `client`.
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: OnFirstUse<Client>) -> Self {
         Self { client }
     }
 

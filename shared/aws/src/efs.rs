@@ -3,18 +3,18 @@
 use aws_sdk_efs::{Client, types::LifeCycleState};
 use wharfinger_decisions::ids::{FileSystemId, VpcId};
 
-use crate::error::AwsError;
+use crate::{OnFirstUse, error::AwsError};
 
 /// The file systems of this account.
 #[derive(Clone, Debug)]
 pub struct FileSystems {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl FileSystems {
     /// The file systems that `client` reaches.
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: OnFirstUse<Client>) -> Self {
         Self { client }
     }
 

@@ -9,7 +9,10 @@ pub mod efs;
 pub mod error;
 #[cfg(feature = "logs")]
 pub mod logs;
+mod on_first_use;
 mod raw;
 pub mod secrets;
 pub mod sqs;
 pub mod transfer;
+
+pub use on_first_use::OnFirstUse;

@@ -4,7 +4,10 @@ use aws_sdk_cloudwatchlogs::{Client, types::FilteredLogEvent};
 use jiff::Timestamp;
 use wharfinger_decisions::presence::{LogLine, Presence};
 
-use crate::error::{AwsError, Kind};
+use crate::{
+    OnFirstUse,
+    error::{AwsError, Kind},
+};
 
 /// So many pages are read. A page holds up to 10,000 lines, and may be empty though more follow: AWS ends it when it has
 /// looked at enough of the group, which holds the lines of other servers too.
@@ -18,13 +21,13 @@ const ACTIVITIES: [&str; 5] = ["CONNECTED", "DISCONNECTED", "OPEN", "CLOSE", "PA
 /// CloudWatch Logs.
 #[derive(Clone, Debug)]
 pub struct Logs {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl Logs {
     /// CloudWatch Logs as `client` reaches it.
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: OnFirstUse<Client>) -> Self {
         Self { client }
     }
 

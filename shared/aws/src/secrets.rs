@@ -4,7 +4,10 @@ use std::fmt;
 
 use aws_sdk_secretsmanager::Client;
 
-use crate::error::{AwsError, Kind};
+use crate::{
+    OnFirstUse,
+    error::{AwsError, Kind},
+};
 
 /// How long a deleted secret can be brought back.
 /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html>
@@ -37,13 +40,13 @@ impl fmt::Debug for Secret {
 /// The secrets of this account.
 #[derive(Clone, Debug)]
 pub struct Secrets {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl Secrets {
     /// The secrets that `client` reaches.
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: OnFirstUse<Client>) -> Self {
         Self { client }
     }
 

@@ -6,19 +6,19 @@ use aws_sdk_sqs::Client;
 use serde::Serialize;
 use wharfinger_decisions::wakeup;
 
-use crate::error::AwsError;
+use crate::{OnFirstUse, error::AwsError};
 
 /// One queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    client: Client,
+    client: OnFirstUse<Client>,
     url: String,
 }
 
 impl Queue {
     /// The queue at `url`.
     #[must_use]
-    pub fn new(client: Client, url: impl Into<String>) -> Self {
+    pub fn new(client: OnFirstUse<Client>, url: impl Into<String>) -> Self {
         Self { client, url: url.into() }
     }
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 # From the top down. A crate imports only from groups below its own; crates of one group don't know each other.
 FLOORS = [
-    ["wharfinger-cli", "bench", "simulation"],
+    ["bench"],
+    ["wharfinger-cli", "simulation"],
     ["wharfinger-region"],
     ["wharfinger-emulator"],
     ["wharfinger-api", "wharfinger-autostop", "wharfinger-reconcile", "wharfinger-rollout"],

@@ -18,20 +18,12 @@ use crate::{
     error::Error,
     observe::SERVER_TAG,
     tally::Progress,
-    users::{Job, Sites},
+    users::{Job, Outcome, Sites},
     visit::Visit,
 };
 
 /// How often an account is tried in one visit while AWS is too busy for it.
 const MOST_TRIES: u32 = 3;
-
-/// The result of work on an account.
-pub(crate) enum Outcome {
-    /// It is done, for this visit.
-    Done(Progress),
-    /// AWS was too busy. Nothing was written down, and it may be tried again.
-    Again(Job),
-}
 
 impl Visit<'_> {
     /// Returns the wanted account of `user`.

@@ -12,7 +12,7 @@ use wharfinger_decisions::ids::RoleArn;
 use wharfinger_runtime::Environment;
 use wharfinger_store::table::Table;
 
-use crate::{rate::Rate, strangers::Owners};
+use crate::{owners::Owners, rate::Rate};
 
 /// The function's clients and configuration.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ mod host_keys;
 mod memory;
 mod next_visit;
 mod observe;
+mod owners;
 mod presence;
 mod rate;
 mod reached;

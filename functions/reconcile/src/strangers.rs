@@ -1,59 +1,21 @@
 //! Accounts without a record. Ours are deleted, unless there are so many that the table may be the wrong one; accounts
 //! of others are only reported.
-//!
-//! Whose an account is, only its description tells. What one visit has found out, the next ones know, so that many
-//! accounts are described over several visits, and others' not at each.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard},
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
-use jiff::{SignedDuration, Timestamp};
 use wharfinger_aws::error::AwsError;
 use wharfinger_decisions::account;
 
-use crate::{observe::SERVER_TAG, users::Users, visit::Visit};
+use crate::{
+    observe::SERVER_TAG,
+    owners::{Owner, REMEMBERED_FOR},
+    users::Users,
+    visit::Visit,
+};
 
 /// How many accounts are described at once.
 const AT_ONCE: usize = 4;
-
-/// How long a description is remembered.
-const REMEMBERED_FOR: SignedDuration = SignedDuration::from_hours(1);
-
-/// Whose an account without a record is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owner {
-    /// It bears our tag.
-    Us,
-    Others,
-    /// It is not there any more.
-    Nobody,
-}
-
-/// Owners of accounts that were described lately, by AWS's id of the server and name.
-#[derive(Debug, Default)]
-pub(crate) struct Owners(Mutex<BTreeMap<(String, String), (Owner, Timestamp)>>);
-
-impl Owners {
-    /// The owner as it was described at `since` or later.
-    fn recall(&self, server_id: &str, name: &str, since: Timestamp) -> Option<Owner> {
-        let (owner, at) = *self.known().get(&(server_id.to_owned(), name.to_owned()))?;
-        (at >= since).then_some(owner)
-    }
-
-    fn remember(&self, server_id: &str, name: &str, owner: Owner, now: Timestamp) {
-        let mut known = self.known();
-        known.retain(|_, (_, at)| now.duration_since(*at) < REMEMBERED_FOR);
-        known.insert((server_id.to_owned(), name.to_owned()), (owner, now));
-    }
-
-    fn known(&self) -> MutexGuard<'_, BTreeMap<(String, String), (Owner, Timestamp)>> {
-        self.0.lock().expect("nobody panics while holding it")
-    }
-}
 
 impl Users<'_> {
     /// Finds out until `until` whose the accounts without a record are, and deletes ours. None is deleted while the

@@ -20,7 +20,6 @@ use wharfinger_store::{
 };
 
 use crate::{
-    account::Outcome,
     error::{Error, sentence},
     tally::{Progress, Tally},
     visit::Visit,
@@ -72,6 +71,14 @@ pub(crate) struct Job {
     pub(crate) is_there: bool,
     /// How often AWS was too busy for it in this visit.
     pub(crate) tries: u32,
+}
+
+/// The result of work on an account.
+pub(crate) enum Outcome {
+    /// It is done, for this visit.
+    Done(Progress),
+    /// AWS was too busy. Nothing was written down, and it may be tried again.
+    Again(Job),
 }
 
 /// The sites that are not being deleted, by name, or why the table could not be read.

@@ -40,9 +40,9 @@ pub enum Plant {
     KeepKeys,
     /// Rules that let clients in stay in their groups.
     KeepRules,
-    /// Metrics are not looked at.
+    /// Metrics and the log of sessions are not looked at.
     IgnoreMetrics,
-    /// Nobody looks again before a server is stopped.
+    /// A server is not drained: clients can still log in, and nobody looks again before it is stopped.
     StopAtOnce,
     /// The host key is logged.
     LogTheHostKey,
@@ -99,7 +99,9 @@ impl Plant {
             (Self::KeepUsers, _, "DeleteUser") | (Self::KeepKeys, _, "DeleteSshPublicKey") => {
                 return answered(json!({}));
             }
-            (Self::KeepRules, _, "RevokeSecurityGroupIngress") => return answered(json!({ "return": true })),
+            (Self::KeepRules | Self::StopAtOnce, _, "RevokeSecurityGroupIngress") => {
+                return answered(json!({ "return": true }));
+            }
             (Self::RepairNothing, "autostop", "SendMessage") => {
                 return answered(json!({ "MessageId": "0", "MD5OfMessageBody": "0" }));
             }
@@ -124,6 +126,7 @@ impl Plant {
                     (result["Values"], result["Timestamps"]) = (json!([]), json!([]));
                 }
             }
+            (Self::IgnoreMetrics | Self::StopAtOnce, "reconcile", "FilterLogEvents") => answer["events"] = json!([]),
             (Self::CountTwice, "rollout", "GetItem") => {
                 if let Some(item) = answer["Item"].as_object_mut() {
                     item.remove("seen");

@@ -23,6 +23,9 @@ const REVOKING: &str = "RevokeSecurityGroupIngress";
 /// How long what AWS refused may wait to be tried again, and be done then.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 
+/// How long an idle server may be drained, where metrics alone tell who is there: two of their periods, and the looks.
+const MOST_DRAINED: SignedDuration = SignedDuration::from_mins(12);
+
 /// What holds at any time.
 pub(crate) async fn at_once(stage: &Stage) {
     watch::servers(&stage.weather, stage.ground()).await;
@@ -216,11 +219,19 @@ async fn settled(stage: &Stage, server: usize, expected: Expected<()>) {
             // Whether AWS stops a server whose start failed is not known. Its door is shut, and somebody is told.
             let failed = status["power"] == "failed" && status["conditions"] != json!([]);
             let is_shut = status["wanted"]["power"] == "stopped" && failed;
-            if !is_so && !is_shut {
+            if !is_so && !is_shut && !drains(status) {
                 stage.weather.diary.violated(rules::BROUGHT_ABOUT, format!("{path}: {status}"));
             }
         }
     }
+}
+
+/// Whether a server that was found idle is drained since not long ago.
+fn drains(status: &Value) -> bool {
+    let at = |of: &Value| of.as_str().and_then(|at| at.parse::<Timestamp>().ok());
+    let since = at(&status["observed_at"]).zip(at(&status["idle"]["at"]));
+    let is_recent = since.is_some_and(|(now, decided)| now.duration_since(decided) < MOST_DRAINED);
+    status["power"] == "draining" && is_recent
 }
 
 /// A user can log in, or is gone.

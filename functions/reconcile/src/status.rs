@@ -171,7 +171,8 @@ impl Findings<'_> {
             End::Failed(error) | End::Unseen(error) => NextVisit::after(error.sentence(), error.is_temporary()),
             End::Plan(plan) if plan.step != Step::Settled => {
                 let unseen = self.reached.observation.endpoint.as_ref().err();
-                let lasting = unseen.is_some_and(|error| !error.is_temporary());
+                // Who is logged in does not depend on what EC2 shows.
+                let lasting = plan.phase != ServerPhase::Draining && unseen.is_some_and(|error| !error.is_temporary());
                 NextVisit::after(&plan.reason, plan.step != Step::Blocked && !lasting)
             }
             End::Plan(_) => match (&self.reached.rules, self.obstacles.first(), self.lacks.first()) {

@@ -53,7 +53,7 @@ impl Visit<'_> {
         let answer = self.bring(server_id, &job).await;
         let is_busy = answer.as_ref().is_err_and(Error::is_temporary);
         if is_busy && job.tries + 1 < MOST_TRIES {
-            return Outcome::Again(Job { tries: job.tries + 1, ..job });
+            return Outcome::Again(Box::new(Job { tries: job.tries + 1, ..job }));
         }
         let name = job.name.clone();
         Outcome::Done(self.conclude_job(server_id, job, answer).await.unwrap_or_else(|error| {

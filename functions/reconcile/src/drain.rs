@@ -17,8 +17,8 @@ use crate::{error::Error, memory::Memory, reached::Course, visit::Visit};
 
 /// What was seen at the door.
 pub(crate) enum Drained {
-    /// How far it is drained.
-    So(Door, Memory),
+    /// How far it is drained, and what is remembered of that.
+    So(Door, Option<Draining>),
     /// It is opened again: the decision says who is there.
     Reopened(Decision),
 }
@@ -26,27 +26,26 @@ pub(crate) enum Drained {
 impl Visit<'_> {
     /// Looks how far the server, which is to be shut, is drained.
     pub(crate) async fn look_at_the_door(&self, course: &Course) -> Drained {
-        let memory = course.memory.clone();
-        let Some(server) = course.observation.server() else { return Drained::So(Door::Empty, memory) };
+        let Some(server) = course.observation.server() else { return Drained::So(Door::Empty, None) };
         let nobody_is_waited_for = self.wanted.because == (Because::Order { now: true }) && !self.wanted.opens();
         // Clients could never reach a server that was not in service yet.
-        if nobody_is_waited_for || memory.history.in_service.is_none() {
-            return Drained::So(Door::Empty, memory);
+        if nobody_is_waited_for || course.memory.history.in_service.is_none() {
+            return Drained::So(Door::Empty, None);
         }
-        let Some(draining) = memory.draining.clone() else { return Drained::So(Door::Open, memory) };
+        let Some(draining) = course.memory.draining.clone() else { return Drained::So(Door::Open, None) };
         let cause = self.cause();
         if let (Cause::Idle, Err(error)) = (cause, &course.rules) {
-            return Drained::So(Door::Draining(still_admits(error)), memory);
+            return Drained::So(Door::Draining(still_admits(error)), Some(draining));
         }
         let presence = self.presence(server).await;
         let verdict = self.verdict(server, cause, &draining, &presence).await;
         let users = names(&presence);
-        let memory = Memory { draining: Some(Draining { users, ..draining }), ..memory };
+        let draining = Some(Draining { users, ..draining });
         match verdict {
-            Verdict::Wait { reason, .. } => Drained::So(Door::Draining(reason), memory),
+            Verdict::Wait { reason, .. } => Drained::So(Door::Draining(reason), draining),
             Verdict::Shut { reason } => {
                 tracing::info!(server = %self.server, reason, "nobody is waited for any longer");
-                Drained::So(Door::Empty, memory)
+                Drained::So(Door::Empty, draining)
             }
             Verdict::Reopen { reason } => Drained::Reopened(Decision::keep(reason, self.moment.present())),
         }

@@ -1,8 +1,8 @@
-//! One visit to a server: observe, revoke access, take steps, grant access, and write the status.
+//! One visit to a server: observe; prove that it can be rebuilt, if it is to sleep; revoke access; take steps; settle the
+//! users; write the status. A step is to look at the door, admit address blocks, act, observe, and revoke.
 //!
-//! Revoking access (users, keys and address blocks that are no longer wanted) comes first and waits for nothing.
-//! Address blocks are let in as soon as the rules are known, stopping needs to know the server alone, and what starts
-//! the server or cuts sessions waits until everything is known.
+//! Revoking access (users, keys and address blocks that are no longer wanted) comes first and waits for nothing. A server
+//! that clients can reach is shut only when it is drained, and what starts it waits until everything is known.
 
 use std::{ops::ControlFlow, time::Duration};
 
@@ -41,6 +41,7 @@ impl Visit<'_> {
     pub(crate) async fn run(self) -> Result<NextVisit, Error> {
         let known = self.record.status.server_id.as_deref();
         let first = Box::pin(self.observe(known, self.search_is_due())).await;
+        // From here on less may be wanted than the wish: what could not be rebuilt stays as it is.
         let visit = Box::pin(self.unless_it_lacks_something(&first)).await;
         Box::pin(visit.bring_about(first)).await
     }
@@ -117,7 +118,7 @@ impl Visit<'_> {
             Err(end) => return ControlFlow::Break(course.ends(end)),
             Ok(Outcome::Made(id)) => (Some(id), course.memory),
             Ok(Outcome::Asked) => (self.server_id(&course.observation).map(str::to_owned), course.memory),
-            Ok(Outcome::Changed(memory)) => (self.server_id(&course.observation).map(str::to_owned), memory),
+            Ok(Outcome::Changed(memory)) => (self.server_id(&course.observation).map(str::to_owned), *memory),
         };
         let lost = if plan.loses_rules() { course.lost.and(course.rules) } else { course.lost };
         let others = course.observation.others;
@@ -136,7 +137,8 @@ impl Visit<'_> {
         }
         let course = Course { memory, ..course };
         match self.look_at_the_door(&course).await {
-            Drained::So(door, memory) => {
+            Drained::So(door, draining) => {
+                let memory = Memory { draining, ..course.memory };
                 ControlFlow::Continue((Course { memory, ..course }, Situation { door, ..situation }))
             }
             Drained::Reopened(decision) => ControlFlow::Break(self.reopen(course, &decision).await),

@@ -26,7 +26,7 @@ pub(crate) enum Outcome {
     /// AWS created a server with this id.
     Made(String),
     /// The step changed what is remembered, and that is recorded.
-    Changed(Memory),
+    Changed(Box<Memory>),
 }
 
 impl Visit<'_> {
@@ -63,7 +63,7 @@ impl Visit<'_> {
     /// Records `memory`.
     async fn changed(&self, memory: Memory) -> Result<Outcome, End> {
         self.note(&memory).await?;
-        Ok(Outcome::Changed(memory))
+        Ok(Outcome::Changed(Box::new(memory)))
     }
 
     async fn create(&self) -> Result<String, Error> {
@@ -105,7 +105,7 @@ impl Visit<'_> {
         self.note(&memory).await?;
         self.app.transfer.delete_server(&server.id).await?;
         tracing::info!(server = %self.server, id = server.id, "the server sleeps");
-        Ok(Outcome::Changed(memory))
+        Ok(Outcome::Changed(Box::new(memory)))
     }
 
     async fn give_host_keys(&self, server: &Server, course: &Course) -> Result<Outcome, End> {

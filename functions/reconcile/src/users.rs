@@ -78,7 +78,7 @@ pub(crate) enum Outcome {
     /// It is done, for this visit.
     Done(Progress),
     /// AWS was too busy. Nothing was written down, and it may be tried again.
-    Again(Job),
+    Again(Box<Job>),
 }
 
 /// The sites that are not being deleted, by name, or why the table could not be read.
@@ -209,7 +209,7 @@ impl Users<'_> {
             }
             match running.next().await {
                 Some(Outcome::Done(progress)) => self.tally.count(progress),
-                Some(Outcome::Again(job)) => self.jobs.push_front(job),
+                Some(Outcome::Again(job)) => self.jobs.push_front(*job),
                 None => break,
             }
         }

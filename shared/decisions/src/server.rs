@@ -25,7 +25,7 @@ pub struct ServerSpec {
     pub file_system_id: FileSystemId,
     /// Where it listens and who may reach it.
     pub network: Network,
-    /// When it is idle and stopped; never, if absent.
+    /// When it is idle, and what is done then; never, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<IdlePolicy>,
     /// The IAM role of its users; the deployment's role, if absent.
@@ -203,7 +203,7 @@ pub enum Power {
     Online,
     /// It refuses clients; AWS bills as before.
     Stopped,
-    /// It is deleted and recorded; AWS bills its Elastic IPs alone.
+    /// It is deleted and recorded; AWS bills its Elastic IPs and host keys alone.
     Asleep,
 }
 
@@ -220,11 +220,11 @@ pub enum ServerPhase {
     Online,
     /// It takes nobody new, and whoever is logged in goes on.
     Draining,
-    /// It is on its way to stopped.
+    /// It is on its way to stopped or asleep.
     Stopping,
     /// It refuses clients; AWS bills as before.
     Stopped,
-    /// It is deleted and recorded; AWS bills its Elastic IPs alone.
+    /// It is deleted and recorded; AWS bills its Elastic IPs and host keys alone.
     Asleep,
     /// It is being deleted.
     Deleting,

@@ -82,6 +82,9 @@ pub struct Counted {
     pub log_days: f64,
 }
 
+/// Secrets of a server: one for each host key.
+const HOST_KEYS: f64 = 3.0;
+
 impl Counted {
     /// A month in which nobody does anything, and all of `servers` are online with an idle policy.
     #[must_use]
@@ -91,7 +94,7 @@ impl Counted {
         let keys = |uses: f64| uses.min(DAYS * 24.0 * 60.0 / KEY_MINUTES);
         let month = Usage::one(Item::QueueRequest, polls)
             .with(Item::Alarm, self.alarm_metrics)
-            .with(Item::Secret, servers)
+            .with(Item::Secret, HOST_KEYS * servers)
             .with(Item::KeyRequest, keys(SWEEPS) + keys(LOOKS * servers))
             .plus(&self.sweep.at(servers).times(SWEEPS))
             .plus(&self.look.at(servers).times(LOOKS * servers));

@@ -15,7 +15,7 @@ use wharfinger_region::{options::Options, region::Region};
 /// When a step does not hold.
 pub async fn tell(program: PathBuf) -> anyhow::Result<()> {
     let started = Instant::now();
-    println!("Wharfinger, from an empty region to a stopped server and back.\n");
+    println!("Wharfinger, from an empty region to a sleeping server and back.\n");
     let options = Options::on_free_ports()
         .with("SweepSchedule", "rate(2 seconds)")
         .with("MetricPeriodSeconds", "1")

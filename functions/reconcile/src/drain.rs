@@ -13,7 +13,7 @@ use wharfinger_decisions::{
     wish::Because,
 };
 
-use crate::{error::Error, memory::Memory, reached::Course, visit::Visit};
+use crate::{error::Error, reached::Course, visit::Visit};
 
 /// What was seen at the door.
 pub(crate) enum Drained {

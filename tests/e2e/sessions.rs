@@ -27,7 +27,8 @@ fn activities(lines: &[Value]) -> Vec<&str> {
 
 /// The lines about the server, once there is one of this activity.
 async fn until_logged(local: &LocalRegion, activity: &str) -> Vec<Value> {
-    let id = local.server().await.unwrap()["status"]["server_id"].as_str().unwrap_or_default().to_owned();
+    let id =
+        local.server().await.expect("the API answers")["status"]["server_id"].as_str().unwrap_or_default().to_owned();
     let of_server = format!(r#"{{ $.resource-arn = "arn:aws:transfer:us-east-1:000000000000:server/{id}" }}"#);
     let group = "/aws/vendedlogs/wharfinger/wharfinger/sftp";
     local

@@ -16,7 +16,7 @@ fn sleeper(after: &str) -> Value {
 
 /// The servers that AWS bills.
 async fn billed(local: &LocalRegion) -> Vec<Value> {
-    let listed = local.region.call("transfer", "ListServers", json!({})).await.unwrap();
+    let listed = local.region.call("transfer", "ListServers", json!({})).await.expect("the region answers");
     listed["Servers"].as_array().cloned().unwrap_or_default()
 }
 

@@ -97,7 +97,7 @@ async fn a_look_describes_a_few_of_those_that_were_not_seen_for_longest_and_othe
         let names: Vec<_> = (visit * 9..(visit + 1) * 9).map(|number| format!("user-{number:04}")).collect();
         assert_eq!(described(&cloud), names);
     }
-    assert_eq!(status(&app).await["conditions"].to_string().contains("users"), false);
+    assert!(!status(&app).await["conditions"].to_string().contains("users"));
     assert!(cloud.messages().is_empty() || condition(&status(&app).await, "rules_refused").is_some());
 }
 

@@ -21,6 +21,8 @@ pub(crate) enum Drained {
     So(Door, Option<Draining>),
     /// It is opened again: the decision says who is there.
     Reopened(Decision),
+    /// It is opened again, because it can't be drained.
+    Undrainable(Error),
 }
 
 impl Visit<'_> {
@@ -28,14 +30,22 @@ impl Visit<'_> {
     pub(crate) async fn look_at_the_door(&self, course: &Course) -> Drained {
         let Some(server) = course.observation.server() else { return Drained::So(Door::Empty, None) };
         let nobody_is_waited_for = self.wanted.because == (Because::Order { now: true }) && !self.wanted.opens();
-        // Clients could never reach a server that was not in service yet.
-        if nobody_is_waited_for || course.memory.history.in_service.is_none() {
+        if nobody_is_waited_for || self.was_out_of_reach(server, course) {
             return Drained::So(Door::Empty, None);
         }
         let Some(draining) = course.memory.draining.clone() else { return Drained::So(Door::Open, None) };
         let cause = self.cause();
-        if let (Cause::Idle, Err(error)) = (cause, &course.rules) {
-            return Drained::So(Door::Draining(still_admits(error)), Some(draining));
+        match (cause, &course.rules) {
+            (Cause::Person, _) | (_, Ok(())) => {}
+            (_, Err(error)) if error.is_temporary() => {
+                return Drained::So(Door::Draining(still_admits(error)), Some(draining));
+            }
+            (Cause::Idle, Err(error)) => {
+                return Drained::Reopened(Decision::keep(still_admits(error), self.moment.present()));
+            }
+            (Cause::Interruption, Err(error)) => {
+                return Drained::Undrainable(Error::Unknown { sentence: still_admits(error), temporary: false });
+            }
         }
         let presence = self.presence(server).await;
         let verdict = self.verdict(server, cause, &draining, &presence).await;
@@ -49,6 +59,17 @@ impl Visit<'_> {
             }
             Verdict::Reopen { reason } => Drained::Reopened(Decision::keep(reason, self.moment.present())),
         }
+    }
+
+    /// Whether clients could never reach the server, which was not in service yet: it does not have the wanted addresses,
+    /// or its endpoint is known not to answer.
+    fn was_out_of_reach(&self, server: &Server, course: &Course) -> bool {
+        let answers = match &course.observation.endpoint {
+            Ok(endpoint) => endpoint.as_ref().is_some_and(|endpoint| endpoint.available),
+            Err(_) => true,
+        };
+        let is_in_place = server.placement == self.wanted.placement;
+        course.memory.history.in_service.is_none() && !(is_in_place && answers)
     }
 
     fn cause(&self) -> Cause {

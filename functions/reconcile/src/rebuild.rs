@@ -19,6 +19,7 @@ use crate::{
     error::{self, sentence},
     host_keys::{self, Kind},
     observe::Observation,
+    status::SECOND_SERVER,
     visit::Visit,
 };
 
@@ -34,8 +35,10 @@ impl Visit<'_> {
             AwsState::Offline | AwsState::StartFailed => Power::Stopped,
             AwsState::Starting | AwsState::Stopping => return self,
         };
-        let lacks = self.lacks(server).await;
-        if lacks.is_empty() {
+        let mut lacks = self.lacks(server).await;
+        lacks.extend(self.lacks_of_network(server, first));
+        // What AWS is too busy to tell is asked again before the server is deleted.
+        if lacks.iter().all(Lack::is_unanswered_for_now) {
             return self;
         }
         let reason = format!("it is not put to sleep: {}", lacks[0].sentence());
@@ -43,8 +46,25 @@ impl Visit<'_> {
         Self { wanted, lacks, ..self }
     }
 
+    /// What says that a rebuilt server would be another one, or could not be made.
+    fn lacks_of_network(&self, server: &Server, observation: &Observation) -> Vec<Lack> {
+        let has_its_groups = match &observation.endpoint {
+            Ok(endpoint) => endpoint.as_ref().is_none_or(|endpoint| endpoint.groups == self.wanted.groups),
+            Err(error) => return vec![Lack::Unknown(unanswered_by(error))],
+        };
+        let is_in_place = has_its_groups && server.placement.subnets == self.wanted.placement.subnets;
+        let is_alone = match &observation.others {
+            Some(Ok(others)) => others.is_empty(),
+            Some(Err(_)) | None => {
+                self.record.status.conditions.iter().all(|condition| condition.code != SECOND_SERVER)
+            }
+        };
+        let network = (!is_in_place).then_some(Lack::Network);
+        network.into_iter().chain((!is_alone).then_some(Lack::SecondServer)).collect()
+    }
+
     /// Returns what a server rebuilt from our record and secrets would lack of the one that was just `observed`.
-    /// Changes nothing.
+    /// Changes nothing, but that a secret which is about to be deleted is kept.
     pub(crate) async fn lacks(&self, observed: &Server) -> Vec<Lack> {
         let (host_keys, secrets, strangers) = tokio::join!(
             self.app.transfer.host_keys(&observed.id),
@@ -89,7 +109,11 @@ impl Visit<'_> {
 }
 
 fn unanswered(error: AwsError) -> Unanswered {
-    Unanswered { error: sentence(&error), temporary: error.is_temporary() }
+    unanswered_by(&error)
+}
+
+fn unanswered_by(error: &AwsError) -> Unanswered {
+    Unanswered { error: sentence(error), temporary: error.is_temporary() }
 }
 
 fn unread(error: StoreError) -> Unanswered {

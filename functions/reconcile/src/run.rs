@@ -125,7 +125,13 @@ impl Visit<'_> {
         let mut observation = Box::pin(self.observe(known.as_deref(), false)).await;
         observation.others = observation.others.or(others);
         let rules = self.revoke_rules(&observation, self.admits(&memory)).await;
-        ControlFlow::Continue(Course { observation, rules, lost, memory })
+        let course = Course { observation, rules, lost, memory };
+        // It is not made a second time because AWS does not show it yet.
+        if plan.step == Step::Create && matches!(course.observation.server, Ok(None)) {
+            let wait = Plan { step: Step::Wait, reason: "AWS does not show the new server yet".into(), ..plan };
+            return ControlFlow::Break(course.ends(End::Plan(wait)));
+        }
+        ControlFlow::Continue(course)
     }
 
     /// Adds to `situation` how far a server that is to be shut is drained. One that is not is not drained any longer.
@@ -142,18 +148,23 @@ impl Visit<'_> {
                 ControlFlow::Continue((Course { memory, ..course }, Situation { door, ..situation }))
             }
             Drained::Reopened(decision) => ControlFlow::Break(self.reopen(course, &decision).await),
+            Drained::Undrainable(error) => ControlFlow::Break(self.opened(course).await.ends(End::Failed(error))),
         }
     }
 
     /// Lets clients in again, because somebody is still there.
     async fn reopen(&self, course: Course, decision: &Decision) -> Reached {
-        let rules = course.rules.and(self.authorize_rules(&course.observation, true).await);
-        let course = Course { rules, memory: Memory { draining: None, ..course.memory }, ..course };
+        let course = self.opened(course).await;
         let reason = format!("it was to be closed, but stays online: {}", decision.reason);
         match self.app.table.note_decision(self.server, decision).await {
             Ok(()) => course.ends(End::Kept(reason)),
             Err(error) => course.ends(error),
         }
+    }
+
+    async fn opened(&self, course: Course) -> Course {
+        let rules = course.rules.and(self.authorize_rules(&course.observation, true).await);
+        Course { rules, memory: Memory { draining: None, ..course.memory }, ..course }
     }
 
     /// Carries out `plan`.

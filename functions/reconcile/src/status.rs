@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use wharfinger_decisions::{
     condition::{Condition, Severity, carry_on},
     names::ServerName,
-    power::{AwsState, History, Plan, Step, Wanted, phase},
+    power::{self, AwsState, History, Plan, Step, Wanted, phase},
     preflight::Obstacle,
     rebuild::{self, Lack},
-    server::{ServerPhase, ServerStatus},
+    server::{Power, ServerPhase, ServerStatus},
 };
 use wharfinger_store::servers::ServerItem;
 
@@ -19,6 +19,9 @@ use crate::{
     reached::{End, Reached},
     tally::Tally,
 };
+
+/// The code of the condition that AWS has another server with our tags.
+pub(crate) const SECOND_SERVER: &str = "second_server";
 
 /// What a visit found.
 pub(crate) struct Findings<'a> {
@@ -87,8 +90,12 @@ impl Findings<'_> {
         let memory = self.reached.memory.clone();
         Memory {
             history: self.history(phase),
-            draining: memory.draining.filter(|_| self.is_open() || self.reached.observation.server.is_err()),
-            asleep: memory.asleep.filter(|_| !matches!(phase, ServerPhase::Online | ServerPhase::Stopped)),
+            draining: memory.draining.filter(|_| self.may_be_open()),
+            // A deletion that was not answered may have been done.
+            asleep: memory.asleep.filter(|_| {
+                let is_settled = matches!(phase, ServerPhase::Online | ServerPhase::Stopped);
+                self.wanted.power == Power::Asleep || !is_settled
+            }),
             keyed: memory.keyed,
             logged_since: memory.logged_since,
         }
@@ -124,6 +131,14 @@ impl Findings<'_> {
             Some(AwsState::Online) => ServerPhase::Starting,
             Some(state @ (AwsState::Starting | AwsState::Stopping)) => phase(state),
             _ => ServerPhase::Failed,
+        }
+    }
+
+    /// Whether clients may be logged in.
+    fn may_be_open(&self) -> bool {
+        match &self.reached.observation.server {
+            Ok(server) => server.as_ref().is_some_and(|server| power::is_open(server.state)),
+            Err(_) => true,
         }
     }
 
@@ -223,17 +238,16 @@ impl Findings<'_> {
 
     /// Reports another server with our tags. Between two searches the last result stands.
     fn second_server(&self) -> Option<Condition> {
-        const CODE: &str = "second_server";
         match &self.reached.observation.others {
             Some(Ok(others)) if others.is_empty() => None,
             Some(Ok(others)) => Some(Condition {
-                code: CODE.into(),
+                code: SECOND_SERVER.into(),
                 severity: Severity::Error,
                 message: format!("AWS has another server with our tags, {}, which is billed too", others.join(", ")),
                 remedy: "look whether anybody uses it, and delete it in Transfer Family".into(),
                 since: self.now,
             }),
-            _ => self.item.record.status.conditions.iter().find(|condition| condition.code == CODE).cloned(),
+            _ => self.item.record.status.conditions.iter().find(|condition| condition.code == SECOND_SERVER).cloned(),
         }
     }
 

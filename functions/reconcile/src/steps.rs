@@ -1,6 +1,5 @@
 //! Carries out one step of a plan.
 
-use jiff::Timestamp;
 use wharfinger_aws::{
     error::AwsError,
     transfer::{NewServer, Server},
@@ -86,45 +85,41 @@ impl Visit<'_> {
         Ok(self.app.transfer.create_server(&new).await?)
     }
 
-    /// Records what the server is rebuilt from, and deletes it. What can't be rebuilt is not deleted.
+    /// Records what the server is rebuilt from; when that is done, deletes it. What can't be rebuilt is not deleted. If
+    /// the deletion fails, its record stays: AWS may have deleted the server all the same.
     async fn put_to_sleep(&self, server: &Server, course: &Course) -> Result<Outcome, End> {
         // Looked at once more: the proof of the visit's beginning is older than the drain's last question.
         if let Some(lack) = self.lacks(server).await.first() {
             let (sentence, temporary) = (lack.sentence(), lack.passes_by_itself());
             return Err(Error::Unknown { sentence, temporary }.into());
         }
-        let asleep = Asleep { since: self.moment.present(), settings: server.settings.clone() };
-        // The placement in service went with the server: the next one is not to be opened with less.
-        let memory = Memory {
-            asleep: Some(asleep),
-            keyed: None,
-            logged_since: None,
-            history: History::default(),
-            ..course.memory.clone()
-        };
-        self.note(&memory).await?;
+        let recorded = course.memory.asleep.as_ref().map(|asleep| &asleep.settings);
+        if recorded != Some(&server.settings) {
+            let asleep = Asleep { since: self.moment.present(), settings: server.settings.clone() };
+            return self.changed(Memory { asleep: Some(asleep), ..course.memory.clone() }).await;
+        }
         self.app.transfer.delete_server(&server.id).await?;
         tracing::info!(server = %self.server, id = server.id, "the server sleeps");
+        // The placement in service went with the server: the next one is not to be opened with less.
+        let memory = Memory { keyed: None, logged_since: None, history: History::default(), ..course.memory.clone() };
         Ok(Outcome::Changed(Box::new(memory)))
     }
 
+    /// Gives the server its host keys, and the log of this deployment if it logs its sessions nowhere: without a log it
+    /// is harder to know who is there, but nobody is kept out for that. That the log is younger than the sessions is
+    /// recorded before there is one.
     async fn give_host_keys(&self, server: &Server, course: &Course) -> Result<Outcome, End> {
-        let logged_since = self.give_log(server, course.memory.logged_since).await;
+        let memory = course.memory.clone();
+        if server.log_group_arn.is_none() {
+            if memory.logged_since.is_none() {
+                return self.changed(Memory { logged_since: Some(self.moment.present()), ..memory }).await;
+            }
+            if let Err(error) = self.app.transfer.set_log_destination(&server.id, &self.app.log_group).await {
+                tracing::warn!(server = %self.server, %error, "its sessions are not logged");
+            }
+        }
         let fingerprints = self.import_missing_host_keys(&server.id).await?;
-        let keyed = Some((server.id.clone(), fingerprints));
-        self.changed(Memory { keyed, logged_since, ..course.memory.clone() }).await
-    }
-
-    /// Gives a server that logs its sessions nowhere the log of this deployment. Returns since when it is logged, if
-    /// not from its beginning. Without a log it is harder to know who is there, but nobody is kept out for that.
-    async fn give_log(&self, server: &Server, logged_since: Option<Timestamp>) -> Option<Timestamp> {
-        if server.log_group_arn.is_some() {
-            return logged_since;
-        }
-        if let Err(error) = self.app.transfer.set_log_destination(&server.id, &self.app.log_group).await {
-            tracing::warn!(server = %self.server, %error, "its sessions are not logged");
-        }
-        Some(self.moment.present())
+        self.changed(Memory { keyed: Some((server.id.clone(), fingerprints)), ..memory }).await
     }
 
     /// Sets subnets and Elastic IPs. A lasting refusal is remembered.

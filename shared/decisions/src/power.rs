@@ -199,7 +199,9 @@ fn obstructed(obstacle: &Obstacle, on_the_way: ServerPhase) -> Plan {
     Plan::new(Step::Blocked, phase, obstacle.sentence())
 }
 
-fn is_open(state: AwsState) -> bool {
+/// Whether a server in `state` may take clients.
+#[must_use]
+pub fn is_open(state: AwsState) -> bool {
     matches!(state, AwsState::Online | AwsState::StopFailed)
 }
 

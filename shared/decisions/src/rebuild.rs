@@ -93,6 +93,10 @@ pub enum Lack {
         /// Its ARN.
         role: String,
     },
+    /// Its subnets or security groups are not those of its spec, which AWS may refuse.
+    Network,
+    /// AWS has another server with our tags, which would be taken for this one.
+    SecondServer,
     /// It can't be told.
     Unknown(Unanswered),
 }
@@ -166,6 +170,12 @@ impl Lack {
         matches!(self, Self::AddressDetached(_) | Self::Unknown(Unanswered { temporary: true, .. }))
     }
 
+    /// Whether AWS was only too busy to tell.
+    #[must_use]
+    pub fn is_unanswered_for_now(&self) -> bool {
+        matches!(self, Self::Unknown(Unanswered { temporary: true, .. }))
+    }
+
     /// What is missing, in a sentence for people.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -182,6 +192,8 @@ impl Lack {
             Self::Role { member, role } => {
                 format!("{member} names the role {role}, which Wharfinger may not hand to a new server")
             }
+            Self::Network => "its subnets or security groups are not those of its spec".into(),
+            Self::SecondServer => "AWS has another server with our tags".into(),
             Self::Unknown(unanswered) => format!("it can't be told whether it could: {}", unanswered.error),
         }
     }
@@ -201,6 +213,8 @@ impl Lack {
             Self::Address => "give it Elastic IPs, or use the action \"stop\"".into(),
             Self::AddressUnwanted(id) => format!("give {id} in the server's network, or detach it"),
             Self::AddressDetached(_) => String::new(),
+            Self::Network => "give it the network that it has, or wait until it has the one of its spec".into(),
+            Self::SecondServer => "delete the other one in Transfer Family".into(),
             Self::Accounts(_) => "record these users with PUT, or delete their accounts".into(),
             Self::Setting(lost) => lost.remedy().into(),
             Self::Role { member, .. } if member == "LoggingRole" => {

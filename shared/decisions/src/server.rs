@@ -290,7 +290,7 @@ impl ServerStatus {
     pub fn phase(&self) -> ServerPhase {
         match self.power {
             ServerPhase::Online if self.draining.is_some() => ServerPhase::Draining,
-            ServerPhase::Stopped if self.asleep.is_some() => ServerPhase::Asleep,
+            ServerPhase::Stopped if self.asleep.is_some() && self.server_id.is_none() => ServerPhase::Asleep,
             power => power,
         }
     }

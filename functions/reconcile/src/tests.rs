@@ -20,6 +20,7 @@ mod host_keys;
 mod many_users;
 mod rebuild;
 mod rules;
+mod sleep;
 mod users;
 
 fn now() -> Timestamp {

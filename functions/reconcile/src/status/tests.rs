@@ -235,6 +235,13 @@ fn a_server_that_drains_is_looked_at_soon_whatever_ec2_refuses() {
 }
 
 #[test]
+fn a_server_whose_stop_failed_goes_on_draining() {
+    let mut case = Case::new(AwsState::StopFailed, (Step::Wait, ServerPhase::Draining));
+    case.reached.memory = case.reached.memory.clone().draining_since(now());
+    assert_eq!(case.status().draining.map(|draining| draining.since), Some(now()));
+}
+
+#[test]
 fn a_server_that_is_online_again_neither_drains_nor_sleeps() {
     let mut case = Case::new(AwsState::Online, settled());
     case.reached.memory.asleep = Some(Asleep { since: now(), settings: Settings::default() });

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A server whose one host key is ours and whose one account has a record.
-async fn whole(record: &ServerRecord) -> (Cloud, App) {
+pub(super) async fn whole(record: &ServerRecord) -> (Cloud, App) {
     let (cloud, app) = cloud_with(record);
     Keys::default().answer(&cloud, "");
     let host_key = host_keys::obtain(&app, &main(), Kind::Ed25519).await.unwrap();

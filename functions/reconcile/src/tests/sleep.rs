@@ -1,0 +1,68 @@
+//! A server that is to sleep on a bad day: nothing is deleted that could not be rebuilt, and nothing is forgotten.
+
+use wharfinger_decisions::{order::Order, server::Power};
+
+use super::{rebuild::whole, *};
+
+/// The server of `record`, which alice wants asleep without waiting for anybody.
+fn asleep_now(record: ServerRecord) -> ServerItem {
+    let order = Order { power: Power::Asleep, by: "alice".into(), at: record.updated_at, now: true };
+    ServerItem { order: Some(order), ..record.into() }
+}
+
+/// A cloud in which all is recorded, the network is as wanted, and alice wants the server asleep.
+async fn ordered() -> (Cloud, App) {
+    let (cloud, app) = whole(&testing::record()).await;
+    cloud.put_plain(servers::PARTITION, "main", &asleep_now(testing::record()));
+    let described = json!({ "Server": {
+        "Arn": "arn:aws:transfer:us-east-1:000000000000:server/s-1", "ServerId": "s-1", "State": "ONLINE",
+        "Domain": "EFS", "EndpointType": "VPC", "IdentityProviderType": "SERVICE_MANAGED", "Protocols": ["SFTP"],
+        "EndpointDetails": {
+            "VpcId": "vpc-0a1b2c3d", "VpcEndpointId": "vpce-1", "SubnetIds": ["subnet-00000001"],
+            "AddressAllocationIds": ["eipalloc-00000001"],
+        },
+    } });
+    cloud.answer("DescribeServer", described);
+    network_as_wanted(&cloud, &[]);
+    cloud.answer("DescribeSecurityGroupRules", rules(&[]));
+    // No account is left without a record.
+    cloud.answer("ListUsers", json!({ "ServerId": "s-1", "Users": [] }));
+    cloud.answer("DeleteUser", json!({}));
+    (cloud, app)
+}
+
+#[tokio::test]
+async fn what_a_server_is_rebuilt_from_is_remembered_when_its_deletion_fails() {
+    let (cloud, app) = ordered().await;
+    deliver(&app, "one", invocation(now())).await;
+
+    assert!(cloud.count("DeleteServer") > 0);
+    let status = status(&app).await;
+    assert!(status["asleep"]["since"].is_string(), "{status}");
+    assert_eq!(status["power"], "online", "it is still there, as far as is known");
+}
+
+#[tokio::test]
+async fn a_server_sleeps_once_it_is_recorded() {
+    let (cloud, app) = ordered().await;
+    cloud.answer("DeleteServer", json!({}));
+
+    deliver(&app, "one", invocation(now())).await;
+
+    let operations: Vec<String> = cloud.calls().into_iter().map(|(name, _)| name).collect();
+    let deleted = operations.iter().position(|name| name == "DeleteServer").expect("it is deleted");
+    assert!(operations[..deleted].contains(&"UpdateItem".to_owned()), "it is recorded first: {operations:?}");
+}
+
+#[tokio::test]
+async fn a_server_whose_network_aws_has_not_taken_is_not_deleted() {
+    let (cloud, app) = ordered().await;
+    network_as_wanted(&cloud, &["sg-00000009"]);
+    cloud.answer("ModifyVpcEndpoint", "<ModifyVpcEndpointResponse><return>true</return></ModifyVpcEndpointResponse>");
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.count("DeleteServer"), 0);
+    let status = status(&app).await;
+    assert!(condition(&status, "not_rebuildable").is_some(), "{status}");
+}

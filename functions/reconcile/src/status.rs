@@ -186,8 +186,8 @@ impl Findings<'_> {
             End::Failed(error) | End::Unseen(error) => NextVisit::after(error.sentence(), error.is_temporary()),
             End::Plan(plan) if plan.step != Step::Settled => {
                 let unseen = self.reached.observation.endpoint.as_ref().err();
-                // Who is logged in does not depend on what EC2 shows.
-                let lasting = plan.phase != ServerPhase::Draining && unseen.is_some_and(|error| !error.is_temporary());
+                // Only a server that is to open waits for what EC2 shows.
+                let lasting = plan.phase == ServerPhase::Starting && unseen.is_some_and(|error| !error.is_temporary());
                 NextVisit::after(&plan.reason, plan.step != Step::Blocked && !lasting)
             }
             End::Plan(_) => match (&self.reached.rules, self.obstacles.first(), self.lacks.first()) {

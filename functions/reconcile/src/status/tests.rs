@@ -226,9 +226,11 @@ fn a_server_that_drains_or_sleeps_is_told_in_words_that_release_0_1_reads() {
 }
 
 #[test]
-fn a_server_that_drains_is_looked_at_soon_whatever_ec2_refuses() {
+fn a_server_that_is_being_shut_is_looked_at_soon_whatever_ec2_refuses() {
     let mut case = Case::new(AwsState::Online, (Step::Wait, ServerPhase::Draining));
     case.reached.observation.endpoint = Err(refused());
+    assert!(!is_slow(&case.next_visit()));
+    case.reached.end = (Step::Wait, ServerPhase::Stopping).into();
     assert!(!is_slow(&case.next_visit()));
     case.reached.end = (Step::Wait, ServerPhase::Starting).into();
     assert!(is_slow(&case.next_visit()));

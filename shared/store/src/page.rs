@@ -1,6 +1,9 @@
 //! Lists in pages: one partition in the order of its sort keys, with a cursor to go on from.
 
-use aws_sdk_dynamodb::types::{AttributeValue, Select};
+use aws_sdk_dynamodb::{
+    operation::query::builders::QueryFluentBuilder,
+    types::{AttributeValue, Select},
+};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -49,11 +52,7 @@ impl Table {
     pub async fn page<T: DeserializeOwned>(&self, pk: &str, request: &PageRequest) -> Result<Page<T>, StoreError> {
         let start = request.after.as_ref().map(|sk| Key::new(pk, sk).attributes());
         let answer = self
-            .client()
-            .query()
-            .table_name(self.name())
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+            .partition(pk)
             .consistent_read(!request.may_lag)
             .scan_index_forward(!request.newest_first)
             // One more than asked for tells whether another page follows.
@@ -98,11 +97,7 @@ impl Table {
         let (mut size, mut start) = (0, None);
         loop {
             let answer = self
-                .client()
-                .query()
-                .table_name(self.name())
-                .key_condition_expression("pk = :pk")
-                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+                .partition(pk)
                 .select(Select::Count)
                 .set_exclusive_start_key(start)
                 .send()
@@ -114,6 +109,12 @@ impl Table {
                 return Ok(size);
             }
         }
+    }
+
+    /// The query for the items of the partition `pk`.
+    fn partition(&self, pk: &str) -> QueryFluentBuilder {
+        let query = self.client().query().table_name(self.name()).key_condition_expression("pk = :pk");
+        query.expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
     }
 
     async fn all_pages<T: DeserializeOwned>(

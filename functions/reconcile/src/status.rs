@@ -87,7 +87,7 @@ impl Findings<'_> {
 
     /// What is remembered of a server in `phase`.
     fn memory(&self, phase: ServerPhase) -> Memory {
-        let memory = self.reached.memory.clone();
+        let (memory, observation) = (self.reached.memory.clone(), &self.reached.observation);
         Memory {
             history: self.history(phase),
             draining: memory.draining.filter(|_| self.may_be_open()),
@@ -97,7 +97,11 @@ impl Findings<'_> {
                 self.wanted.power == Power::Asleep || !is_settled
             }),
             keyed: memory.keyed,
-            logged_since: memory.logged_since,
+            // Whoever gives it a log later: what was before is not in it.
+            logged_since: match observation.server() {
+                Some(server) if server.log_group_arn.is_none() => Some(self.now),
+                _ => memory.logged_since,
+            },
         }
     }
 

@@ -1,3 +1,4 @@
+use wharfinger_aws::transfer::Server;
 use wharfinger_decisions::{power::Refused, rebuild::Unanswered, server::Asleep, settings::Settings};
 use wharfinger_store::servers::ServerItem;
 
@@ -234,6 +235,15 @@ fn a_server_that_is_being_shut_is_looked_at_soon_whatever_ec2_refuses() {
     assert!(!is_slow(&case.next_visit()));
     case.reached.end = (Step::Wait, ServerPhase::Starting).into();
     assert!(is_slow(&case.next_visit()));
+}
+
+#[test]
+fn a_log_is_as_young_as_the_last_look_at_which_there_was_none() {
+    let mut case = Case::new(AwsState::Online, settled());
+    assert_eq!(case.status().logged_since, None, "it was made with one");
+    case.reached.observation.server = Ok(Some(Server { log_group_arn: None, ..testing::server(AwsState::Online) }));
+    assert_eq!(case.status().logged_since, Some(now()));
+    assert_eq!(case.codes(), ["sessions_not_logged"]);
 }
 
 #[test]

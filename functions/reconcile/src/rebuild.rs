@@ -24,33 +24,30 @@ use crate::{
 };
 
 impl Visit<'_> {
-    /// This visit, or, of a server that is to sleep and could not be rebuilt, one that leaves it as it is.
-    pub(crate) async fn unless_it_lacks_something(self, first: &Observation) -> Self {
-        let Some(server) = first.server().filter(|_| self.wanted.power == Power::Asleep && !self.wanted.deleting)
-        else {
-            return self;
-        };
+    /// The visit that leaves a server as it is which is to sleep and could not be rebuilt; `None` for any other.
+    pub(crate) async fn kept_for_a_lack(&self, first: &Observation) -> Option<Self> {
+        let server = first.server().filter(|_| self.wanted.power == Power::Asleep && !self.wanted.deleting)?;
         let power = match server.state {
             AwsState::Online | AwsState::StopFailed => Power::Online,
             AwsState::Offline | AwsState::StartFailed => Power::Stopped,
-            AwsState::Starting | AwsState::Stopping => return self,
+            AwsState::Starting | AwsState::Stopping => return None,
         };
         let mut lacks = self.lacks(server).await;
         lacks.extend(self.lacks_of_network(server, first));
         // What AWS is too busy to tell is asked again before the server is deleted.
         if lacks.iter().all(Lack::is_unanswered_for_now) {
-            return self;
+            return None;
         }
         let reason = format!("it is not put to sleep: {}", lacks[0].sentence());
-        let wanted = Wanted { power, because: Because::Spec, power_reason: reason, ..self.wanted };
-        Self { wanted, lacks, ..self }
+        let wanted = Wanted { power, because: Because::Spec, power_reason: reason, ..self.wanted.clone() };
+        Some(Self { wanted, lacks, ..*self })
     }
 
     /// What says that a rebuilt server would be another one, or could not be made.
     fn lacks_of_network(&self, server: &Server, observation: &Observation) -> Vec<Lack> {
         let has_its_groups = match &observation.endpoint {
             Ok(endpoint) => endpoint.as_ref().is_none_or(|endpoint| endpoint.groups == self.wanted.groups),
-            Err(error) => return vec![Lack::Unknown(unanswered_by(error))],
+            Err(error) => return vec![Lack::Unknown(unanswered(error))],
         };
         let is_in_place = has_its_groups && server.placement.subnets == self.wanted.placement.subnets;
         let is_alone = match &observation.others {
@@ -74,7 +71,7 @@ impl Visit<'_> {
         let roles = observed.settings.roles().into_iter();
         let may_pass = [Some(&self.app.user_role), self.record.intent.spec.user_role_arn.as_ref()];
         rebuild::lacks(&Facts {
-            host_keys: host_keys.map_err(unanswered),
+            host_keys: host_keys.map_err(|error| unanswered(&error)),
             secrets,
             attached: observed.placement.addresses.clone(),
             wanted: self.wanted.placement.addresses.clone(),
@@ -90,7 +87,7 @@ impl Visit<'_> {
         let kept = Kind::ALL.into_iter().map(|kind| async move {
             let name = kind.secret_name(self.app, self.server);
             let secret = self.app.secrets.get(&name).await;
-            (name, secret.map(|secret| host_keys::kept(secret.as_ref())).map_err(unanswered))
+            (name, secret.map(|secret| host_keys::kept(secret.as_ref())).map_err(|error| unanswered(&error)))
         });
         join_all(kept).await
     }
@@ -101,18 +98,14 @@ impl Visit<'_> {
         let partition = users::partition(self.server);
         let (listed, records) =
             tokio::join!(self.app.transfer.users(server_id), self.app.table.all::<UserRecord>(&partition));
-        let (listed, records) = (listed.map_err(unanswered)?, records.map_err(unread)?);
+        let (listed, records) = (listed.map_err(|error| unanswered(&error))?, records.map_err(unread)?);
         let recorded: BTreeSet<String> =
             records.into_iter().filter(|(_, user)| user.is_ok()).map(|(name, _)| name).collect();
         Ok(listed.into_keys().filter(|name| !recorded.contains(name)).collect())
     }
 }
 
-fn unanswered(error: AwsError) -> Unanswered {
-    unanswered_by(&error)
-}
-
-fn unanswered_by(error: &AwsError) -> Unanswered {
+fn unanswered(error: &AwsError) -> Unanswered {
     Unanswered { error: sentence(error), temporary: error.is_temporary() }
 }
 

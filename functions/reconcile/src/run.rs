@@ -1,4 +1,4 @@
-//! One visit to a server: observe; prove that it can be rebuilt, if it is to sleep; revoke access; take steps; settle the
+//! One visit to a server: observe; revoke access; prove that it can be rebuilt, if it is to sleep; take steps; settle the
 //! users; write the status. A step is to look at the door, admit address blocks, act, observe, and revoke.
 //!
 //! Revoking access (users, keys and address blocks that are no longer wanted) comes first and waits for nothing. A server
@@ -10,7 +10,7 @@ use wharfinger_decisions::{
     condition::Severity,
     idle::Decision,
     power::{self, AwsState, Plan, Situation, Step},
-    server::ServerStatus,
+    server::{Power, ServerStatus},
 };
 use wharfinger_runtime::metrics::{self, Trouble};
 use wharfinger_store::{servers, table::StoreError};
@@ -38,19 +38,13 @@ const TIME_TO_CLOSE: Duration = Duration::from_secs(10);
 const TIME_FOR_USERS: Duration = Duration::from_secs(15);
 
 impl Visit<'_> {
-    pub(crate) async fn run(self) -> Result<NextVisit, Error> {
+    pub(crate) async fn run(&self) -> Result<NextVisit, Error> {
         let known = self.record.status.server_id.as_deref();
         let first = Box::pin(self.observe(known, self.search_is_due())).await;
-        // From here on less may be wanted than the wish: what could not be rebuilt stays as it is.
-        let visit = Box::pin(self.unless_it_lacks_something(&first)).await;
-        Box::pin(visit.bring_about(first)).await
-    }
-
-    async fn bring_about(&self, first: Observation) -> Result<NextVisit, Error> {
         let offline = first.server().is_some_and(|server| server.state == AwsState::Offline);
         let memory = Memory::at_first(&self.record.status, self.wanted.opens(), offline);
         // Nothing that is refused or unknown holds up what closes.
-        let revoked = self.revoke_rules(&first, self.admits(&memory)).await;
+        let revoked = self.revoke_rules(&first, self.may_admit(&first, &memory)).await;
         let mut users = self.users(self.server_id(&first)).await;
         users.close(TIME_TO_CLOSE).await;
         if matches!(&first.server, Ok(None))
@@ -58,8 +52,11 @@ impl Visit<'_> {
         {
             users.tally.unread(&error);
         }
+        // From here on less may be wanted than the wish: what could not be rebuilt stays as it is.
+        let kept = Box::pin(self.kept_for_a_lack(&first)).await;
+        let visit = kept.as_ref().unwrap_or(self);
         let course = Course { observation: first, rules: revoked, lost: Ok(()), memory };
-        let reached = Box::pin(self.proceed(course)).await;
+        let reached = Box::pin(visit.proceed(course)).await;
         if matches!(&reached.end, End::Plan(Plan { step: Step::Forget, .. })) {
             if let Err(error) = &reached.rules {
                 tracing::error!(server = %self.server, %error, "rules of a deleted server may be left in its security groups");
@@ -72,7 +69,15 @@ impl Visit<'_> {
             users = self.users(self.server_id(&reached.observation)).await;
         }
         users.settle(TIME_FOR_USERS).await;
-        Ok(self.conclude(reached, &users.tally).await?)
+        Ok(visit.conclude(reached, &users.tally).await?)
+    }
+
+    /// Whether new clients may still be let in, before it is known whether a server that is to sleep can be rebuilt: one
+    /// that can't stays open.
+    fn may_admit(&self, first: &Observation, memory: &Memory) -> bool {
+        let is_open = first.server().is_some_and(|server| power::is_open(server.state));
+        let is_undecided = self.wanted.power == Power::Asleep && !self.wanted.deleting && is_open;
+        self.admits(memory) || is_undecided && memory.draining.is_none()
     }
 
     /// Whether new clients are to be let in.

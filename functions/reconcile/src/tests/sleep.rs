@@ -42,6 +42,20 @@ async fn what_a_server_is_rebuilt_from_is_remembered_when_its_deletion_fails() {
     assert_eq!(status["power"], "online", "it is still there, as far as is known");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_deleted_user_and_a_withdrawn_address_block_go_while_the_proof_is_not_answered() {
+    let (cloud, app) = ordered().await;
+    cloud.answer("DescribeSecurityGroupRules", rules(&["10.9.0.0/16"]));
+    cloud.answer("RevokeSecurityGroupIngress", "<RevokeSecurityGroupIngressResponse/>");
+    cloud.leave_unanswered(|operation, _| operation == "GetSecretValue");
+
+    let visit = deliver(&app, "one", invocation(now()));
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(30), visit).await;
+
+    assert_eq!((cloud.count("DeleteUser"), cloud.count("RevokeSecurityGroupIngress")), (1, 1));
+    assert_eq!(cloud.count("DeleteServer"), 0);
+}
+
 #[tokio::test]
 async fn a_server_sleeps_once_it_is_recorded() {
     let (cloud, app) = ordered().await;

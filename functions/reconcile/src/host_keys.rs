@@ -1,10 +1,7 @@
 //! A server's private host keys, one of each algorithm. Wharfinger generates them: AWS can store a host key in Secrets
 //! Manager, but deletes that secret with the server, and a rebuilt server must present the same keys to its clients.
 
-use ssh_key::{
-    Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey,
-    private::{KeypairData, RsaKeypair},
-};
+use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, private::KeypairData};
 use wharfinger_aws::secrets::Secret;
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
@@ -76,7 +73,7 @@ fn generate(kind: Kind, server: &ServerName, chance: &Chance) -> Result<Secret, 
     let mut key = match kind {
         Kind::Ed25519 => PrivateKey::random(&mut generator, Algorithm::Ed25519)?,
         Kind::Ecdsa => PrivateKey::random(&mut generator, Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 })?,
-        Kind::Rsa => PrivateKey::try_from(KeypairData::from(RsaKeypair::random(&mut generator, RSA_BITS)?))?,
+        Kind::Rsa => PrivateKey::try_from(KeypairData::from(chance.rsa_key(RSA_BITS)?))?,
     };
     key.set_comment(server.as_str());
     Ok(Secret::new(key.to_openssh(LineEnding::LF)?.to_string()))

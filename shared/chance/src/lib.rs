@@ -3,11 +3,15 @@
 //! `seeded`, which no deployed function has, a simulation gives a seed, and what is drawn is the same again.
 
 #[cfg(any(test, feature = "seeded"))]
+mod known_keys;
+
+#[cfg(any(test, feature = "seeded"))]
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rand::{CryptoRng, Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
+use ssh_key::private::RsaKeypair;
 
 /// The longest wait after a conflict.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -77,6 +81,19 @@ impl Chance {
         self.draw(StdRng::from_rng)
     }
 
+    /// An RSA key of `bits` bits. A seed draws it from a few: to search for primes takes more time than all else in a
+    /// simulated hour.
+    ///
+    /// # Errors
+    /// When there is no RSA key of that size.
+    pub fn rsa_key(&self, bits: usize) -> ssh_key::Result<RsaKeypair> {
+        match &self.0 {
+            Source::System => RsaKeypair::random(&mut self.key_generator(), bits),
+            #[cfg(any(test, feature = "seeded"))]
+            Source::Seeded(_) => known_keys::rsa_key(self.index(known_keys::COUNT), bits),
+        }
+    }
+
     fn draw<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> T {
         match &self.0 {
             Source::System => draw(&mut rand::make_rng()),
@@ -104,6 +121,25 @@ mod tests {
         assert_eq!(draws(Chance::seeded(7)), draws(Chance::seeded(7)));
         assert_ne!(draws(Chance::seeded(7)), draws(Chance::seeded(8)));
         assert_ne!(draws(Chance::system()), draws(Chance::system()));
+    }
+
+    #[test]
+    fn a_seed_draws_rsa_keys_of_the_size_from_a_few() {
+        let drawn = |chance: Chance| -> Vec<String> {
+            (0..20).map(|_| chance.rsa_key(1024).unwrap().public().n().to_string()).collect()
+        };
+        let keys = drawn(Chance::seeded(7));
+        assert_eq!(keys, drawn(Chance::seeded(7)));
+        let different: std::collections::BTreeSet<_> = keys.into_iter().collect();
+        assert!((2..=known_keys::COUNT).contains(&different.len()), "{different:?}");
+        assert!(drawn_by_system().is_disjoint(&different));
+    }
+
+    fn drawn_by_system() -> std::collections::BTreeSet<String> {
+        let keys: std::collections::BTreeSet<_> =
+            (0..3).map(|_| Chance::system().rsa_key(1024).unwrap().public().n().to_string()).collect();
+        assert_eq!(keys.len(), 3);
+        keys
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use self::secret::{Deletion, Secret};
+use self::secret::{Deletion, Secret, Version};
 use super::{
     error::AwsError,
     service::{Service, Unreadable, restore},
@@ -76,8 +76,8 @@ impl SecretsManager {
         secret.description = input["Description"].as_str().map(str::to_owned);
         secret.tags = read_tags(input);
         let mut answer = json!({ "ARN": secret.arn, "Name": name });
-        if let Some((member, value)) = read_value(input)? {
-            answer["VersionId"] = secret.put(input, member, value, now)?.into();
+        if let Some(version) = read_version(input, now)? {
+            answer["VersionId"] = secret.put(version)?.into();
         }
         secrets.insert(name.to_owned(), secret);
         Ok(answer)
@@ -103,7 +103,7 @@ impl SecretsManager {
     pub(crate) fn keep(&self, owner: &str, name: &str, text: &str) -> String {
         let mut secret = self.new_secret(name);
         secret.owner = Some(owner.to_owned());
-        secret.begin("SecretString", text.to_owned(), secret.created);
+        secret.begin("SecretString", text.to_owned());
         let arn = secret.arn.clone();
         self.secrets().insert(name.to_owned(), secret);
         arn
@@ -116,16 +116,13 @@ impl SecretsManager {
 
     fn put(&self, input: &Value) -> Result<Value, AwsError> {
         refuse_unknown(input, &["RotationToken"])?;
-        if given(input, &["VersionStages"]).is_some() && input["VersionStages"] != json!([CURRENT]) {
-            refuse_unknown(input, &["VersionStages"])?;
-        }
         let now = self.context.clock.epoch_seconds();
         let mut secrets = self.secrets();
         let secret = usable(&mut secrets, input)?;
-        let (member, value) = read_value(input)?.ok_or_else(|| {
+        let version = read_version(input, now)?.ok_or_else(|| {
             refused("InvalidRequestException", "You must provide either SecretString or SecretBinary.")
         })?;
-        let id = secret.put(input, member, value, now)?;
+        let id = secret.put(version)?;
         let stages = secret.versions.iter().find(|version| version.id == id).map(|version| version.stages.clone());
         Ok(json!({ "ARN": secret.arn, "Name": secret.name, "VersionId": id, "VersionStages": stages }))
     }
@@ -135,10 +132,10 @@ impl SecretsManager {
         let secret = usable(&mut secrets, input)?;
         let (id, stage) = (text(input, "VersionId"), text(input, "VersionStage"));
         let stage = stage.or_else(|| id.is_none().then_some(CURRENT));
-        let version = secret.versions.iter().find(|version| {
-            id.is_none_or(|id| version.id == id)
-                && stage.is_none_or(|stage| version.stages.iter().any(|known| known == stage))
-        });
+        let version = secret
+            .versions
+            .iter()
+            .find(|version| id.is_none_or(|id| version.id == id) && stage.is_none_or(|stage| version.has(stage)));
         let version = version.ok_or_else(|| {
             let wanted = match (stage, id) {
                 (Some(stage), _) => format!("staging label: {stage}"),
@@ -255,6 +252,32 @@ fn read_value(input: &Value) -> Result<Option<(&'static str, String)>, AwsError>
         )),
         (text, binary) => Ok(text.or(binary)),
     }
+}
+
+/// The new version that a call describes, if it has a value.
+fn read_version(input: &Value, now: f64) -> Result<Option<Version>, AwsError> {
+    let token = text(input, "ClientRequestToken");
+    if token.is_some_and(|token| !(32..=64).contains(&token.len())) {
+        return Err(refused("InvalidParameterException", "ClientRequestToken must be 32-64 characters long."));
+    }
+    let id = token.map_or_else(|| crate::ids::random_uuid().to_string(), str::to_owned);
+    let stages = read_stages(input)?;
+    let version =
+        |(member, value): (&str, String)| Version { id, created: now, stages, member: member.to_owned(), value };
+    Ok(read_value(input)?.map(version))
+}
+
+/// The labels that a new version is to have; none if they are left to Secrets Manager.
+fn read_stages(input: &Value) -> Result<Vec<String>, AwsError> {
+    let Some(given) = input["VersionStages"].as_array() else { return Ok(Vec::new()) };
+    let stages: Vec<String> = given.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let fits = (1..=20).contains(&given.len()) && stages.len() == given.len();
+    if fits && stages.iter().all(|stage| (1..=256).contains(&stage.len())) {
+        return Ok(stages);
+    }
+    let message = "1 validation error detected: Value at 'versionStages' failed to satisfy constraint: Member must have \
+                   length between 1 and 20, each member between 1 and 256";
+    Err(refused("ValidationException", message))
 }
 
 fn read_tags(input: &Value) -> BTreeMap<String, String> {

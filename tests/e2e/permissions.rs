@@ -372,8 +372,11 @@ fn secrets_and_logs_of_others_are_out_of_reach() {
     for (request, allowed) in [
         (secret("GetSecretValue", "wharfinger/servers/a/host-key-Ab1"), true),
         (secret("GetSecretValue", "another/servers/a/host-key-Ab1"), false),
-        (secret("CreateSecret", "wharfinger/servers/a/host-key-ecdsa"), true),
-        (secret("DeleteSecret", "wharfinger/servers/a/host-key-rsa-Ab1"), true),
+        (secret("CreateSecret", "wharfinger/servers/a/host-key"), true),
+        (secret("PutSecretValue", "wharfinger/servers/a/host-key-Ab1"), true),
+        (secret("PutSecretValue", "another/servers/a/host-key-Ab1"), false),
+        (secret("UpdateSecretVersionStage", "wharfinger/servers/a/host-key-Ab1"), false),
+        (secret("DeleteSecret", "wharfinger/servers/a/host-key-Ab1"), true),
         (secret("DeleteSecret", "wharfinger/servers/a/other-Ab1"), false),
         (read_log("wharfinger/sftp"), true),
         (read_log("wharfinger/access"), false),

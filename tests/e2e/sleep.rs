@@ -20,6 +20,13 @@ async fn billed(local: &LocalRegion) -> Vec<Value> {
     listed["Servers"].as_array().cloned().unwrap_or_default()
 }
 
+/// The host key that release 0.1 makes the server from: what its secret holds for whoever names no version.
+async fn first_host_key(local: &LocalRegion) -> Result<Value, String> {
+    let secret = json!({ "SecretId": "wharfinger/servers/main/host-key" });
+    let answer = local.region.call("secretsmanager", "GetSecretValue", secret).await;
+    answer.map(|found| found["SecretString"].clone()).map_err(|error| error.to_string())
+}
+
 async fn put_user(local: &LocalRegion, name: &str) -> UserKey {
     let key = UserKey::generate();
     let user = json!({ "public_keys": [key.public_line()], "site": "blog" });
@@ -43,6 +50,7 @@ async fn an_idle_server_sleeps_for_nothing_and_wakes_as_it_was() {
     let bob = put_user(&local, "bob").await;
     until_ready(&local, "bob").await;
     let before = local.server().await.unwrap();
+    let first_key = first_host_key(&local).await.unwrap();
     let alice = local.log_in().await;
     let known_host_key = alice.host_key_fingerprint.clone();
     alice.put("index.html", b"hello").await.unwrap();
@@ -63,6 +71,9 @@ async fn an_idle_server_sleeps_for_nothing_and_wakes_as_it_was() {
 
     assert_eq!(after["status"]["endpoint"], before["status"]["endpoint"]);
     assert_eq!(after["status"]["host_key_fingerprints"], before["status"]["host_key_fingerprints"]);
+    assert_eq!(after["status"]["host_key_fingerprints"].as_array().map(Vec::len), Some(3));
+    assert_eq!(first_host_key(&local).await.unwrap(), first_key);
+    assert_eq!(local.calls("secretsmanager", "CreateSecret"), 1, "a server has one secret");
     assert_ne!(after["status"]["server_id"], before["status"]["server_id"]);
     until_ready(&local, "carol").await;
     until_ready(&local, "alice").await;
@@ -160,5 +171,7 @@ async fn a_sleeping_server_is_deleted_and_leaves_nothing_on_the_bill() {
         })
         .await;
     assert_eq!(billed(&local).await, Vec::<Value>::new());
+    let secret = first_host_key(&local).await.unwrap_err();
+    assert!(secret.contains("marked for deletion"), "{secret}");
     local.close().await;
 }

@@ -7,14 +7,12 @@ use wharfinger_store::{
     users::{self, UserRecord},
 };
 
-use crate::{error::Error, host_keys::Kind, visit::Visit};
+use crate::{error::Error, host_keys, visit::Visit};
 
 impl Visit<'_> {
     /// Removes the server and its users from the table.
     pub(crate) async fn forget_server(&self) -> Result<(), Error> {
-        for kind in Kind::ALL {
-            self.app.secrets.delete(&kind.secret_name(self.app, self.server)).await?;
-        }
+        self.app.secrets.delete(&host_keys::secret_name(self.app, self.server)).await?;
         for (name, user) in self.app.table.all::<UserRecord>(&users::partition(self.server)).await? {
             let key = users::key(self.server, &UserName::from_stored(name));
             match user {

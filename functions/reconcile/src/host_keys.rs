@@ -1,12 +1,19 @@
 //! A server's private host keys, one of each algorithm. Wharfinger generates them: AWS can store a host key in Secrets
 //! Manager, but deletes that secret with the server, and a rebuilt server must present the same keys to its clients.
+//!
+//! A server has one secret, which is what AWS bills, with a version for each key. A staging label holds each version: one
+//! that has a label is never removed. The current version, `AWSCURRENT`, is one private key and nothing else, which is
+//! what release 0.1 reads and hands to AWS.
 
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, private::KeypairData};
-use wharfinger_aws::secrets::Secret;
+use wharfinger_aws::{
+    error::AwsError,
+    secrets::{CURRENT, Secret},
+};
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     names::ServerName,
-    rebuild::{HostKey, Kept},
+    rebuild::{HostKey, Kept, SecretVersion},
 };
 
 use crate::{app::App, error::Error, visit::Visit};
@@ -29,17 +36,32 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Self; 3] = [Self::Ed25519, Self::Ecdsa, Self::Rsa];
 
-    /// The name of the secret that holds the host key of `server`. The first kind was once the only one.
-    pub(crate) fn secret_name(self, app: &App, server: &ServerName) -> String {
-        let suffix = match self {
-            Self::Ed25519 => "",
-            Self::Ecdsa => "-ecdsa",
-            Self::Rsa => "-rsa",
-        };
-        format!("{}servers/{server}/host-key{suffix}", app.secret_prefix)
+    /// Where the host key of `server` is kept.
+    pub(crate) fn version(self, app: &App, server: &ServerName) -> SecretVersion {
+        SecretVersion { secret: secret_name(app, server), label: self.label().into() }
     }
 
-    fn title(self) -> &'static str {
+    /// The staging label of its version. The first kind was once the only one.
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Ed25519 => CURRENT,
+            Self::Ecdsa => "ecdsa",
+            Self::Rsa => "rsa",
+        }
+    }
+
+    /// The id of its version, in any secret: `None` for the first version, which is made with the secret. AWS takes one
+    /// value for an id, so a key that is there is never replaced by one that was made at the same moment, or while AWS
+    /// did not show the first yet.
+    const fn version_id(self) -> Option<&'static str> {
+        match self {
+            Self::Ed25519 => None,
+            Self::Ecdsa => Some("5d1b9f0c-6a3e-4c57-9f27-0f6d3b8e41a2"),
+            Self::Rsa => Some("c2a7e6d4-18b5-4f93-8d0e-7b94a1c5f360"),
+        }
+    }
+
+    const fn title(self) -> &'static str {
         match self {
             Self::Ed25519 => "ed25519",
             Self::Ecdsa => "ECDSA",
@@ -48,22 +70,44 @@ impl Kind {
     }
 }
 
+/// The name of the secret that holds the host keys of `server`.
+pub(crate) fn secret_name(app: &App, server: &ServerName) -> String {
+    format!("{}servers/{server}/host-key", app.secret_prefix)
+}
+
 /// Returns the stored key of `server`, or generates one and stores it before it is used.
 pub(crate) async fn obtain(app: &App, server: &ServerName, kind: Kind) -> Result<Secret, Error> {
-    let name = kind.secret_name(app, server);
-    if let Some(kept) = app.secrets.get(&name).await? {
+    let version = kind.version(app, server);
+    if let Some(kept) = app.secrets.get(&version).await? {
         return Ok(kept);
     }
+    // The first version of a secret is its current one, whatever its label: it must not be another key than release 0.1
+    // would read.
+    if kind != Kind::Ed25519 && app.secrets.get(&Kind::Ed25519.version(app, server)).await?.is_none() {
+        return Err(lost(&Kind::Ed25519.version(app, server)));
+    }
     let made = generate(kind, server, &app.chance)?;
-    let description = format!("SSH host key ({}) of Wharfinger's server {server}", kind.title());
-    match app.secrets.create(&name, &description, &made).await {
+    match store(app, server, kind, &made).await {
         Ok(()) => Ok(made),
-        Err(error) if error.is_exists() => match app.secrets.get(&name).await? {
-            Some(kept) => Ok(kept),
-            None => Err(error.into()),
-        },
+        Err(error) if error.is_exists() => app.secrets.get(&version).await?.ok_or_else(|| lost(&version)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Stores a key of `server` where there is none.
+async fn store(app: &App, server: &ServerName, kind: Kind, made: &Secret) -> Result<(), AwsError> {
+    let version = kind.version(app, server);
+    let Some(id) = kind.version_id() else {
+        let kinds = Kind::ALL.map(|kind| format!("{} ({})", kind.title(), kind.label())).join(", ");
+        let description = format!("SSH host keys of Wharfinger's server {server}, a version each: {kinds}");
+        return app.secrets.create(&version.secret, &description, made).await;
+    };
+    app.secrets.add(&version, id, made).await
+}
+
+/// A key was stored there, and can't be read.
+fn lost(version: &SecretVersion) -> Error {
+    Error::Missing(format!("{version} can't be found: put the private key back ({})", version.command()))
 }
 
 /// Generates a key from `chance`. In a deployed function that is a cryptographically secure generator seeded by the
@@ -79,7 +123,7 @@ fn generate(kind: Kind, server: &ServerName, chance: &Chance) -> Result<Secret, 
     Ok(Secret::new(key.to_openssh(LineEnding::LF)?.to_string()))
 }
 
-/// What a secret holds, by the fingerprint of its key.
+/// What a version of a secret holds, by the fingerprint of its key.
 pub(crate) fn kept(secret: Option<&Secret>) -> Kept {
     let Some(secret) = secret else { return Kept::Nothing };
     match PrivateKey::from_openssh(secret.reveal()) {
@@ -113,9 +157,10 @@ impl Visit<'_> {
     async fn import_host_key(&self, server_id: &str, kind: Kind, there: &[HostKey]) -> Result<String, Error> {
         let host_key = obtain(self.app, self.server, kind).await?;
         let Kept::Key(fingerprint) = kept(Some(&host_key)) else {
-            let name = kind.secret_name(self.app, self.server);
+            let version = kind.version(self.app, self.server);
             return Err(Error::Missing(format!(
-                "the secret {name} holds no private key in OpenSSH's form: put the key back, or delete the secret"
+                "{version} holds no private key in OpenSSH's form: put the key back ({})",
+                version.command()
             )));
         };
         if !there.iter().any(|key| key.fingerprint == fingerprint) {
@@ -159,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_holds_a_key_nothing_or_something_else() {
+    fn a_version_holds_a_key_nothing_or_something_else() {
         let Kept::Key(fingerprint) = kept(Some(&drawn(Kind::Ecdsa, 1))) else { panic!("it holds a key") };
         assert!(fingerprint.starts_with("SHA256:") && !fingerprint.ends_with('='), "{fingerprint}");
         assert_eq!(kept(None), Kept::Nothing);

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::join_all;
 use wharfinger_aws::{error::AwsError, transfer::Server};
 use wharfinger_decisions::{
     power::{AwsState, Wanted},
-    rebuild::{self, Facts, Kept, Lack, Unanswered},
+    rebuild::{self, Facts, Kept, Lack, SecretVersion, Unanswered},
     server::Power,
     wish::Because,
 };
@@ -60,7 +59,7 @@ impl Visit<'_> {
         network.into_iter().chain((!is_alone).then_some(Lack::SecondServer)).collect()
     }
 
-    /// Returns what a server rebuilt from our record and secrets would lack of the one that was just `observed`.
+    /// Returns what a server rebuilt from our record and secret would lack of the one that was just `observed`.
     /// Changes nothing, but that a secret which is about to be deleted is kept.
     pub(crate) async fn lacks(&self, observed: &Server) -> Vec<Lack> {
         let (host_keys, secrets, strangers) = tokio::join!(
@@ -82,14 +81,17 @@ impl Visit<'_> {
         })
     }
 
-    /// What the secrets of the host keys hold, by name. None is made.
-    async fn kept_host_keys(&self) -> Vec<(String, Result<Kept, Unanswered>)> {
-        let kept = Kind::ALL.into_iter().map(|kind| async move {
-            let name = kind.secret_name(self.app, self.server);
-            let secret = self.app.secrets.get(&name).await;
-            (name, secret.map(|secret| host_keys::kept(secret.as_ref())).map_err(|error| unanswered(&error)))
-        });
-        join_all(kept).await
+    /// What the versions of the host keys' secret hold. None is made. They are read one after the other: the first read
+    /// restores a secret that is about to be deleted.
+    async fn kept_host_keys(&self) -> Vec<(SecretVersion, Result<Kept, Unanswered>)> {
+        let mut kept = Vec::new();
+        for kind in Kind::ALL {
+            let version = kind.version(self.app, self.server);
+            let secret = self.app.secrets.get(&version).await;
+            let held = secret.map(|secret| host_keys::kept(secret.as_ref())).map_err(|error| unanswered(&error));
+            kept.push((version, held));
+        }
+        kept
     }
 
     /// The accounts on AWS that our records could not bring back: those without a record, and those whose record this

@@ -1,7 +1,7 @@
 //! Whether a server could be rebuilt as it is, if it were deleted now. Every difference that a client, a person or
 //! another program could notice is a lack; so is everything that AWS did not tell. A server with a lack is not deleted.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use jiff::Timestamp;
 
@@ -28,12 +28,38 @@ pub struct HostKey {
     pub fingerprint: String,
 }
 
-/// What a secret for a host key holds.
+/// A version of a secret in Secrets Manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretVersion {
+    /// The secret's name.
+    pub secret: String,
+    /// The staging label that holds the version. One that a label holds is never removed.
+    pub label: String,
+}
+
+impl fmt::Display for SecretVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the version {} of the secret {}", self.label, self.secret)
+    }
+}
+
+impl SecretVersion {
+    /// The command with which people put a private key there.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let Self { secret, label } = self;
+        format!(
+            "aws secretsmanager put-secret-value --secret-id {secret} --version-stages {label} --secret-string file://KEY"
+        )
+    }
+}
+
+/// What a version of a secret for a host key holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// A private key with this SHA-256 fingerprint.
     Key(String),
-    /// Nothing: there is no such secret.
+    /// Nothing: there is no such version.
     Nothing,
     /// No private key in OpenSSH's form.
     Unreadable,
@@ -53,8 +79,8 @@ pub struct Unanswered {
 pub struct Facts {
     /// The host keys that it has.
     pub host_keys: Result<Vec<HostKey>, Unanswered>,
-    /// The secrets that its host keys are rebuilt from, by name.
-    pub secrets: Vec<(String, Result<Kept, Unanswered>)>,
+    /// The versions of its secret that its host keys are rebuilt from.
+    pub secrets: Vec<(SecretVersion, Result<Kept, Unanswered>)>,
     /// The Elastic IPs that it has.
     pub attached: BTreeSet<AllocationId>,
     /// The Elastic IPs that its spec gives it.
@@ -72,10 +98,10 @@ pub struct Facts {
 /// What a rebuilt server would lack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lack {
-    /// A host key that is in none of our secrets.
+    /// A host key that is in no version of our secret.
     HostKey(HostKey),
-    /// A secret that should hold a host key, and holds something else.
-    Secret(String),
+    /// A version of our secret that should hold a host key, and holds something else.
+    Secret(SecretVersion),
     /// It has no Elastic IP, and so its addresses change.
     Address,
     /// It has an Elastic IP that its spec does not give it.
@@ -118,9 +144,9 @@ pub fn lacks(facts: &Facts) -> Vec<Lack> {
 }
 
 fn host_keys(facts: &Facts) -> Vec<Lack> {
-    let of_secret = |(name, kept): &(String, Result<Kept, Unanswered>)| match kept {
+    let of_secret = |(version, kept): &(SecretVersion, Result<Kept, Unanswered>)| match kept {
         Ok(Kept::Key(_) | Kept::Nothing) => None,
-        Ok(Kept::Unreadable) => Some(Lack::Secret(name.clone())),
+        Ok(Kept::Unreadable) => Some(Lack::Secret(version.clone())),
         Err(unanswered) => Some(Lack::Unknown(unanswered.clone())),
     };
     let mut lacks: Vec<Lack> = facts.secrets.iter().filter_map(of_secret).collect();
@@ -128,7 +154,7 @@ fn host_keys(facts: &Facts) -> Vec<Lack> {
         facts.secrets.iter().any(|(_, kept)| matches!(kept, Ok(Kept::Key(kept)) if kept == fingerprint))
     };
     match &facts.host_keys {
-        // While a secret can't be read, nothing is said of a key that may be in it.
+        // While a version can't be read, nothing is said of a key that may be in it.
         Ok(_) if facts.secrets.iter().any(|(_, kept)| kept.is_err()) => {}
         Ok(keys) => lacks.extend(keys.iter().filter(|key| !ours(&key.fingerprint)).cloned().map(Lack::HostKey)),
         Err(unanswered) => lacks.push(Lack::Unknown(unanswered.clone())),
@@ -181,9 +207,9 @@ impl Lack {
     pub fn sentence(&self) -> String {
         match self {
             Self::HostKey(key) => {
-                format!("the host key {} ({}, {}) is in none of its secrets", key.id, key.algorithm, key.fingerprint)
+                format!("the host key {} ({}, {}) is not in its secret", key.id, key.algorithm, key.fingerprint)
             }
-            Self::Secret(name) => format!("the secret {name} holds no private key in OpenSSH's form"),
+            Self::Secret(version) => format!("{version} holds no private key in OpenSSH's form"),
             Self::Address => "it has no Elastic IP, so its addresses would change".into(),
             Self::AddressUnwanted(id) => format!("it has the Elastic IP {id}, which its record does not give it"),
             Self::AddressDetached(id) => format!("it does not have the Elastic IP {id} yet"),
@@ -204,12 +230,15 @@ impl Lack {
         match self {
             Self::HostKey(key) => format!(
                 "move the host key {} into Secrets Manager (UpdateHostKey with StorageType SECRETS_MANAGER) and copy it \
-                 into the server's secret of that algorithm, or delete it, which clients that know it notice",
+                 into the version of the server's secret that is labeled with that algorithm (AWSCURRENT: ed25519), or \
+                 delete it, which clients that know it notice",
                 key.id
             ),
-            Self::Secret(name) => {
-                format!("put the private key back into {name} (ssh-keygen -p converts one), or delete the secret")
-            }
+            Self::Secret(version) => format!(
+                "put the private key back (ssh-keygen -p converts one), or another one, which clients that know it \
+                 notice: {}",
+                version.command()
+            ),
             Self::Address => "give it Elastic IPs, or use the action \"stop\"".into(),
             Self::AddressUnwanted(id) => format!("give {id} in the server's network, or detach it"),
             Self::AddressDetached(_) => String::new(),

@@ -1,19 +1,33 @@
 //! Host keys: made once, stored before they are used, given to the server, deleted with it.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
+use wharfinger_aws::secrets::CURRENT;
+use wharfinger_decisions::power::AwsState;
+
 use super::*;
-use crate::{host_keys::Kind, visit::Visit};
+use crate::{
+    host_keys::{Kind, obtain},
+    visit::Visit,
+};
 
 const SECRET: &str = "harbour/servers/main/host-key";
 
-/// Secrets Manager and a server's host keys, each of which is known by its secret's text.
+/// The value of a version, by the names of its secret and its label.
+type Versions = BTreeMap<(String, String), String>;
+
+/// Secrets Manager and a server's host keys, each of which is known by its private key.
 #[derive(Clone, Default)]
 pub(super) struct Keys {
-    secrets: Arc<Mutex<BTreeMap<String, String>>>,
+    versions: Arc<Mutex<Versions>>,
+    /// The ids of versions that PutSecretValue made.
+    ids: Arc<Mutex<BTreeSet<String>>>,
     imported: Arc<Mutex<Vec<String>>>,
 }
 
@@ -25,33 +39,67 @@ impl Keys {
     }
 
     fn answer_to(&self, operation: &str, input: &Value, refused: &str) -> Option<(u16, Value)> {
-        let (mut secrets, mut imported) = (self.secrets.lock().unwrap(), self.imported.lock().unwrap());
         let text = |member: &str| input[member].as_str().unwrap_or_default().to_owned();
-        let no = |code: &str| Some((400, json!({ "__type": code, "message": "no" })));
         match operation {
-            "GetSecretValue" => match secrets.get(&text("SecretId")) {
-                Some(secret) => Some((200, json!({ "SecretString": secret }))),
-                None => no("ResourceNotFoundException"),
-            },
+            "GetSecretValue" => {
+                let version = (text("SecretId"), text("VersionStage"));
+                let found = self.versions.lock().unwrap().get(&version).cloned();
+                Some(found.map_or_else(|| no("ResourceNotFoundException"), |it| (200, json!({ "SecretString": it }))))
+            }
             "CreateSecret" => {
-                secrets.insert(text("Name"), text("SecretString"));
+                self.keep(&text("Name"), CURRENT, &text("SecretString"));
                 Some((200, json!({ "Name": text("Name") })))
             }
+            "PutSecretValue" => Some(self.put(input)),
             "ImportHostKey" if !refused.is_empty() && text("Description").contains(refused) => {
-                no("InvalidRequestException")
+                Some(no("InvalidRequestException"))
             }
-            "ImportHostKey" if imported.contains(&text("HostKeyBody")) => no("ResourceExistsException"),
-            "ImportHostKey" => {
-                assert!(
-                    secrets.values().any(|secret| *secret == text("HostKeyBody")),
-                    "it is stored before it is used"
-                );
-                imported.push(text("HostKeyBody"));
-                Some((200, json!({ "ServerId": "s-1", "HostKeyId": "hostkey-1" })))
-            }
+            "ImportHostKey" => Some(self.import(text("HostKeyBody"))),
             _ => None,
         }
     }
+
+    /// Keeps a version.
+    fn keep(&self, secret: &str, label: &str, value: &str) {
+        self.versions.lock().unwrap().insert((secret.into(), label.into()), value.into());
+    }
+
+    fn put(&self, input: &Value) -> (u16, Value) {
+        let (secret, value) = (input["SecretId"].as_str().unwrap(), input["SecretString"].as_str().unwrap());
+        let has_current = self.versions.lock().unwrap().contains_key(&(secret.into(), CURRENT.into()));
+        assert!(has_current, "AWS makes the first version the current one");
+        let stages = input["VersionStages"].as_array().unwrap();
+        let ([label], id) = (&stages[..], input["ClientRequestToken"].as_str().unwrap()) else { panic!("{input}") };
+        assert!((32..=64).contains(&id.len()), "{input}");
+        if !self.ids.lock().unwrap().insert(id.to_owned()) {
+            return no("ResourceExistsException");
+        }
+        self.keep(secret, label.as_str().unwrap(), value);
+        (200, json!({ "VersionId": id }))
+    }
+
+    fn import(&self, key: String) -> (u16, Value) {
+        let mut imported = self.imported.lock().unwrap();
+        if imported.contains(&key) {
+            return no("ResourceExistsException");
+        }
+        assert!(self.versions.lock().unwrap().values().any(|kept| *kept == key), "it is stored before it is used");
+        imported.push(key);
+        (200, json!({ "ServerId": "s-1", "HostKeyId": "hostkey-1" }))
+    }
+
+    /// The names of the secrets, and of the labels.
+    fn names(&self) -> Vec<(String, String)> {
+        self.versions.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn under(&self, label: &str) -> String {
+        self.versions.lock().unwrap()[&(SECRET.into(), label.into())].clone()
+    }
+}
+
+fn no(code: &str) -> (u16, Value) {
+    (400, json!({ "__type": code, "message": "no" }))
 }
 
 /// A page of host keys: fingerprints as AWS shows them.
@@ -78,13 +126,12 @@ async fn a_server_gets_one_key_of_each_algorithm_and_the_same_ones_again() {
 
     let fingerprints = import(&app, &record).await.unwrap();
 
-    let names: Vec<String> = keys.secrets.lock().unwrap().keys().cloned().collect();
-    assert_eq!(names, [SECRET.to_owned(), format!("{SECRET}-ecdsa"), format!("{SECRET}-rsa")]);
+    assert_eq!(keys.names(), [CURRENT, "ecdsa", "rsa"].map(|label| (SECRET.to_owned(), label.to_owned())));
     assert_eq!(keys.imported.lock().unwrap().len(), 3);
     assert_eq!((fingerprints.len(), fingerprints[3].as_str()), (4, "SHA256:stranger"));
     // A list that is out of date: AWS says that it has them.
     assert_eq!(import(&app, &record).await.unwrap(), fingerprints);
-    assert_eq!((keys.secrets.lock().unwrap().len(), keys.imported.lock().unwrap().len()), (3, 3));
+    assert_eq!((keys.names().len(), keys.imported.lock().unwrap().len()), (3, 3));
 }
 
 #[tokio::test]
@@ -119,7 +166,7 @@ async fn a_key_that_is_refused_holds_up_no_other() {
     let record = testing::record();
     let (cloud, app) = cloud_with(&record);
     let keys = Keys::default();
-    keys.secrets.lock().unwrap().insert(SECRET.into(), "somebody's notes".into());
+    keys.keep(SECRET, CURRENT, "somebody's notes");
     keys.answer(&cloud, "ECDSA");
     cloud.answer("ListHostKeys", listed(&[]));
 
@@ -127,11 +174,116 @@ async fn a_key_that_is_refused_holds_up_no_other() {
 
     assert!(!error.is_temporary() && error.sentence().contains(SECRET), "{}", error.sentence());
     let imported = keys.imported.lock().unwrap().clone();
-    assert_eq!(imported, [keys.secrets.lock().unwrap()[&format!("{SECRET}-rsa")].clone()], "the RSA key alone");
+    assert_eq!(imported, [keys.under("rsa")], "the RSA key alone");
 }
 
 #[tokio::test]
-async fn all_host_keys_go_with_the_server() {
+async fn the_key_that_release_0_1_reads_stays_the_only_current_one() {
+    let record = testing::record();
+    let (cloud, app) = cloud_with(&record);
+    let keys = Keys::default();
+    keys.answer(&cloud, "");
+    let first = obtain(&app, &main(), Kind::Ed25519).await.unwrap();
+    cloud.answer("ListHostKeys", listed(&[]));
+
+    import(&app, &record).await.unwrap();
+
+    assert_eq!(keys.under(CURRENT), first.reveal());
+    let calls = cloud.calls();
+    let stored: Vec<&Value> = calls.iter().filter(|(name, _)| name == "PutSecretValue").map(|it| &it.1).collect();
+    assert_eq!(
+        stored.iter().map(|input| &input["VersionStages"]).collect::<Vec<_>>(),
+        [&json!(["ecdsa"]), &json!(["rsa"])]
+    );
+    assert_ne!(stored[0]["ClientRequestToken"], stored[1]["ClientRequestToken"]);
+}
+
+#[tokio::test]
+async fn of_two_who_make_a_key_at_the_same_moment_both_use_the_one_that_was_stored_first() {
+    let (cloud, app) = cloud_with(&testing::record());
+    let keys = Keys::default();
+    keys.keep(SECRET, CURRENT, "the first key");
+    keys.answer(&cloud, "");
+    let stored = obtain(&app, &main(), Kind::Ecdsa).await.unwrap();
+
+    // The other one has asked before it was stored, or AWS was late to show it.
+    let (answers, is_early) = (keys.clone(), AtomicBool::new(true));
+    cloud.answer_with(move |operation, input| {
+        let hides = operation == "GetSecretValue" && input["VersionStage"] == "ecdsa" && is_early.swap(false, Relaxed);
+        if hides { Some(no("ResourceNotFoundException")) } else { answers.answer_to(operation, input, "") }
+    });
+    let other = obtain(&app, &main(), Kind::Ecdsa).await.unwrap();
+
+    assert_eq!(cloud.count("PutSecretValue"), 2, "each has made one");
+    assert_eq!(other.reveal(), stored.reveal());
+    assert_eq!(keys.under("ecdsa"), stored.reveal());
+}
+
+#[tokio::test]
+async fn no_key_becomes_the_current_one_of_a_secret_that_has_none() {
+    let record = testing::record();
+    let (cloud, app) = cloud_with(&record);
+    let keys = Keys::default();
+    // Somebody made the secret, and put nothing into it.
+    let answers = keys.clone();
+    cloud.answer_with(move |operation, input| match operation {
+        "CreateSecret" => Some(no("ResourceExistsException")),
+        _ => answers.answer_to(operation, input, ""),
+    });
+    cloud.answer("ListHostKeys", listed(&[]));
+
+    let error = import(&app, &record).await.unwrap_err();
+
+    assert_eq!(cloud.count("PutSecretValue"), 0);
+    let told = error.sentence();
+    assert!(told.contains(&format!("--secret-id {SECRET} --version-stages AWSCURRENT ")), "{told}");
+}
+
+#[tokio::test]
+async fn a_label_that_somebody_took_away_is_told_and_no_other_key_takes_its_place() {
+    let record = testing::record();
+    let (cloud, app) = cloud_with(&record);
+    let keys = Keys::default();
+    keys.answer(&cloud, "");
+    cloud.answer("ListHostKeys", listed(&[]));
+    import(&app, &record).await.unwrap();
+    let rsa = keys.under("rsa");
+    keys.versions.lock().unwrap().remove(&(SECRET.to_owned(), "rsa".to_owned()));
+
+    let told = import(&app, &record).await.unwrap_err().sentence();
+
+    assert!(told.contains("--version-stages rsa "), "{told}");
+    assert!(!told.contains(rsa.lines().nth(1).unwrap()), "{told}");
+    keys.keep(SECRET, "rsa", &rsa);
+    assert_eq!(import(&app, &record).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_about_to_be_deleted_is_restored_once_before_its_keys_are_looked_at() {
+    let (cloud, app) = cloud_with(&testing::record());
+    let keys = Keys::default();
+    keys.keep(SECRET, CURRENT, "the first key");
+    let (answers, is_marked) = (keys.clone(), AtomicBool::new(true));
+    cloud.answer_with(move |operation, input| match operation {
+        "RestoreSecret" => {
+            is_marked.store(false, Relaxed);
+            Some((200, json!({})))
+        }
+        "GetSecretValue" if is_marked.load(Relaxed) => {
+            let message = "You can't perform this operation on the secret because it was marked for deletion.";
+            Some((400, json!({ "__type": "InvalidRequestException", "message": message })))
+        }
+        _ => answers.answer_to(operation, input, ""),
+    });
+
+    let (server, item) = (main(), testing::record().into());
+    let _ = Visit::new(&app, &server, &item, invocation(now())).lacks(&testing::server(AwsState::Online)).await;
+
+    assert_eq!((cloud.count("RestoreSecret"), cloud.count("GetSecretValue")), (1, 4));
+}
+
+#[tokio::test]
+async fn the_secret_of_all_host_keys_goes_with_the_server() {
     let record = ServerRecord { deleting: true, ..testing::record() };
     let (cloud, app) = cloud_with(&record);
     cloud.answer_with(|operation, _| {
@@ -145,9 +297,7 @@ async fn all_host_keys_go_with_the_server() {
 
     let calls = cloud.calls();
     let deleted = calls.iter().filter(|(name, _)| name == "DeleteSecret");
-    let mut deleted: Vec<_> = deleted.map(|(_, input)| input["SecretId"].as_str().unwrap().to_owned()).collect();
-    deleted.sort();
-    let server = main();
-    assert_eq!(deleted, Kind::ALL.map(|kind| kind.secret_name(&app, &server)));
-    assert!(app.table.get::<ServerRecord>(&servers::key(&server)).await.unwrap().is_none());
+    let deleted: Vec<_> = deleted.map(|(_, input)| input["SecretId"].as_str().unwrap()).collect();
+    assert_eq!(deleted, [SECRET]);
+    assert!(app.table.get::<ServerRecord>(&servers::key(&main())).await.unwrap().is_none());
 }

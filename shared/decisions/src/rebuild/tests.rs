@@ -10,8 +10,12 @@ fn host_key(n: u8) -> HostKey {
     HostKey { id: format!("hostkey-{n}"), algorithm: "ssh-ed25519".into(), fingerprint: format!("SHA256:{n}") }
 }
 
-fn kept(n: u8) -> (String, Result<Kept, Unanswered>) {
-    (format!("secret-{n}"), Ok(Kept::Key(format!("SHA256:{n}"))))
+fn version(label: &str) -> SecretVersion {
+    SecretVersion { secret: "main/host-key".into(), label: label.into() }
+}
+
+fn kept(n: u8) -> (SecretVersion, Result<Kept, Unanswered>) {
+    (version(&format!("label-{n}")), Ok(Kept::Key(format!("SHA256:{n}"))))
 }
 
 fn unanswered(temporary: bool) -> Unanswered {
@@ -46,8 +50,8 @@ fn each_thing_that_is_not_ours_is_a_lack() {
         (Facts { host_keys: Ok(vec![host_key(1), host_key(9)]), ..whole() }, Lack::HostKey(host_key(9))),
         (Facts { secrets: vec![kept(1)], ..whole() }, Lack::HostKey(host_key(2))),
         (
-            Facts { secrets: vec![kept(1), kept(2), ("bad".into(), Ok(Kept::Unreadable))], ..whole() },
-            Lack::Secret("bad".into()),
+            Facts { secrets: vec![kept(1), kept(2), (version("bad"), Ok(Kept::Unreadable))], ..whole() },
+            Lack::Secret(version("bad")),
         ),
         (Facts { attached: [].into(), wanted: [].into(), ..whole() }, Lack::Address),
         (Facts { attached: [address(1), address(2)].into(), ..whole() }, Lack::AddressUnwanted(address(2))),
@@ -63,7 +67,7 @@ fn each_thing_that_is_not_ours_is_a_lack() {
 
 #[test]
 fn a_key_that_the_server_does_not_have_yet_is_no_lack() {
-    let secrets = vec![kept(1), kept(2), ("none".into(), Ok(Kept::Nothing))];
+    let secrets = vec![kept(1), kept(2), (version("none"), Ok(Kept::Nothing))];
     assert_eq!(lacks(&Facts { host_keys: Ok(vec![host_key(1)]), secrets, ..whole() }), []);
 }
 
@@ -73,7 +77,7 @@ fn what_was_not_answered_is_a_lack_that_may_pass() {
         let missing = || unanswered(temporary);
         for facts in [
             Facts { host_keys: Err(missing()), ..whole() },
-            Facts { secrets: vec![("s".into(), Err(missing()))], ..whole() },
+            Facts { secrets: vec![(version("s"), Err(missing()))], ..whole() },
             Facts { strangers: Err(missing()), ..whole() },
         ] {
             let found = lacks(&facts);
@@ -99,6 +103,14 @@ fn the_condition_tells_every_lack_and_each_remedy_once() {
     assert_eq!(remedy.matches("record these users").count(), 1, "{remedy}");
 }
 
+#[test]
+fn a_person_is_told_which_version_to_put_a_key_into_and_never_to_delete_the_secret_of_the_others() {
+    let told = condition(&[Lack::Secret(version("rsa"))], Timestamp::UNIX_EPOCH).unwrap();
+    assert!(told.message.contains("the version rsa of the secret main/host-key"), "{}", told.message);
+    assert!(told.remedy.contains("--secret-id main/host-key --version-stages rsa "), "{}", told.remedy);
+    assert!(!told.remedy.contains("delete"), "{}", told.remedy);
+}
+
 /// Facts of any kind over a small world, so that they often meet.
 fn facts() -> impl Strategy<Value = Facts> {
     let keys = prop::collection::vec(0..4_u8, 0..4);
@@ -110,7 +122,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             secrets: ours
                 .into_iter()
                 .map(kept)
-                .chain(secret.map(|temporary| ("s".into(), Err(unanswered(temporary)))))
+                .chain(secret.map(|temporary| (version("s"), Err(unanswered(temporary)))))
                 .collect(),
             attached,
             wanted,

@@ -47,7 +47,8 @@ impl Secrets {
     pub(crate) fn note(&self, call: &Call) {
         let member = match call.operation.as_str() {
             "CreateServer" => "HostKey",
-            "CreateSecret" => "SecretString",
+            "ImportHostKey" => "HostKeyBody",
+            "CreateSecret" | "PutSecretValue" => "SecretString",
             _ => return,
         };
         if let Some(secret) = call.input[member].as_str() {
@@ -107,6 +108,8 @@ fn lock<T>(one: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const KEY: &str = "MC4CAQAwBQYDK2VwBCIEIJrPq0123456789abcdefghijklmnopqrstuvwxyzABCD";
@@ -119,6 +122,21 @@ mod tests {
             secrets.told_in(&format!("fine\n\"{}\" is no key", &KEY[..60])).is_some_and(|line| line.contains("no key"))
         );
         assert_eq!(secrets.told_in(&KEY[..40]), None, "that is the header, and a little");
+    }
+
+    #[test]
+    fn each_call_that_carries_a_private_key_is_kept_in_mind() {
+        for (service, operation, member) in [
+            ("secretsmanager", "CreateSecret", "SecretString"),
+            ("secretsmanager", "PutSecretValue", "SecretString"),
+            ("transfer", "CreateServer", "HostKey"),
+            ("transfer", "ImportHostKey", "HostKeyBody"),
+        ] {
+            let secrets = Secrets::default();
+            let (caller, service, operation) = ("reconcile".into(), service.into(), operation.into());
+            secrets.note(&Call { caller, service, operation, input: json!({ member: KEY }) });
+            assert!(secrets.told_in(KEY).is_some(), "{member}");
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What the control plane uses, by count: what a bill is made of must not grow unseen.
 
-use wharfinger_cli::bill::{count::Count, prices::Item, scene::Scene};
+use wharfinger_cli::bill::{self, count::Count, month::Line, prices::Item, scene::Scene};
 
 use crate::support::program;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_sweep_grows_by_a_known_number_of_calls_a_server_and_changes_nothing_on_aws() {
     let scene = Scene::open(program().to_owned(), &[]).await.unwrap();
+    let (mut sweeps, mut looks) = (Vec::new(), Vec::new());
     for servers in [1, 3] {
         scene.grow_to(servers).await.unwrap();
         let sweep = scene.sweep().await.unwrap();
@@ -27,8 +28,24 @@ async fn an_idle_sweep_grows_by_a_known_number_of_calls_a_server_and_changes_not
 
         let look = scene.look().await.unwrap();
         assert_eq!(changes(&look), Vec::<String>::new(), "a look at what is as wanted changes something");
+        sweeps.push(sweep.usage());
+        looks.push(look.usage());
     }
+    assert_upkeep(
+        &scene,
+        [sweeps, looks].map(|one| Line { with_one: one[0].clone(), with_many: one[1].clone(), many: 3.0 }),
+    );
     scene.close().await;
+}
+
+/// The README's figure for what a server costs beside its address: one secret, and less than two dollars in all. The
+/// functions' time is left out: it is a cent on Lambda, and here whatever the machine makes of it.
+fn assert_upkeep(scene: &Scene, [sweep, look]: [Line; 2]) {
+    let counted = bill::upkeep(scene, sweep, look, bill::secrets(scene) / 3.0).unwrap();
+    let month = counted.idle_month(1.0);
+    assert_eq!(month.of(Item::Secret), 1.0, "a server has one secret");
+    let cost = month.cost();
+    assert!(month.total() - cost["Lambda"] < 1.99, "{cost:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,8 @@ struct Counts {
     burst: Count,
     /// The sweep after an upload.
     closing: Count,
+    /// Secrets of each server.
+    secrets: f64,
 }
 
 /// Counts, and prints the bill.
@@ -86,26 +88,47 @@ async fn count(scene: &Scene) -> anyhow::Result<Counts> {
     eprintln!("Uploads are counted.");
     scene.grow_to(MANY.into()).await?;
     let (sweep_many, look_many) = (scene.sweep().await?, scene.look().await?);
-    Ok(Counts { sweep: [sweep_one, sweep_many], look: [look_one, look_many], deploying, single, burst, closing })
+    let (sweep, look) = ([sweep_one, sweep_many], [look_one, look_many]);
+    Ok(Counts { sweep, look, deploying, single, burst, closing, secrets: secrets(scene) / f64::from(MANY) })
+}
+
+/// How many secrets the functions have made.
+#[must_use]
+pub fn secrets(scene: &Scene) -> f64 {
+    small(Count::read(&scene.region).calls_of("secretsmanager", "CreateSecret"))
 }
 
 fn sum_up(scene: &Scene, counts: &Counts) -> anyhow::Result<Counted> {
     let line = |[one, many]: &[Count; 2]| Line { with_one: one.usage(), with_many: many.usage(), many: MANY.into() };
+    let (sweep, look) = (line(&counts.sweep), line(&counts.look));
+    let closing = counts.closing.usage().minus(&counts.sweep[0].usage()).at_least_zero();
+    Ok(Counted {
+        single: counts.single.usage(),
+        burst: counts.burst.usage(),
+        burst_files: BURST.into(),
+        rollout_look: counts.deploying.usage(),
+        closing,
+        ..upkeep(scene, sweep, look, counts.secrets)?
+    })
+}
+
+/// What a month is made of in which nobody does anything, with so many secrets a server.
+///
+/// # Errors
+/// When the template can't be read.
+pub fn upkeep(scene: &Scene, sweep: Line, look: Line, secrets: f64) -> anyhow::Result<Counted> {
     let plan = scene.region.plan();
     let mappings = plan.functions.iter().flat_map(|function| &function.mappings);
     let pollers = |mapping: &Mapping| if mapping.maximum_concurrency.is_some() { POLLERS.0 } else { POLLERS.1 };
     let days = plan.parameters.get("LogRetentionDays").and_then(|days| days.parse().ok());
     Ok(Counted {
-        sweep: line(&counts.sweep),
-        look: line(&counts.look),
-        single: counts.single.usage(),
-        burst: counts.burst.usage(),
-        burst_files: BURST.into(),
-        rollout_look: counts.deploying.usage(),
-        closing: counts.closing.usage().minus(&counts.sweep[0].usage()).at_least_zero(),
+        sweep,
+        look,
+        secrets,
         pollers: mappings.map(pollers).sum(),
         alarm_metrics: small(alarm_metrics(TEMPLATE)?),
         log_days: days.unwrap_or(30.0),
+        ..Counted::default()
     })
 }
 

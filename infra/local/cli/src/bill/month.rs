@@ -74,6 +74,8 @@ pub struct Counted {
     pub rollout_look: Usage,
     /// What a sweep uses more when it closes the copy of a window.
     pub closing: Usage,
+    /// Secrets of each server. Their versions are not billed.
+    pub secrets: f64,
     /// Pollers that Lambda keeps on idle queues.
     pub pollers: f64,
     /// Metrics that the template's alarms watch.
@@ -81,9 +83,6 @@ pub struct Counted {
     /// How long logs are kept, in days.
     pub log_days: f64,
 }
-
-/// Secrets of a server: one for each host key.
-const HOST_KEYS: f64 = 3.0;
 
 impl Counted {
     /// A month in which nobody does anything, and all of `servers` are online with an idle policy.
@@ -94,7 +93,7 @@ impl Counted {
         let keys = |uses: f64| uses.min(DAYS * 24.0 * 60.0 / KEY_MINUTES);
         let month = Usage::one(Item::QueueRequest, polls)
             .with(Item::Alarm, self.alarm_metrics)
-            .with(Item::Secret, HOST_KEYS * servers)
+            .with(Item::Secret, self.secrets * servers)
             .with(Item::KeyRequest, keys(SWEEPS) + keys(LOOKS * servers))
             .plus(&self.sweep.at(servers).times(SWEEPS))
             .plus(&self.look.at(servers).times(LOOKS * servers));
@@ -140,6 +139,7 @@ mod tests {
             look: Line { with_one: reads(10.0), with_many: reads(19.0), many: 10.0 },
             burst: Usage::one(Item::WriteUnit, 50.0),
             burst_files: 500.0,
+            secrets: 1.0,
             pollers: 15.0,
             log_days: 30.0,
             ..Counted::default()
@@ -160,6 +160,12 @@ mod tests {
     fn looks_that_read_everything_grow_with_the_square() {
         assert!(is(counted().idle_month(1.0).of(Item::ReadUnit), 4380.0 * 10.0));
         assert!(is(counted().idle_month(1000.0).of(Item::ReadUnit), 4380.0 * 1000.0 * 1009.0));
+    }
+
+    #[test]
+    fn each_server_has_its_secrets() {
+        assert!(is(counted().idle_month(1000.0).of(Item::Secret), 1000.0));
+        assert!(is(Counted { secrets: 3.0, ..counted() }.idle_month(1.0).of(Item::Secret), 3.0));
     }
 
     #[test]

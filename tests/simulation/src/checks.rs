@@ -5,13 +5,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
-    alarms,
+    letters,
     model::{Expected, Site, Withdrawn},
     people::{self, SERVICES},
     rules,
     stage::{Stage, is_over, key_of, line, longest},
-    story::{Feature, Record, SERVERS, SITES, USERS},
-    watch,
+    story::{Record, SERVERS, SITES, USERS},
+    truth, watch,
 };
 
 /// Within this time whoever was removed can't log in any more.
@@ -44,6 +44,7 @@ pub(crate) async fn all(stage: &Stage) {
     if let Some(line) = stage.weather.secrets.told_in_log() {
         stage.weather.diary.violated(rules::SECRET, format!("a function logs {line}"));
     }
+    letters::look(stage);
     stage.weather.mute(false);
 }
 
@@ -66,7 +67,6 @@ pub(crate) async fn at_last(stage: &Stage) {
     for site in stage.model.sites.keys() {
         mounted(stage, *site).await;
     }
-    given_up(stage);
     stage.weather.mute(false);
 }
 
@@ -88,9 +88,7 @@ async fn removed(stage: &Stage) {
         for (id, _) in named.filter(|(_, found)| found["State"] == "ONLINE") {
             let asked = json!({ "ServerId": id, "UserName": USERS[one.user] });
             let user = watch::ask(ground, "transfer", "DescribeUser", asked).await;
-            let key = line(&key_of(one.user, one.key));
-            let mut keys = user["User"]["SshPublicKeys"].as_array().into_iter().flatten();
-            if keys.any(|there| there["SshPublicKeyBody"].as_str().is_some_and(|body| key.starts_with(body.trim()))) {
+            if watch::opens(&user, &line(&key_of(one.user, one.key))) {
                 let who = format!("{} of {}, removed at {}", USERS[one.user], SERVERS[one.server], one.at);
                 stage.weather.diary.violated(rules::REMOVED, who);
             }
@@ -117,36 +115,38 @@ async fn closed(stage: &Stage) {
     }
 }
 
-/// What is given up raises an alarm, and nothing is given up without a cause.
-fn given_up(stage: &Stage) {
-    let plan = stage.world.plan();
-    for queue in plan.queues.iter().filter(|queue| plan.takes_dead_letters(&queue.arn)) {
-        let Some(letter) = stage.world.queues().bodies(&queue.declaration.name).pop() else { continue };
-        let seen = format!("{} holds {letter}", queue.logical);
-        if !alarms::watched_queues().is_ok_and(|watched| watched.contains(&queue.logical)) {
-            stage.weather.diary.violated(rules::ALARMED, seen.clone());
-        }
-        let strange = stage.features.contains(&Feature::StrangeRecord);
-        if !strange && stage.weather.unrest(stage.now()).is_none() {
-            stage.weather.diary.violated(rules::GIVEN_UP, seen);
-        }
-    }
-}
-
 /// Whether AWS has a server.
 async fn on_aws(stage: &Stage, server: usize) -> bool {
     let found = watch::transfer_servers(stage.ground()).await;
     found.values().any(|found| watch::name_of(found) == Some(SERVERS[server]))
 }
 
-/// No record stops the lists.
+/// No record stops the lists, or keeps another out of them.
 async fn lists(stage: &Stage) {
-    for path in ["/v1/servers", "/v1/sites", "/v1/servers/main/users"] {
-        let (status, _) = people::ask(&stage.world, Method::GET, path, None).await;
-        if status != 200 && status != 404 {
-            stage.weather.diary.violated(rules::LISTS, format!("{path} answers {status}"));
-        }
+    let model = &stage.model;
+    let is_there = |server: &usize| model.servers.get(server) == Some(&Expected::There(()));
+    let servers: Vec<usize> = (0..SERVERS.len()).filter(is_there).collect();
+    let sites = model.sites.iter().filter(|(_, site)| site.expected == Expected::There(()));
+    listed(stage, "/v1/servers", servers.iter().map(|server| SERVERS[*server]).collect()).await;
+    listed(stage, "/v1/sites", sites.map(|(site, _)| SITES[*site]).collect()).await;
+    for (server, name) in SERVERS.iter().enumerate() {
+        let users = model.users.iter().filter(|((of, _), user)| *of == server && matches!(user, Expected::There(_)));
+        let users = users.filter(|_| is_there(&server)).map(|((_, user), _)| USERS[*user]);
+        listed(stage, &format!("/v1/servers/{name}/users"), users.collect()).await;
     }
+}
+
+/// The list at `path` has all that are `wanted`. Where none are, there may be no list.
+async fn listed(stage: &Stage, path: &str, wanted: Vec<&str>) {
+    let (status, answer) = people::ask(&stage.world, Method::GET, path, None).await;
+    let is_listed = |name: &&&str| answer["items"].as_array().into_iter().flatten().any(|item| item["name"] == **name);
+    let answers = status == 200 || (status == 404 && wanted.is_empty());
+    let seen = match wanted.iter().find(|name| !is_listed(name)) {
+        _ if !answers => format!("{path} answers {status}"),
+        Some(missing) => format!("{path} leaves {missing} out"),
+        None => return,
+    };
+    stage.weather.diary.violated(rules::LISTS, seen);
 }
 
 /// Clocks differ by seconds.
@@ -222,16 +222,19 @@ async fn settled(stage: &Stage, server: usize, expected: Expected<()>) {
             if !is_so && !is_shut && !drains(status) {
                 stage.weather.diary.violated(rules::BROUGHT_ABOUT, format!("{path}: {status}"));
             }
+            if is_so && let Some(otherwise) = truth::of_server(stage.ground(), server, &shown).await {
+                stage.weather.diary.violated(rules::BROUGHT_ABOUT, format!("{path}: {otherwise}"));
+            }
         }
     }
 }
 
-/// Whether a server that was found idle is drained since not long ago.
+/// Whether a server that was found idle is drained since not long ago, or stopped after that.
 fn drains(status: &Value) -> bool {
     let at = |of: &Value| of.as_str().and_then(|at| at.parse::<Timestamp>().ok());
     let since = at(&status["observed_at"]).zip(at(&status["idle"]["at"]));
     let is_recent = since.is_some_and(|(now, decided)| now.duration_since(decided) < MOST_DRAINED);
-    status["power"] == "draining" && is_recent
+    (status["power"] == "draining" || status["power"] == "stopping") && is_recent
 }
 
 /// A user can log in, or is gone.
@@ -246,6 +249,11 @@ async fn ready(stage: &Stage, server: usize, user: usize, expected: Expected<usi
     if !holds {
         let seen = format!("{path} is expected {expected:?}: {status} {}", shown["status"]);
         stage.weather.diary.violated(rules::BROUGHT_ABOUT, seen);
+    }
+    if let Expected::There(key) = expected
+        && let Some(lack) = truth::of_user(stage.ground(), server, user, &key_of(user, key)).await
+    {
+        stage.weather.diary.violated(rules::BROUGHT_ABOUT, format!("{path} is expected {expected:?}: {lack}"));
     }
 }
 
@@ -265,9 +273,7 @@ async fn mounted(stage: &Stage, place: usize) {
     let service = watch::ask(stage.ground(), "ecs", "DescribeServices", asked).await["services"][0].clone();
     let asked = json!({ "taskDefinition": service["taskDefinition"] });
     let definition = watch::ask(stage.ground(), "ecs", "DescribeTaskDefinition", asked).await;
-    let mut points =
-        definition["taskDefinition"]["containerDefinitions"][0]["mountPoints"].as_array().into_iter().flatten();
-    if !points.any(|point| point["containerPath"] == format!("/srv/{}", SITES[place])) {
+    if !truth::mounts(&definition["taskDefinition"], place) {
         stage.weather.diary.violated(rules::MOUNTED, format!("{} is not mounted any more", SITES[place]));
     }
 }

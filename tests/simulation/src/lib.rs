@@ -10,6 +10,7 @@ mod diary;
 mod functions;
 mod invocation;
 pub mod known;
+mod letters;
 mod model;
 mod network;
 mod people;
@@ -21,6 +22,7 @@ mod secrets;
 mod stage;
 pub mod story;
 pub mod summary;
+mod truth;
 mod watch;
 mod weather;
 

@@ -22,19 +22,19 @@ pub const ONCE: &str = "a change is rolled out once";
 pub const VERDICT_IS_TRUE: &str = "a verdict is what ECS shows";
 /// Every rollout ends.
 pub const VERDICT: &str = "every rollout has a verdict";
-/// A site that was rolled out stays mounted.
+/// A site that was rolled out stays mounted, with its own directory.
 pub const MOUNTED: &str = "no mount is lost";
 /// A revision is the one before it, with the site's own volume.
 pub const LOSSLESS: &str = "a revision differs only where it should";
-/// What is wanted of servers and users is so in the end.
+/// What is wanted of servers and users is so in the end, on AWS as well as in the API's words.
 pub const BROUGHT_ABOUT: &str = "what is wanted is brought about";
-/// Lists answer, whatever is in the table.
+/// Lists answer with everything that can be read, whatever else is in the table.
 pub const LISTS: &str = "nothing unreadable stops anything else";
 /// No function panics.
 pub const NO_PANIC: &str = "no function panics";
 /// Neither logs nor answers hold what only its owner may know.
 pub const SECRET: &str = "no secret is told";
-/// A message is given up only where AWS or a record gave cause.
+/// A message is given up only where AWS gave cause. A record never does.
 pub const GIVEN_UP: &str = "no message is given up without a cause";
 /// What is given up raises an alarm of the template.
 pub const ALARMED: &str = "what is given up raises an alarm";

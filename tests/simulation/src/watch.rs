@@ -182,6 +182,12 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// Whether a user as Transfer Family describes it has `key`, in OpenSSH's one-line form.
+pub(crate) fn opens(user: &Value, key: &str) -> bool {
+    let mut keys = user["User"]["SshPublicKeys"].as_array().into_iter().flatten();
+    keys.any(|there| there["SshPublicKeyBody"].as_str().is_some_and(|body| key.starts_with(body.trim())))
+}
+
 /// The name that a server of Transfer Family is tagged with.
 pub(crate) fn name_of(server: &Value) -> Option<&str> {
     let mut tags = server["Tags"].as_array().into_iter().flatten();

@@ -57,6 +57,8 @@ struct State {
     revisions: BTreeSet<String>,
     /// How many of the next starts of servers end in START_FAILED.
     failing_starts: u32,
+    /// How many dead letters were found, by queue.
+    letters: BTreeMap<String, usize>,
 }
 
 struct Denial {
@@ -123,6 +125,7 @@ impl Weather {
             sessions: BTreeMap::new(),
             revisions: BTreeSet::new(),
             failing_starts: 0,
+            letters: BTreeMap::new(),
         };
         let state = Arc::new(Mutex::new(state));
         Self { state, ground: Arc::default(), diary: Diary::default(), secrets: Secrets::default(), plant }
@@ -250,6 +253,12 @@ impl Weather {
     /// Notes a registered revision: whether it was registered before.
     pub(crate) fn registered(&self, input: &Value) -> bool {
         !self.state().revisions.insert(input.to_string())
+    }
+
+    /// Notes that a queue holds `letters`: whether there are new ones among them.
+    pub(crate) fn are_new(&self, queue: &str, letters: usize) -> bool {
+        let known = self.state().letters.insert(queue.to_owned(), letters);
+        letters > known.unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

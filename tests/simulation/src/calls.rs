@@ -47,6 +47,9 @@ impl Weather {
         };
         if let (Some(plant), Ok(answer)) = (self.plant, &mut answer) {
             plant.alter_answer(caller, &operation, answer);
+            if plant.fails_at(caller, &operation, answer) {
+                return Err(AwsError::client("ValidationException", "it has another form than expected"));
+            }
         }
         // The SDK itself makes a call again whose answer is lost.
         if answer.is_ok() && !is_lost {
@@ -78,7 +81,10 @@ impl Between for Weather {
                     Ok(_) => self.diary.note(what),
                     Err(error) => self.diary.note(format_args!("{what}: {}", error.code)),
                 }
-                answer
+                match self.plant {
+                    Some(plant) => plant.take(&caller, answer),
+                    None => answer,
+                }
             }
             Fate::Denied => Err(denied(&call)),
             Fate::Throttled => Err(throttled(&call.service)),

@@ -16,7 +16,7 @@ pub(crate) fn look(stage: &Stage) {
         let Some(letter) = letters.last().filter(|_| weather.are_new(&queue.logical, letters.len())) else { continue };
         let seen = format!("{} holds {letter}", queue.logical);
         weather.diary.note(format_args!("given up: {seen}"));
-        if !alarms::watched_queues().is_ok_and(|watched| watched.contains(&queue.logical)) {
+        if !alarms::watched_queues(weather.plant).is_ok_and(|watched| watched.contains(&queue.logical)) {
             weather.diary.violated(rules::ALARMED, seen.clone());
         }
         if weather.unrest(now).is_none_or(|at| now.duration_since(at) > AFTERMATH) {

@@ -1,10 +1,12 @@
 //! Bugs planted in the functions' way to AWS and back: each makes the functions behave as if their code had it. A
 //! simulation that does not find one would not find the real one either.
 
+mod change;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wharfinger_emulator::endpoint::wire::Call;
+use wharfinger_emulator::{endpoint::wire::Call, error::AwsError};
 
 use crate::{
     rules,
@@ -46,6 +48,30 @@ pub enum Plant {
     StopAtOnce,
     /// The host key is logged.
     LogTheHostKey,
+    /// A rollout does not lock its site.
+    LockNothing,
+    /// A rollout's verdict is not written down.
+    ForgetTheVerdict,
+    /// The sweep looks after open windows alone, not after rollouts.
+    OverlookRollouts,
+    /// A revision does not mount its site.
+    MountNothing,
+    /// A revision mounts another directory than its site's.
+    MountAnother,
+    /// Address blocks count as let in, and are not.
+    LetNobodyIn,
+    /// Users count as made, and are not.
+    MakeNoUsers,
+    /// A list fails where one of its records can't be read.
+    FailAtTheUnreadable,
+    /// A list ends before a record that can't be read.
+    EndAtTheUnreadable,
+    /// A refusal by AWS is unwrapped.
+    UnwrapRefusals,
+    /// Messages are reported as failed, though they were dealt with.
+    ReportTheDone,
+    /// The alarm on what is given up waits until it is more than a few.
+    TolerateLetters,
 }
 
 /// What a plant makes of a call.
@@ -72,6 +98,14 @@ impl Plant {
             Self::KeepRules => rules::CLOSED,
             Self::IgnoreMetrics | Self::StopAtOnce => rules::NOT_CUT,
             Self::LogTheHostKey => rules::SECRET,
+            Self::LockNothing => rules::ONE_DEPLOYMENT,
+            Self::ForgetTheVerdict | Self::OverlookRollouts => rules::VERDICT,
+            Self::MountNothing | Self::MountAnother => rules::MOUNTED,
+            Self::LetNobodyIn | Self::MakeNoUsers => rules::BROUGHT_ABOUT,
+            Self::FailAtTheUnreadable | Self::EndAtTheUnreadable => rules::LISTS,
+            Self::UnwrapRefusals => rules::NO_PANIC,
+            Self::ReportTheDone => rules::GIVEN_UP,
+            Self::TolerateLetters => rules::ALARMED,
         }
     }
 
@@ -84,11 +118,15 @@ impl Plant {
             }
             Self::ShareTheLease | Self::ClaimUnconditionally | Self::CountTwice => vec![Feature::Doubles],
             Self::StopAtOnce => vec![Feature::LateStop],
+            // Changes that are ready at once, and others that are heard of while these are rolled out.
+            Self::LockNothing => vec![Feature::Marker],
+            Self::FailAtTheUnreadable | Self::EndAtTheUnreadable => vec![Feature::StrangeRecord],
             _ => Vec::new(),
         };
         let hours = if matches!(self, Self::IgnoreMetrics | Self::StopAtOnce) { 2 } else { 1 };
         // Where AWS's moods show nothing of it, they only hide it.
-        let storms = matches!(self, Self::RepairNothing | Self::AcknowledgeEarly | Self::ForgetTheRevision);
+        let storms = matches!(self, Self::RepairNothing | Self::AcknowledgeEarly | Self::ForgetTheRevision)
+            || matches!(self, Self::OverlookRollouts | Self::TolerateLetters);
         Mix { length: Duration::from_secs(hours * 3600), storms, features }
     }
 
@@ -107,7 +145,18 @@ impl Plant {
             }
             (Self::DropMounts, "rollout", "RegisterTaskDefinition") => keep_last_mount(&mut call.input),
             (Self::ShareTheLease, "reconcile", "UpdateItem") => drop_condition(&mut call.input, "SET lease_owner"),
-            (Self::ClaimUnconditionally, "rollout", "TransactWriteItems") => drop_claim_conditions(&mut call.input),
+            (Self::ClaimUnconditionally | Self::LockNothing, "rollout", "TransactWriteItems") => {
+                drop_claim_conditions(&mut call.input);
+            }
+            (Self::MakeNoUsers, _, "CreateUser") => {
+                return answered(json!({ "ServerId": call.input["ServerId"], "UserName": call.input["UserName"] }));
+            }
+            (Self::LetNobodyIn, _, "AuthorizeSecurityGroupIngress") => return answered(json!({ "return": true })),
+            (Self::ForgetTheVerdict, "rollout", "PutItem") if change::is_verdict(&call.input) => {
+                return answered(json!({}));
+            }
+            (Self::MountNothing, "rollout", "RegisterTaskDefinition") => change::drop_own_mounts(&mut call.input),
+            (Self::MountAnother, "rollout", "RegisterTaskDefinition") => change::mount_another(&mut call.input),
             (Self::LogTheHostKey, "reconcile", "CreateServer") => {
                 tracing::info!(target: "wharfinger_reconcile", request = %call.input, "making a server");
             }
@@ -138,8 +187,29 @@ impl Plant {
                     deployment["rolloutState"] = json!("COMPLETED");
                 }
             }
+            (Self::OverlookRollouts, "autostop", "GetItem") | (Self::LockNothing, "rollout", "GetItem") => {
+                change::drop_lock(answer);
+            }
+            (Self::EndAtTheUnreadable, "api", "Query") => change::end_at_the_unreadable(answer),
             _ => {}
         }
+    }
+
+    /// Whether a function that got `answer` fails.
+    pub(crate) fn fails_at(self, caller: &str, operation: &str, answer: &Value) -> bool {
+        let is_list = (caller, operation) == ("api", "Query");
+        self == Self::FailAtTheUnreadable && is_list && change::first_unreadable(answer).is_some()
+    }
+
+    /// What the caller makes of what AWS answers.
+    ///
+    /// # Panics
+    /// When it takes for granted that AWS does what it is asked for.
+    pub(crate) fn take(self, caller: &str, answer: Result<Value, AwsError>) -> Result<Value, AwsError> {
+        if self == Self::UnwrapRefusals && caller == "reconcile" {
+            return Ok(answer.expect("AWS does what it is asked for"));
+        }
+        answer
     }
 
     /// Whether a call whose answer is lost is simply made again.
@@ -147,8 +217,21 @@ impl Plant {
         self == Self::RetryBlindly && operation == "CreateServer"
     }
 
+    /// What the function `binary` says of the messages of `event`, where that is not what became of them.
+    pub(crate) fn says(self, binary: &str, event: &[u8]) -> Option<Value> {
+        if self == Self::ReportTheDone && binary == "wharfinger-reconcile" {
+            return Some(change::all_failed(event));
+        }
+        self.acknowledges(binary, event).then(|| json!({ "batchItemFailures": [] }))
+    }
+
+    /// How many messages in a queue of dead letters raise no alarm, where the template says `most`.
+    pub(crate) fn tolerates(self, most: u64) -> u64 {
+        if self == Self::TolerateLetters { most + 5 } else { most }
+    }
+
     /// Whether the messages of `event` count as done, whatever the function `binary` says.
-    pub(crate) fn acknowledges(self, binary: &str, event: &[u8]) -> bool {
+    fn acknowledges(self, binary: &str, event: &[u8]) -> bool {
         let of_changes = || String::from_utf8_lossy(event).contains("-changes\"");
         self == Self::AcknowledgeEarly && binary == "wharfinger-rollout" && of_changes()
     }

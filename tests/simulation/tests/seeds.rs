@@ -91,6 +91,15 @@ fn is_found(plant: Plant) {
     println!("{plant:?}: {} in seed {}", plant.rule(), found.story.seed);
 }
 
+#[test]
+fn every_rule_has_a_planted_bug() {
+    let rules = include_str!("../src/rules.rs").lines().filter_map(|line| line.strip_prefix("pub const "));
+    let rules: Vec<&str> = rules.map(|rule| rule.split('"').nth(1).expect("a rule stands on one line")).collect();
+    let is_bitten = |rule: &&&str| Plant::value_variants().iter().any(|plant| plant.rule() == **rule);
+    assert_eq!(rules.iter().find(|rule| !is_bitten(rule)), None);
+    assert!(!rules.is_empty());
+}
+
 /// A test of its own for each planted bug, so that they run side by side.
 macro_rules! planted_bugs {
     ($($test:ident: $plant:ident,)*) => {
@@ -125,4 +134,16 @@ planted_bugs! {
     ignored_metrics_are_found: IgnoreMetrics,
     a_stop_without_a_second_look_is_found: StopAtOnce,
     a_logged_host_key_is_found: LogTheHostKey,
+    a_lock_that_locks_nothing_is_found: LockNothing,
+    a_forgotten_verdict_is_found: ForgetTheVerdict,
+    a_sweep_that_overlooks_rollouts_is_found: OverlookRollouts,
+    a_revision_without_its_site_is_found: MountNothing,
+    a_revision_with_another_directory_is_found: MountAnother,
+    a_shut_door_is_found: LetNobodyIn,
+    a_user_that_is_not_made_is_found: MakeNoUsers,
+    a_list_that_fails_at_the_unreadable_is_found: FailAtTheUnreadable,
+    a_list_that_ends_at_the_unreadable_is_found: EndAtTheUnreadable,
+    an_unwrapped_refusal_is_found: UnwrapRefusals,
+    a_report_of_what_is_done_is_found: ReportTheDone,
+    a_tolerant_alarm_is_found: TolerateLetters,
 }

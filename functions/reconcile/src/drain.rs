@@ -3,6 +3,7 @@
 //! What each answer means is decided by [`drain::decide`]; here the questions are asked. They are asked again at each
 //! visit while the server drains, the last time just before it is shut.
 
+use jiff::Timestamp;
 use wharfinger_aws::transfer::Server;
 use wharfinger_decisions::{
     drain::{self, Cause, Facts, Verdict},
@@ -101,6 +102,7 @@ impl Visit<'_> {
         let facts = Facts {
             cause,
             since: draining.since,
+            asked_at: self.asked_at(cause),
             drain_for: self.record.intent.spec.drain_for(),
             period,
             sessions: presence,
@@ -108,6 +110,15 @@ impl Visit<'_> {
             idle: idle.as_ref(),
         };
         drain::decide(&facts, now)
+    }
+
+    /// When a person asked for what shuts the server.
+    fn asked_at(&self, cause: Cause) -> Option<Timestamp> {
+        match cause {
+            Cause::Idle => None,
+            Cause::Person => self.item.order().map(|order| order.at),
+            Cause::Interruption => Some(self.record.updated_at),
+        }
     }
 
     /// Decides anew whether the server `id`, which is online, is idle.

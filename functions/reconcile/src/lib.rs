@@ -104,7 +104,7 @@ async fn wake(app: &App, body: &str, owner: &str, moment: Moment) -> anyhow::Res
 async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment: Moment) -> anyhow::Result<()> {
     let mut armed = lease.armed.clone();
     loop {
-        let next_visit = visit(app, server, moment).await.unwrap_or_else(|error| {
+        let next_visit = visit(app, server, &lease, moment).await.unwrap_or_else(|error| {
             tracing::error!(%server, error = format!("{error:#}"), "a visit was cut short; it is tried again");
             NextVisit::Soon("after an error".into())
         });
@@ -128,18 +128,18 @@ async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment:
     }
 }
 
-async fn visit(app: &App, server: &ServerName, moment: Moment) -> anyhow::Result<NextVisit> {
+async fn visit(app: &App, server: &ServerName, lease: &Lease, moment: Moment) -> anyhow::Result<NextVisit> {
     let read = app.table.read::<ServerItem>(&servers::key(server)).await;
     match read.with_context(|| format!("read server {server}"))? {
         None => Ok(NextVisit::NotNeeded),
         Some(Ok(item)) => {
-            let visited = Box::pin(Visit::new(app, server, &item, moment).run()).await;
+            let visited = Box::pin(Visit::new(app, server, lease, &item, moment).run()).await;
             visited.with_context(|| format!("look after server {server}"))
         }
         Some(Err(unreadable)) => {
             metrics::unreadable_record(&unreadable, moment.present());
             let item = ServerItem::from(unreadable.remains());
-            Ok(Box::pin(Visit::new(app, server, &item, moment).remove_users()).await)
+            Ok(Box::pin(Visit::new(app, server, lease, &item, moment).remove_users()).await)
         }
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Memory {
     pub(crate) history: History,
     /// It takes nobody new.
     pub(crate) draining: Option<Draining>,
+    /// When a server was asked for that was not seen yet.
+    pub(crate) making: Option<Timestamp>,
     /// What it is rebuilt from.
     pub(crate) asleep: Option<Asleep>,
     /// AWS's id of the server that has all our host keys, and the keys' fingerprints.
@@ -28,6 +30,7 @@ impl Memory {
         Self {
             history: status.history.at_first(opens, offline),
             draining: status.draining.clone(),
+            making: status.making,
             asleep: status.asleep.clone(),
             keyed,
             logged_since: status.logged_since,
@@ -37,6 +40,11 @@ impl Memory {
     /// Whether the server with AWS's `id` has all our host keys.
     pub(crate) fn has_keyed(&self, id: &str) -> bool {
         self.keyed.as_ref().is_some_and(|(keyed, _)| keyed == id)
+    }
+
+    /// The memory of a server that is asked for. The placement in service went with the server that had it.
+    pub(crate) fn making_since(self, now: Timestamp) -> Self {
+        Self { making: Some(now), history: History::default(), ..self }
     }
 
     /// The memory of a server that begins to be drained.
@@ -50,6 +58,7 @@ impl Memory {
         ServerStatus {
             history: self.history,
             draining: self.draining,
+            making: self.making,
             asleep: self.asleep,
             host_key_fingerprints: fingerprints.unwrap_or(status.host_key_fingerprints),
             keyed,

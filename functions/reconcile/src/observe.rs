@@ -12,7 +12,7 @@ use wharfinger_aws::{
 use wharfinger_decisions::{
     ids::{AllocationId, SecurityGroupId, SubnetId},
     ingress::Rule,
-    power::{self, Door, Observed, Placement, Situation},
+    power::{self, Observed, Placement, Situation},
     preflight::{self, Obstacle, Subnet},
     server::{Endpoint, Network, ServerPhase},
 };
@@ -27,6 +27,9 @@ const DEPLOYMENT_TAG: &str = "wharfinger:deployment";
 
 /// How often AWS is searched for more servers with our tags while the server's id is known.
 const SEARCH_EVERY: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long AWS may take to show a new server. It gives no figure; some seconds are usual.
+const SHOWN_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// What AWS shows of a server.
 #[derive(Debug)]
@@ -132,7 +135,7 @@ impl Visit<'_> {
         Some(NewNetwork { subnets, groups })
     }
 
-    /// Returns what the next step is decided from, but for the door.
+    /// Returns what the next step is decided from.
     ///
     /// # Errors
     /// When the server itself could not be observed.
@@ -144,16 +147,20 @@ impl Visit<'_> {
         let server = observation.server.as_ref()?.as_ref();
         let mut history = memory.history.clone();
         // Records of earlier versions do not tell in which placement it was online.
-        if self.record.status.power == ServerPhase::Online {
-            history.in_service = history.in_service.or_else(|| server.map(|server| server.placement.clone()));
+        let status = &self.record.status;
+        if status.power == ServerPhase::Online {
+            let same = server.filter(|server| status.server_id.as_ref() == Some(&server.id));
+            history.in_service = history.in_service.or_else(|| same.map(|server| server.placement.clone()));
         }
         let obstacles = observation.obstacles(self.network(), &self.wanted.placement);
         let observed = |server: &Server| Observed {
             lacks_host_keys: !memory.has_keyed(&server.id),
             ..observation.observed(server)
         };
+        let asked = status.making.map(|at| self.moment.present().duration_since(at));
+        let making = asked.is_some_and(|passed| passed < SHOWN_WITHIN);
         let sleeps = memory.asleep.is_some();
-        Ok(Situation { server: server.map(observed), sleeps, obstacles, history, door: Door::default() })
+        Ok(Situation { server: server.map(observed), making, sleeps, obstacles, history })
     }
 
     /// Returns where clients connect, or the last known endpoint if AWS can't be asked.

@@ -31,8 +31,12 @@ impl Visit<'_> {
         let rules = observation.rules.as_ref().map_err(Error::unknown)?;
         let Some(group) = self.network().security_group_ids.first() else { return Ok(()) };
         let description = self.owner().description();
+        let missing = self.changes(rules, admits).authorize;
+        if !missing.is_empty() {
+            self.check_lease().await?;
+        }
         let mut first = Ok(());
-        for cidr in &self.changes(rules, admits).authorize {
+        for cidr in &missing {
             tracing::info!(server = %self.server, %group, %cidr, "letting an address block in");
             first = first.and(self.app.ec2.authorize(group, cidr, self.app.sftp_port, &description).await);
         }

@@ -9,11 +9,11 @@ use std::{ops::ControlFlow, time::Duration};
 use wharfinger_decisions::{
     condition::Severity,
     idle::Decision,
-    power::{self, AwsState, Plan, Situation, Step},
-    server::{Power, ServerStatus},
+    power::{self, AwsState, Door, Plan, Situation, Step},
+    server::{Power, ServerPhase, ServerStatus},
 };
 use wharfinger_runtime::metrics::{self, Trouble};
-use wharfinger_store::{servers, table::StoreError};
+use wharfinger_store::table::StoreError;
 
 use crate::{
     drain::Drained,
@@ -73,11 +73,12 @@ impl Visit<'_> {
     }
 
     /// Whether new clients may still be let in, before it is known whether a server that is to sleep can be rebuilt: one
-    /// that can't stays open.
+    /// that can't stays open. One that nobody was told of yet is shut at once, and takes nobody meanwhile.
     fn may_admit(&self, first: &Observation, memory: &Memory) -> bool {
         let is_open = first.server().is_some_and(|server| power::is_open(server.state));
         let is_undecided = self.wanted.power == Power::Asleep && !self.wanted.deleting && is_open;
-        self.admits(memory) || is_undecided && memory.draining.is_none()
+        let is_in_service = memory.history.in_service.is_some() || self.record.status.phase() == ServerPhase::Online;
+        self.admits(memory) || is_undecided && is_in_service && memory.draining.is_none()
     }
 
     /// Whether new clients are to be let in.
@@ -115,15 +116,19 @@ impl Visit<'_> {
                 return ControlFlow::Break(course.ends(unseen));
             }
         };
-        let (course, situation) = Box::pin(self.at_the_door(course, situation)).await?;
+        let (course, door) = Box::pin(self.at_the_door(course, &situation)).await?;
         let rules = self.authorize_rules(&course.observation, self.admits(&course.memory)).await;
         let course = Course { rules: course.rules.and(rules), ..course };
-        let plan = power::next(&self.wanted, &situation);
-        let (known, memory) = match self.step(&course, &plan).await {
+        let plan = power::next(&self.wanted, &situation, &door);
+        let outcome = match self.step(&course, &plan).await {
             Err(end) => return ControlFlow::Break(course.ends(end)),
-            Ok(Outcome::Made(id)) => (Some(id), course.memory),
-            Ok(Outcome::Asked) => (self.server_id(&course.observation).map(str::to_owned), course.memory),
-            Ok(Outcome::Changed(memory)) => (self.server_id(&course.observation).map(str::to_owned), *memory),
+            Ok(outcome) => outcome,
+        };
+        let is_made = matches!(outcome, Outcome::Made(_));
+        let (known, memory) = match outcome {
+            Outcome::Made(id) => (Some(id), course.memory),
+            Outcome::Asked => (self.server_id(&course.observation).map(str::to_owned), course.memory),
+            Outcome::Changed(memory) => (self.server_id(&course.observation).map(str::to_owned), *memory),
         };
         let lost = if plan.loses_rules() { course.lost.and(course.rules) } else { course.lost };
         let others = course.observation.others;
@@ -132,25 +137,25 @@ impl Visit<'_> {
         let rules = self.revoke_rules(&observation, self.admits(&memory)).await;
         let course = Course { observation, rules, lost, memory };
         // It is not made a second time because AWS does not show it yet.
-        if plan.step == Step::Create && matches!(course.observation.server, Ok(None)) {
+        if is_made && matches!(course.observation.server, Ok(None)) {
             let wait = Plan { step: Step::Wait, reason: "AWS does not show the new server yet".into(), ..plan };
             return ControlFlow::Break(course.ends(End::Plan(wait)));
         }
         ControlFlow::Continue(course)
     }
 
-    /// Adds to `situation` how far a server that is to be shut is drained. One that is not is not drained any longer.
-    async fn at_the_door(&self, course: Course, situation: Situation) -> ControlFlow<Reached, (Course, Situation)> {
+    /// Looks how far a server that is to be shut is drained. One that is not is not drained any longer.
+    async fn at_the_door(&self, course: Course, situation: &Situation) -> ControlFlow<Reached, (Course, Door)> {
         let memory = Memory { history: situation.history.clone(), ..course.memory };
-        if !power::is_to_be_shut(&self.wanted, &situation) {
+        if !power::is_to_be_shut(&self.wanted, situation) {
             let course = Course { memory: Memory { draining: None, ..memory }, ..course };
-            return ControlFlow::Continue((course, situation));
+            return ControlFlow::Continue((course, Door::Open));
         }
         let course = Course { memory, ..course };
         match self.look_at_the_door(&course).await {
             Drained::So(door, draining) => {
                 let memory = Memory { draining, ..course.memory };
-                ControlFlow::Continue((Course { memory, ..course }, Situation { door, ..situation }))
+                ControlFlow::Continue((Course { memory, ..course }, door))
             }
             Drained::Reopened(decision) => ControlFlow::Break(self.reopen(course, &decision).await),
             Drained::Undrainable(error) => ControlFlow::Break(self.opened(course).await.ends(End::Failed(error))),
@@ -188,6 +193,7 @@ impl Visit<'_> {
             return Err(End::Plan(plan.clone()));
         }
         tracing::info!(server = %self.server, step = ?plan.step, reason = plan.reason, "taking a step");
+        self.check_lease().await?;
         let outcome = self.act(course, &plan.step).await?;
         if let Outcome::Made(id) = &outcome {
             self.note_made(id, plan, &course.memory).await;
@@ -235,16 +241,15 @@ impl Visit<'_> {
         if status.conditions.iter().any(|condition| condition.severity == Severity::Error) {
             metrics::trouble(Trouble::FailedServer, &format!("server {}", self.server), self.moment.present());
         }
-        self.write(&status).await?;
-        Ok(findings.next_visit())
+        match self.write(&status).await {
+            // It was forgotten meanwhile, or another visit has taken over.
+            Err(StoreError::Conflict) => Ok(NextVisit::NotNeeded),
+            written => written.map(|()| findings.next_visit()),
+        }
     }
 
     async fn write(&self, status: &ServerStatus) -> Result<(), StoreError> {
-        match self.app.table.write_status(&servers::key(self.server), status).await {
-            // It was forgotten meanwhile.
-            Err(StoreError::Conflict) => Ok(()),
-            other => other,
-        }
+        self.app.table.write_leased_status(self.lease, status).await
     }
 
     /// Deletes the users that are to be deleted and does nothing else: for a server whose record can't be read.

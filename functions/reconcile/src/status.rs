@@ -2,6 +2,7 @@
 //! power says what the server does; conditions say what is wrong.
 
 use jiff::Timestamp;
+use wharfinger_aws::transfer::Server;
 use wharfinger_decisions::{
     condition::{Condition, Severity, carry_on},
     names::ServerName,
@@ -91,6 +92,7 @@ impl Findings<'_> {
         Memory {
             history: self.history(phase),
             draining: memory.draining.filter(|_| self.may_be_open()),
+            making: memory.making.filter(|_| self.may_be_coming()),
             // A deletion that was not answered may have been done.
             asleep: memory.asleep.filter(|_| {
                 let is_settled = matches!(phase, ServerPhase::Online | ServerPhase::Stopped);
@@ -109,7 +111,7 @@ impl Findings<'_> {
     fn phase(&self) -> (ServerPhase, String) {
         let before = self.item.record.status.phase();
         match &self.reached.end {
-            End::Kept(reason) => (ServerPhase::Online, reason.clone()),
+            End::Kept(reason) => (self.stuck(), reason.clone()),
             // Its endpoint can't be seen now, but it could while the server was shown online.
             End::Plan(plan)
                 if before == ServerPhase::Online
@@ -120,22 +122,51 @@ impl Findings<'_> {
                 (ServerPhase::Online, plan.reason.clone())
             }
             End::Plan(plan) => (plan.phase, plan.reason.clone()),
-            End::Failed(error) if error.is_temporary() => (before, error.sentence()),
+            End::Failed(error) if error.is_temporary() => (self.still(before), error.sentence()),
             End::Failed(error) => (self.stuck(), error.sentence()),
             End::Unseen(error) => (before, error.sentence()),
         }
+    }
+
+    /// The phase of a server that was in phase `before`. One that AWS shows to be gone, not open, or another that is not
+    /// complete yet, is not online.
+    fn still(&self, before: ServerPhase) -> ServerPhase {
+        let Ok(server) = &self.reached.observation.server else { return before };
+        match server {
+            _ if self.wanted.deleting => ServerPhase::Deleting,
+            _ if !matches!(before, ServerPhase::Online | ServerPhase::Draining) => before,
+            Some(server) if power::is_open(server.state) && self.is_whole(server) => before,
+            Some(server) if power::is_open(server.state) => ServerPhase::Starting,
+            Some(server) => phase(server.state),
+            None if self.wanted.opens() => ServerPhase::Creating,
+            None => ServerPhase::Stopping,
+        }
+    }
+
+    /// Whether the server has all host keys, or was online before they were looked at.
+    fn is_whole(&self, server: &Server) -> bool {
+        let before = &self.item.record.status;
+        let was_online = before.power == ServerPhase::Online && before.server_id.as_ref() == Some(&server.id);
+        was_online || self.reached.memory.has_keyed(&server.id)
     }
 
     /// The phase of a server that makes no progress. A server that accepts clients is not called failed.
     fn stuck(&self) -> ServerPhase {
         let observation = &self.reached.observation;
         let available = matches!(&observation.endpoint, Ok(Some(endpoint)) if endpoint.available);
+        let is_whole = observation.server().is_some_and(|server| self.is_whole(server));
         match observation.server().map(|server| server.state) {
-            Some(AwsState::Online) if available || observation.endpoint.is_err() => ServerPhase::Online,
+            Some(AwsState::Online) if is_whole && (available || observation.endpoint.is_err()) => ServerPhase::Online,
             Some(AwsState::Online) => ServerPhase::Starting,
             Some(state @ (AwsState::Starting | AwsState::Stopping)) => phase(state),
             _ => ServerPhase::Failed,
         }
+    }
+
+    /// Whether a server that was asked for may still show. One that AWS refuses to make won't.
+    fn may_be_coming(&self) -> bool {
+        let is_refused = matches!(&self.reached.end, End::Failed(error) if !error.is_temporary());
+        self.reached.observation.server().is_none() && !is_refused
     }
 
     /// Whether clients may be logged in.

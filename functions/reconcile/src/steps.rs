@@ -36,7 +36,7 @@ impl Visit<'_> {
     pub(crate) async fn act(&self, course: &Course, step: &Step) -> Result<Outcome, End> {
         let transfer = &self.app.transfer;
         let Some(server) = course.observation.server() else {
-            return Ok(if *step == Step::Create { Outcome::Made(self.create().await?) } else { Outcome::Asked });
+            return if *step == Step::Create { self.make(course).await } else { Ok(Outcome::Asked) };
         };
         match step {
             Step::Drain => return self.changed(course.memory.clone().draining_since(self.moment.present())).await,
@@ -63,6 +63,15 @@ impl Visit<'_> {
     async fn changed(&self, memory: Memory) -> Result<Outcome, End> {
         self.note(&memory).await?;
         Ok(Outcome::Changed(Box::new(memory)))
+    }
+
+    /// Records that a server is asked for; when that is done, asks. After an answer that was lost, the server is waited
+    /// for before there is another.
+    async fn make(&self, course: &Course) -> Result<Outcome, End> {
+        if course.memory.making == self.record.status.making {
+            return self.changed(course.memory.clone().making_since(self.moment.present())).await;
+        }
+        Ok(Outcome::Made(self.create().await?))
     }
 
     async fn create(&self) -> Result<String, Error> {

@@ -13,13 +13,17 @@ use wharfinger_aws::{
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     ids::AllocationId,
+    names::ServerName,
     order::Order,
     power::{AwsState, Placement, Wanted},
     server::{Network, Power},
     settings::Settings,
 };
 use wharfinger_runtime::{Environment, Moment};
-use wharfinger_store::servers::{ServerItem, ServerRecord};
+use wharfinger_store::{
+    lease::{Armed, Lease},
+    servers::{self, ServerItem, ServerRecord},
+};
 use wharfinger_test_cloud::TABLE;
 
 use crate::{App, observe::Observation};
@@ -45,6 +49,12 @@ pub(crate) fn app(sdk: &SdkConfig) -> App {
 /// An invocation that begins at `now`.
 pub(crate) fn invocation(now: Timestamp) -> Moment {
     Moment::new(now, now + SignedDuration::from_secs(30))
+}
+
+/// A lease on `main`.
+pub(crate) fn lease() -> Lease {
+    let key = servers::key(&ServerName::parse("main").unwrap());
+    Lease { key, owner: "one".into(), armed: Armed::default() }
 }
 
 /// A record of a server that is online as wanted, at version 3.

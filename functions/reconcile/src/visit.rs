@@ -3,14 +3,19 @@
 
 use wharfinger_decisions::{names::ServerName, power::Wanted, rebuild::Lack, server::Network};
 use wharfinger_runtime::Moment;
-use wharfinger_store::servers::{ServerItem, ServerRecord};
+use wharfinger_store::{
+    lease::Lease,
+    servers::{ServerItem, ServerRecord},
+    table::StoreError,
+};
 
-use crate::app::App;
+use crate::{app::App, error::Error};
 
 /// One visit to one server.
 pub(crate) struct Visit<'a> {
     pub(crate) app: &'a App,
     pub(crate) server: &'a ServerName,
+    pub(crate) lease: &'a Lease,
     pub(crate) item: &'a ServerItem,
     pub(crate) record: &'a ServerRecord,
     pub(crate) wanted: Wanted,
@@ -20,11 +25,26 @@ pub(crate) struct Visit<'a> {
 }
 
 impl<'a> Visit<'a> {
-    /// A visit to `server`, given its current item.
-    pub(crate) fn new(app: &'a App, server: &'a ServerName, item: &'a ServerItem, moment: Moment) -> Self {
+    /// A visit to `server`, given its current item and the lease on it.
+    pub(crate) fn new(
+        app: &'a App,
+        server: &'a ServerName,
+        lease: &'a Lease,
+        item: &'a ServerItem,
+        moment: Moment,
+    ) -> Self {
         let record = &item.record;
         let wanted = Wanted::of(&record.intent.spec, item.wish(moment.present()), record.deleting);
-        Self { app, server, item, record, wanted, lacks: Vec::new(), moment }
+        Self { app, server, lease, item, record, wanted, lacks: Vec::new(), moment }
+    }
+
+    /// Asked before each call that changes the server or lets clients in: a lease may expire while its holder waits for
+    /// AWS, and two visits at once would make two servers, or cut people off whom the other one lets in.
+    ///
+    /// # Errors
+    /// When another visit has taken over, or the table does not answer.
+    pub(crate) async fn check_lease(&self) -> Result<(), Error> {
+        if self.app.table.holds(self.lease).await? { Ok(()) } else { Err(StoreError::Conflict.into()) }
     }
 
     pub(crate) fn network(&self) -> &'a Network {

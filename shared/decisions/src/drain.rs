@@ -34,6 +34,8 @@ pub struct Facts<'a> {
     pub cause: Cause,
     /// When the trusted rules were withdrawn.
     pub since: Timestamp,
+    /// When a person asked for it, which may be later: the server may have drained for another cause before.
+    pub asked_at: Option<Timestamp>,
     /// How long sessions are waited for. Without a meaning for an idle server.
     pub drain_for: SignedDuration,
     /// The period at which metrics are emitted.
@@ -151,7 +153,7 @@ fn shut_at(at: Timestamp, now: Timestamp, shut: String, waiting: String) -> Verd
 impl Facts<'_> {
     /// When what a person asked for is done at the latest.
     fn deadline(&self) -> Timestamp {
-        after(self.since, self.drain_for)
+        after(self.asked_at.map_or(self.since, |asked| asked.max(self.since)), self.drain_for)
     }
 
     /// When metrics of the first whole period without newcomers have come: they come up to a period late.

@@ -107,14 +107,14 @@ impl Plan {
     }
 }
 
-/// The next step towards `wanted`.
+/// The next step towards `wanted`. `door` is asked only where [`is_to_be_shut`] says so.
 #[must_use]
-pub fn next(wanted: &Wanted, situation: &Situation) -> Plan {
+pub fn next(wanted: &Wanted, situation: &Situation, door: &Door) -> Plan {
     let plan = undrained(wanted, situation);
     if !shuts(&plan, situation) {
         return plan;
     }
-    match &situation.door {
+    match door {
         Door::Open => Plan::new(Step::Drain, ServerPhase::Draining, plan.reason),
         Door::Draining(reason) => Plan::new(Step::Wait, ServerPhase::Draining, reason),
         Door::Empty => plan,
@@ -136,6 +136,7 @@ fn shuts(plan: &Plan, situation: &Situation) -> bool {
 fn undrained(wanted: &Wanted, situation: &Situation) -> Plan {
     let obstacles = &situation.obstacles[..];
     match (wanted.deleting, &situation.server) {
+        (_, None) if situation.making => making(wanted),
         (true, None) => Plan::new(Step::Forget, ServerPhase::Deleting, "deleted"),
         (true, Some(_)) => Plan::new(Step::Delete, ServerPhase::Deleting, "it is being deleted"),
         // Nobody can reach a server that sleeps: it is not rebuilt to be stopped.
@@ -164,6 +165,16 @@ fn undrained(wanted: &Wanted, situation: &Situation) -> Plan {
             }
         }
     }
+}
+
+/// CreateServer has no client token: a second one is billed too, and one that is forgotten is billed for good.
+fn making(wanted: &Wanted) -> Plan {
+    let phase = match wanted.power {
+        _ if wanted.deleting => ServerPhase::Deleting,
+        Power::Online => ServerPhase::Creating,
+        Power::Stopped | Power::Asleep => ServerPhase::Stopping,
+    };
+    Plan::new(Step::Wait, phase, "a server was asked for, and AWS may not show it yet")
 }
 
 /// A server sleeps only when AWS has let go of its addresses: until then it could not be woken.

@@ -74,7 +74,7 @@ pub struct IdlePolicy {
 }
 
 /// What is done with an idle server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum IdleAction {
     /// It is stopped. AWS bills a stopped server like one that is online.
@@ -196,7 +196,7 @@ pub enum Asker {
 }
 
 /// The power of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum Power {
     /// It accepts clients.
@@ -208,7 +208,7 @@ pub enum Power {
 }
 
 /// What a server is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum ServerPhase {
     /// It is being made; clients can't reach it yet.
@@ -273,6 +273,9 @@ pub struct ServerStatus {
     /// It is being drained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draining: Option<Draining>,
+    /// When AWS was asked for a server that was not seen yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub making: Option<Timestamp>,
     /// It sleeps, or is being woken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asleep: Option<Asleep>,
@@ -290,7 +293,8 @@ impl ServerStatus {
     pub fn phase(&self) -> ServerPhase {
         match self.power {
             ServerPhase::Online if self.draining.is_some() => ServerPhase::Draining,
-            ServerPhase::Stopped if self.asleep.is_some() && self.server_id.is_none() => ServerPhase::Asleep,
+            // Also one that was put to sleep before it was made.
+            ServerPhase::Stopped if self.server_id.is_none() => ServerPhase::Asleep,
             power => power,
         }
     }

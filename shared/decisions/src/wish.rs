@@ -29,7 +29,7 @@ pub struct Wish {
 }
 
 /// What decided a server's power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Because {
     /// A person's order.
     Order {

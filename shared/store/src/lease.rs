@@ -5,7 +5,7 @@
 //! mark and ends; the holder sees the mark before releasing the lease, and works again.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 pub use wharfinger_decisions::wakeup::Armed;
 
 use crate::table::{Guard, Key, StoreError, Table};
@@ -13,8 +13,10 @@ use crate::table::{Guard, Key, StoreError, Table};
 /// The right to work on an item.
 #[derive(Clone, Debug)]
 pub struct Lease {
-    key: Key,
-    owner: String,
+    /// The item's key.
+    pub key: Key,
+    /// Who has it: another delivery has another name.
+    pub owner: String,
     /// The wake-up that the last holder armed.
     pub armed: Armed,
 }
@@ -131,8 +133,25 @@ impl Table {
     /// Finds out what happened to `lease` when neither write was possible, because the SDK repeated one after a lost
     /// answer: only the one that removes the mark keeps the owner.
     async fn released(&self, lease: &Lease) -> Result<Release, StoreError> {
+        Ok(if self.holds(lease).await? { Release::Wanted } else { Release::Free })
+    }
+
+    /// Whether `lease` is still held: it may have expired, and another worker have taken it.
+    ///
+    /// # Errors
+    /// When DynamoDB fails.
+    pub async fn holds(&self, lease: &Lease) -> Result<bool, StoreError> {
         let kept = self.read::<Kept>(&lease.key).await?.and_then(Result::ok);
-        let is_held = kept.and_then(|kept| kept.lease_owner).is_some_and(|owner| owner == lease.owner);
-        Ok(if is_held { Release::Wanted } else { Release::Free })
+        Ok(kept.and_then(|kept| kept.lease_owner).is_some_and(|owner| owner == lease.owner))
+    }
+
+    /// Writes the status of the item that `lease` is for.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the lease is lost: what its former holder saw is old by now.
+    pub async fn write_leased_status<S: Serialize>(&self, lease: &Lease, status: &S) -> Result<(), StoreError> {
+        let guard = Guard::that("lease_owner = :owner").value(":owner", &lease.owner)?;
+        let guard = guard.name("#status", "status").value(":status", status)?;
+        self.update(&lease.key, "SET #status = :status", guard).await
     }
 }

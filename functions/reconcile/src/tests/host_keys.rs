@@ -113,7 +113,9 @@ pub(super) fn listed(fingerprints: &[&str]) -> Value {
 
 async fn import(app: &App, record: &ServerRecord) -> Result<Vec<String>, crate::error::Error> {
     let server = main();
-    Visit::new(app, &server, &record.clone().into(), invocation(now())).import_missing_host_keys("s-1").await
+    Visit::new(app, &server, &testing::lease(), &record.clone().into(), invocation(now()))
+        .import_missing_host_keys("s-1")
+        .await
 }
 
 #[tokio::test]

@@ -37,7 +37,8 @@ fn list_users(cloud: &Cloud, names: &[&str]) {
 async fn lacks(app: &App, record: &ServerRecord) -> Vec<Lack> {
     let server = main();
     let item = record.clone().into();
-    let visit = Visit::new(app, &server, &item, invocation(now()));
+    let lease = testing::lease();
+    let visit = Visit::new(app, &server, &lease, &item, invocation(now()));
     visit.lacks(&testing::server(AwsState::Online)).await
 }
 
@@ -95,7 +96,8 @@ async fn an_elastic_ip_that_the_spec_does_not_give_and_a_role_of_others_are_lack
     .into();
     server.lost = vec![Lost::Unknown { member: "QuantumMode".into() }];
     let name = main();
-    let found = Visit::new(&app, &name, &record.clone().into(), invocation(now())).lacks(&server).await;
+    let found =
+        Visit::new(&app, &name, &testing::lease(), &record.clone().into(), invocation(now())).lacks(&server).await;
     let expected = [
         Lack::AddressUnwanted(address),
         Lack::Setting(Lost::Unknown { member: "QuantumMode".into() }),
@@ -126,7 +128,7 @@ async fn created_with(settings: &Settings) -> Value {
     let (cloud, app) = cloud_with(&record);
     cloud.answer("CreateServer", json!({ "ServerId": "s-2" }));
     let (server, network) = (main(), testing::network());
-    let tags = Visit::new(&app, &server, &record.clone().into(), invocation(now())).tags();
+    let tags = Visit::new(&app, &server, &testing::lease(), &record.clone().into(), invocation(now())).tags();
     let new = NewServer {
         vpc_id: &network.vpc_id,
         subnet_ids: &network.subnet_ids,

@@ -39,7 +39,8 @@ fn told(
 ) -> String {
     let decision = idle.map(decision);
     let drain_for = SignedDuration::from_mins(10);
-    let facts = Facts { cause, since: at(0), drain_for, period: PERIOD, sessions, traffic, idle: decision.as_ref() };
+    let idle = decision.as_ref();
+    let facts = Facts { cause, since: at(0), asked_at: None, drain_for, period: PERIOD, sessions, traffic, idle };
     match decide(&facts, at(passed)) {
         Verdict::Wait { reason, until } => format!("wait {}: {reason}", until.duration_since(at(0)).as_secs()),
         Verdict::Shut { reason } => format!("shut: {reason}"),
@@ -110,6 +111,24 @@ fn whoever_is_logged_in_is_waited_for_until_drain_for_is_over() {
 }
 
 #[test]
+fn an_order_gives_its_time_also_to_whoever_is_on_a_server_that_drains_already() {
+    let (sessions, traffic) = (alice(), traffic(None));
+    let facts = |asked_at| Facts {
+        cause: Cause::Person,
+        since: at(0),
+        asked_at,
+        drain_for: SignedDuration::from_mins(10),
+        period: PERIOD,
+        sessions: &sessions,
+        traffic: &traffic,
+        idle: None,
+    };
+    assert!(!is_shut(&decide(&facts(Some(at(540))), at(1_139))));
+    assert!(is_shut(&decide(&facts(Some(at(540))), at(1_140))));
+    assert!(is_shut(&decide(&facts(Some(at(-540))), at(600))), "an order that it drains for");
+}
+
+#[test]
 fn without_a_log_metrics_tell_a_person_s_server() {
     let silent = traffic(Some(300));
     assert_eq!(
@@ -134,6 +153,7 @@ fn metrics_that_come_after_drain_for_are_not_waited_for() {
     let facts = Facts {
         cause: Cause::Person,
         since: at(0),
+        asked_at: None,
         drain_for,
         period: PERIOD,
         sessions: &sessions,
@@ -159,6 +179,7 @@ impl Case {
         Facts {
             cause: self.cause,
             since: at(0),
+            asked_at: None,
             drain_for: self.drain_for,
             period: self.period,
             sessions: &self.sessions,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A server's state in Transfer Family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AwsState {
     /// It refuses clients.
     Offline,
@@ -103,6 +103,8 @@ pub enum Endpoint {
 pub struct Situation {
     /// The server, or `None` if AWS has none.
     pub server: Option<Observed>,
+    /// It was asked for a short while ago. It may have been made without our knowing, and AWS may not show it yet.
+    pub making: bool,
     /// It was put to sleep, and not woken since.
     pub sleeps: bool,
     /// What stands in the way of the wanted placement. Subnets and groups are known only where the server is to change
@@ -110,15 +112,12 @@ pub struct Situation {
     pub obstacles: Vec<Obstacle>,
     /// The history of its placements.
     pub history: History,
-    /// How far it is drained, if it is to be shut.
-    pub door: Door,
 }
 
-/// How far a server is drained.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How far a server that is to be shut is drained.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Door {
     /// Clients can log in.
-    #[default]
     Open,
     /// Nobody new gets in, and somebody may still be there. The sentence says what is waited for.
     Draining(String),

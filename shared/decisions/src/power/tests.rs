@@ -35,12 +35,19 @@ fn placement(subnets: &[u8], addresses: &[u8]) -> Placement {
 }
 
 /// Transfer Family by the rules of its API: each call panics where AWS would refuse it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct World {
     situation: Situation,
+    door: Door,
     stops: usize,
     /// A placement that AWS refuses when it is set.
     refuses: Option<Placement>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self { situation: Situation::default(), door: Door::Open, stops: 0, refuses: None }
+    }
 }
 
 impl World {
@@ -56,7 +63,7 @@ impl World {
     }
 
     fn next(&self, wanted: &Wanted) -> Plan {
-        next(wanted, &self.situation)
+        next(wanted, &self.situation, &self.door)
     }
 
     /// Makes the next plan as a visit does: nobody is waited for where nobody could log in, and a door that is not to be
@@ -64,9 +71,9 @@ impl World {
     fn visit(&mut self, wanted: &Wanted) -> Plan {
         let was_in_service = self.situation.history.in_service.is_some();
         if !was_in_service {
-            self.situation.door = Door::Empty;
+            self.door = Door::Empty;
         } else if !is_to_be_shut(wanted, &self.situation) {
-            self.situation.door = Door::Open;
+            self.door = Door::Open;
         }
         self.next(wanted)
     }
@@ -91,9 +98,9 @@ impl World {
                 self.situation.obstacles.extend(held.map(Obstacle::AddressHeld));
                 self.situation.history = History::default();
                 self.situation.sleeps = true;
-                self.situation.door = Door::Open;
+                self.door = Door::Open;
             }
-            Step::Drain => self.situation.door = Door::Draining("alice is logged in".into()),
+            Step::Drain => self.door = Door::Draining("alice is logged in".into()),
             Step::Wait => self.time_passes(),
             Step::Settled | Step::Forget | Step::Blocked => {}
             change => self.change(wanted, change),
@@ -144,12 +151,12 @@ impl World {
 
     fn check_that_nobody_is_cut(&self) {
         let is_open = self.situation.server.as_ref().is_some_and(|server| server.state == AwsState::Online);
-        assert!(!is_open || self.situation.door == Door::Empty, "somebody is cut off");
+        assert!(!is_open || self.door == Door::Empty, "somebody is cut off");
     }
 
     fn time_passes(&mut self) {
-        if matches!(self.situation.door, Door::Draining(_)) {
-            self.situation.door = Door::Empty;
+        if matches!(self.door, Door::Draining(_)) {
+            self.door = Door::Empty;
         }
         self.situation.obstacles.retain(|obstacle| !obstacle.passes_by_itself());
         let Some(server) = &mut self.situation.server else { return };
@@ -171,7 +178,7 @@ impl World {
         for _ in 0..40 {
             let plan = self.visit(wanted);
             if plan.phase == ServerPhase::Online {
-                self.situation.door = Door::Open;
+                self.door = Door::Open;
                 self.situation.history.in_service = self.situation.server.clone().map(|server| server.placement);
             }
             if matches!(plan.phase, ServerPhase::Online | ServerPhase::Stopped) {
@@ -292,7 +299,7 @@ fn what_shuts_the_door_waits_for_nothing() {
     world.server().endpoint = Endpoint::Unknown;
     let stopped = Wanted { power: Power::Stopped, placement: placement(&[1], &[2]), ..wanted() };
     assert_eq!(world.next(&stopped).step, Step::Drain);
-    world.situation.door = Door::Empty;
+    world.door = Door::Empty;
     assert_eq!(world.next(&stopped).step, Step::Stop);
     assert_eq!(world.next(&Wanted { deleting: true, ..stopped }).step, Step::Delete);
 }
@@ -304,7 +311,7 @@ fn rules_hold_up_what_opens_the_door_and_never_what_shuts_it() {
     world.settle(&wanted());
     assert!(world.next(&wanted()).needs_rules(), "settled, and open");
     let moved = Wanted { placement: placement(&[1], &[2]), ..wanted() };
-    world.situation.door = Door::Empty;
+    world.door = Door::Empty;
     assert!(world.next(&moved).needs_rules(), "a stop after which it could not be started");
     let stopped = Wanted { power: Power::Stopped, ..wanted() };
     assert!(!world.next(&stopped).needs_rules(), "stop");
@@ -504,7 +511,7 @@ prop_compose! {
         in_service in prop::option::of(subsets()), refused in prop::option::of(subsets()),
     ) -> Situation {
         let refused = refused.map(|placement| Refused { placement, message: "refused".into() });
-        Situation { server, sleeps: false, obstacles, history: History { in_service, refused }, door: Door::Open }
+        Situation { server, making: false, sleeps: false, obstacles, history: History { in_service, refused } }
     }
 }
 

@@ -5,6 +5,7 @@ use super::*;
 use crate::{
     duration::HumanDuration,
     ids::{FileSystemId, VpcId},
+    power::{self, Door, Situation, Step, Wanted},
     server::{IdleAction, IdlePolicy, Network},
 };
 
@@ -81,6 +82,102 @@ fn what_comes_next_is_what_an_idle_server_gets() {
     assert_eq!(next_of(None).map(|next| (next.power, next.at)), Some((Power::Asleep, at(1_800))));
     assert_eq!(next_of(Some(&order)).map(|next| next.at), Some(at(7_200)), "not before the order has ended");
     assert_eq!(next_of(Some(&super::tests::order(Power::Asleep, 0))), None);
+}
+
+/// One of all combinations of what a wish is worked out from.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    action: Option<IdleAction>,
+    keep: Option<u32>,
+    /// The order's power, given at 0.
+    order: Option<Power>,
+    at_once: bool,
+    /// The sweep's decision, and when.
+    decision: Option<(Action, i64)>,
+    now: i64,
+    deleting: bool,
+}
+
+impl Case {
+    fn all() -> impl Iterator<Item = Self> {
+        let (powers, keeps) = ([Power::Online, Power::Stopped, Power::Asleep], [None, Some(1), Some(600)]);
+        let decisions = [Action::Keep, Action::Stop].into_iter().flat_map(|action| [-1, 0, 1].map(|at| (action, at)));
+        let decisions: Vec<_> = decisions.map(Some).chain([None]).collect();
+        let nows = [-1, 0, 1, 599, 600, 601, 7_199, 7_200, 7_201, 90_000_000];
+        let mut all = Vec::new();
+        for action in [None, Some(IdleAction::Stop), Some(IdleAction::Sleep)] {
+            for (keep, order) in keeps
+                .into_iter()
+                .flat_map(|keep| powers.into_iter().map(Some).chain([None]).map(move |order| (keep, order)))
+            {
+                for (decision, now) in decisions.iter().flat_map(|decision| nows.map(|now| (*decision, now))) {
+                    for (at_once, deleting) in [(false, false), (false, true), (true, false), (true, true)] {
+                        all.push(Self { action, keep, order, at_once, decision, now, deleting });
+                    }
+                }
+            }
+        }
+        all.into_iter()
+    }
+
+    fn spec(&self) -> ServerSpec {
+        ServerSpec { manual_keep: self.keep.map(HumanDuration::from_secs), ..spec(self.action) }
+    }
+
+    fn wish(&self, now: i64) -> Wish {
+        let order = self.order.map(|power| Order { now: self.at_once, ..order(power, 0) });
+        let decision = self.decision.map(|(action, second)| Decision { action, ..idle(second) });
+        wish(&self.spec(), order.as_ref(), decision.as_ref(), at(now))
+    }
+
+    /// When an order to open ends.
+    fn kept_until(&self) -> i64 {
+        i64::from(self.keep.unwrap_or(7_200))
+    }
+
+    fn expected(&self) -> (Power, Because, Option<Timestamp>) {
+        let is_newer = |second: i64| self.order.is_none() || second >= 0;
+        match (self.order, self.action, self.decision) {
+            (Some(Power::Online), policy, _) if self.now < self.kept_until() => {
+                (Power::Online, Because::Order { now: self.at_once }, policy.map(|_| at(self.kept_until())))
+            }
+            (Some(closed @ (Power::Stopped | Power::Asleep)), ..) => {
+                (closed, Because::Order { now: self.at_once }, None)
+            }
+            (_, Some(action), Some((Action::Stop, second))) if is_newer(second) => {
+                (action.power(), Because::Idle, None)
+            }
+            _ => (Power::Online, Because::Spec, None),
+        }
+    }
+}
+
+#[test]
+fn in_every_case_a_person_comes_first_then_whether_anybody_is_there() {
+    let mut cases = 0;
+    for case in Case::all() {
+        cases += 1;
+        let wish = case.wish(case.now);
+        assert_eq!((wish.power, wish.because, wish.until), case.expected(), "{case:?}");
+        let wanted = Wanted::of(&case.spec(), wish.clone(), case.deleting);
+        assert_eq!(wanted.opens(), wish.power == Power::Online && !case.deleting, "{case:?}");
+        let step = power::next(&wanted, &Situation::default(), &Door::Open).step;
+        assert_eq!(step == Step::Forget, case.deleting, "deleting outweighs all: {case:?}");
+        let Some(until) = wish.until else { continue };
+        assert!(until > at(case.now), "{case:?}");
+        let end = case.kept_until();
+        assert_eq!(case.wish(end - 1), wish, "it stands until then: {case:?}");
+        assert_ne!(case.wish(end).because, wish.because, "and something else decides then: {case:?}");
+    }
+    assert!(cases > 5_000, "{cases}");
+}
+
+#[test]
+fn a_wish_without_an_end_never_changes_by_itself() {
+    for case in Case::all().filter(|case| case.action.is_some() && case.wish(case.now).until.is_none()) {
+        let (first, last) = (case.wish(case.now), case.wish(90_000_001));
+        assert_eq!((first.power, first.because), (last.power, last.because), "{case:?}");
+    }
 }
 
 prop_compose! {

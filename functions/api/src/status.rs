@@ -87,8 +87,8 @@ impl IdleView {
     fn of(decision: Decision, policy: Option<IdlePolicy>) -> Self {
         let action = match (decision.action, policy.map(|policy| policy.action)) {
             (Action::Keep, _) => "keep",
-            (Action::Stop, Some(IdleAction::Sleep)) => "sleep",
-            (Action::Stop, _) => "stop",
+            (Action::Close, Some(IdleAction::Sleep)) => "sleep",
+            (Action::Close, _) => "stop",
         };
         Self { action, reason: decision.reason, at: decision.at }
     }

@@ -235,7 +235,7 @@ impl App {
         let decision = idle::decide(item.record.intent.spec.idle.as_ref(), self.metrics.period(), &signs, now);
         let wish = item.wish(now);
         let decision = match wish.until {
-            Some(until) if decision.action == Action::Stop => Decision {
+            Some(until) if decision.action == Action::Close => Decision {
                 possible_at: Some(until),
                 ..Decision::keep(format!("{}, but it is kept until {until:.0}: {}", decision.reason, wish.reason), now)
             },
@@ -244,7 +244,7 @@ impl App {
         tracing::info!(%server, %decision, "decided");
         match decision.action {
             Action::Keep => self.table.note_decision(server, &decision).await.context("note the decision"),
-            Action::Stop => self.close(server, item, &decision).await,
+            Action::Close => self.close(server, item, &decision).await,
         }
     }
 

@@ -101,7 +101,7 @@ mod tests {
         let mut idle = settled();
         let after = HumanDuration::from_secs(60);
         idle.record.intent.spec.idle = Some(IdlePolicy { after, action: IdleAction::Stop });
-        idle.decision = Some(Decision { action: Action::Stop, ..Decision::keep("nobody was here", at(5)) });
+        idle.decision = Some(Decision { action: Action::Close, ..Decision::keep("nobody was here", at(5)) });
         assert!(reason(&idle, at(6)).is_some());
         idle.record.status.power = ServerPhase::Stopped;
         assert_eq!(reason(&idle, at(6)), None);

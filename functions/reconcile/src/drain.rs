@@ -53,7 +53,7 @@ impl Visit<'_> {
         let users = names(&presence);
         let draining = Some(Draining { users, ..draining });
         match verdict {
-            Verdict::Wait { reason, .. } => Drained::So(Door::Draining(reason), draining),
+            Verdict::Wait { reason } => Drained::So(Door::Draining(reason), draining),
             Verdict::Shut { reason } => {
                 tracing::info!(server = %self.server, reason, "nobody is waited for any longer");
                 Drained::So(Door::Empty, draining)

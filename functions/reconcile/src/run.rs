@@ -184,7 +184,7 @@ impl Visit<'_> {
     async fn step(&self, course: &Course, plan: &Plan) -> Result<Outcome, End> {
         let is_last = matches!(plan.step, Step::Wait | Step::Blocked | Step::Settled | Step::Forget);
         if let Err(error) = &course.rules
-            && (plan.needs_rules() && !is_last || plan.loses_rules() && error.is_temporary())
+            && (plan.needs_rules() || plan.loses_rules() && error.is_temporary())
         {
             let (sentence, temporary) = (error.sentence(), error.is_temporary());
             return Err(End::Failed(Error::Unknown { sentence, temporary }));

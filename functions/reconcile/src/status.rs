@@ -117,6 +117,7 @@ impl Findings<'_> {
                 if before == ServerPhase::Online
                     && plan.phase == ServerPhase::Starting
                     && self.reached.observation.endpoint.is_err()
+                    && self.reached.observation.server().is_some_and(|server| self.is_known(server))
                     && self.is_open() =>
             {
                 (ServerPhase::Online, plan.reason.clone())
@@ -143,10 +144,14 @@ impl Findings<'_> {
         }
     }
 
+    /// Whether `server` is the one that the status before is about.
+    fn is_known(&self, server: &Server) -> bool {
+        self.item.record.status.server_id.as_ref() == Some(&server.id)
+    }
+
     /// Whether the server has all host keys, or was online before they were looked at.
     fn is_whole(&self, server: &Server) -> bool {
-        let before = &self.item.record.status;
-        let was_online = before.power == ServerPhase::Online && before.server_id.as_ref() == Some(&server.id);
+        let was_online = self.item.record.status.power == ServerPhase::Online && self.is_known(server);
         was_online || self.reached.memory.has_keyed(&server.id)
     }
 

@@ -17,6 +17,7 @@ use crate::{
 
 mod busy_table;
 mod host_keys;
+mod lease;
 mod many_users;
 mod rebuild;
 mod rules;

@@ -51,12 +51,10 @@ pub struct Facts<'a> {
 /// What is done, and why, in a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing yet.
+    /// Nothing yet. Time alone ends it, if nothing else does before.
     Wait {
         /// Why.
         reason: String,
-        /// When time alone changes the verdict; other facts may change it before.
-        until: Timestamp,
     },
     /// The server is shut.
     Shut {
@@ -108,7 +106,7 @@ fn in_use(facts: &Facts<'_>, now: Timestamp) -> Option<String> {
         }
     }
     match facts.idle {
-        Some(decision) if decision.action == Action::Stop => None,
+        Some(decision) if decision.action == Action::Close => None,
         Some(decision) => Some(decision.reason.clone()),
         None => Some("it is not known whether it is idle".into()),
     }
@@ -147,7 +145,7 @@ fn asked(facts: &Facts<'_>, now: Timestamp) -> Verdict {
 }
 
 fn shut_at(at: Timestamp, now: Timestamp, shut: String, waiting: String) -> Verdict {
-    if now >= at { Verdict::Shut { reason: shut } } else { Verdict::Wait { reason: waiting, until: at } }
+    if now >= at { Verdict::Shut { reason: shut } } else { Verdict::Wait { reason: waiting } }
 }
 
 impl Facts<'_> {

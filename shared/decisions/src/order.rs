@@ -25,7 +25,7 @@ impl Order {
     #[must_use]
     pub fn reason(&self) -> String {
         let done = match self.power {
-            Power::Online => "started",
+            Power::Online => "opened",
             Power::Stopped => "stopped",
             Power::Asleep => "put to sleep",
         };

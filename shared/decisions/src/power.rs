@@ -76,14 +76,13 @@ impl Plan {
         Self { step, phase, reason: reason.into() }
     }
 
-    /// Whether it has to wait until the rules that let clients in are as wanted: it opens the door, leaves it open for
-    /// good, or shuts it only to open it again. What shuts the door for longer never waits for them.
+    /// Whether it has to wait until the rules that let clients in are as wanted: it opens the door, or shuts it only to
+    /// open it again. What shuts the door for longer never waits for them.
     #[must_use]
     pub fn needs_rules(&self) -> bool {
         match self.step {
             Step::Create | Step::Start => true,
             Step::Stop => self.phase == ServerPhase::Starting,
-            Step::Settled => self.phase == ServerPhase::Online,
             Step::Regroup { .. }
             | Step::Readdress { .. }
             | Step::ImportHostKeys
@@ -92,7 +91,8 @@ impl Plan {
             | Step::Delete
             | Step::Wait
             | Step::Blocked
-            | Step::Forget => false,
+            | Step::Forget
+            | Step::Settled => false,
         }
     }
 

@@ -91,12 +91,6 @@ impl Presence {
         self.last_sign
     }
 
-    /// Whether no session is open.
-    #[must_use]
-    pub fn is_nobody(&self) -> bool {
-        self.sessions.is_empty()
-    }
-
     /// Who is there, in a clause for people: `alice has been logged in since 14:02 UTC, bob since 14:05 UTC`. `None` if
     /// nobody is. Times of another day than `now` bear their date.
     #[must_use]
@@ -226,8 +220,7 @@ mod tests {
         let presence = Presence::read(&lines);
         assert_eq!(presence.sessions, [Session { since: at(5), id: "2".into(), user: Some("bob".into()) }]);
         assert_eq!(presence.last_sign(), Some(at(9)));
-        assert!(!presence.is_nobody());
-        assert!(Presence::read(&[]).is_nobody());
+        assert_eq!(Presence::read(&[]).sessions, []);
     }
 
     #[test]
@@ -337,7 +330,7 @@ mod tests {
             for file in &presence.open_files {
                 prop_assert!(presence.sessions.iter().any(|session| session.id == file.session && session.user == file.user));
             }
-            prop_assert_eq!(presence.describe(at(0)).is_none(), presence.is_nobody());
+            prop_assert_eq!(presence.describe(at(0)).is_none(), presence.sessions.is_empty());
             prop_assert_eq!(presence.last_sign(), lines.iter().filter_map(read).map(|(_, at, _)| at).max());
         }
 

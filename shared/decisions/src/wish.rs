@@ -62,7 +62,7 @@ pub fn wish(spec: &ServerSpec, order: Option<&Order>, decision: Option<&Decision
     }
     let is_newest = |decision: &&Decision| order.is_none_or(|order| order.at <= decision.at);
     match (spec.idle, decision.filter(is_newest)) {
-        (Some(idle), Some(decision)) if decision.action == Action::Stop => {
+        (Some(idle), Some(decision)) if decision.action == Action::Close => {
             Wish { power: idle.action.power(), reason: decision.reason.clone(), until: None, because: Because::Idle }
         }
         _ => {

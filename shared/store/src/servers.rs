@@ -77,7 +77,7 @@ impl ServerItem {
         if !is_of_0_1 || noted.as_ref().is_some_and(|decision| decision.at > power.at) {
             return noted;
         }
-        Some(Decision { action: Action::Stop, ..Decision::keep(&power.reason, power.at) })
+        Some(Decision { action: Action::Close, ..Decision::keep(&power.reason, power.at) })
     }
 
     /// What its power is to be at `now`.
@@ -217,7 +217,7 @@ mod tests {
         (item["pk"], item["sk"]) = (serde_json::json!({"S": PARTITION}), serde_json::json!({"S": "main"}));
         cloud.put(&item);
         let read = async || table.get::<ServerItem>(&key(&name)).await.unwrap().unwrap();
-        let close = Decision { action: Action::Stop, ..Decision::keep("nobody was here", now) };
+        let close = Decision { action: Action::Close, ..Decision::keep("nobody was here", now) };
         let order = |at| Order { power: Power::Online, by: "alice".into(), at, now: false };
 
         for at in [now, now + SignedDuration::from_secs(1)] {
@@ -255,7 +255,7 @@ mod tests {
 
         item.record.intent.power = by_0_1(Asker::Autostop, Power::Stopped, 7);
         assert_eq!(item.order().unwrap().by, "bob");
-        assert_eq!(item.decision().map(|decision| (decision.action, decision.at)), Some((Action::Stop, at(7))));
+        assert_eq!(item.decision().map(|decision| (decision.action, decision.at)), Some((Action::Close, at(7))));
         item.decision = Some(Decision::keep("somebody is there", at(8)));
         assert_eq!(item.decision().unwrap().action, Action::Keep);
     }

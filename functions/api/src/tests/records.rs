@@ -78,7 +78,7 @@ async fn a_start_leaves_what_a_newer_version_wants_as_it_is() {
     stage.get("POST /v1/servers/newer/start").await.expect(202);
     let raw: Value = stage.table.get(&Key::new("SERVERS", "newer")).await.unwrap().unwrap();
     assert_eq!(raw["intent"]["spec"]["hours"], json!({"open": ["Mon-Fri 08:00-18:00"]}));
-    assert_eq!(raw["intent"]["power"]["reason"], "started by anonymous");
+    assert_eq!(raw["intent"]["power"]["reason"], "opened by anonymous");
 }
 
 /// Strange shapes, of which each must be shown, replaced and removed.

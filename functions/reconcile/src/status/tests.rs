@@ -272,3 +272,23 @@ fn what_keeps_a_server_from_sleeping_is_told_with_what_to_do() {
     case.lacks = vec![Lack::Unknown(Unanswered { error: "throttled".into(), temporary: true })];
     assert!(!is_slow(&case.next_visit()));
 }
+
+#[test]
+fn a_server_that_is_not_open_or_not_complete_is_not_shown_online_whatever_was_before() {
+    let phase = |state, end: End, change: fn(&mut Case)| {
+        let mut case = Case::new(state, end);
+        change(&mut case);
+        case.status().power
+    };
+    let rebuilt = |case: &mut Case| {
+        case.item.record.status.server_id = Some("s-0".into());
+        case.reached.memory.keyed = None;
+    };
+    let gone = |case: &mut Case| case.reached.observation.server = Ok(None);
+    assert_eq!(phase(AwsState::Online, busy().into(), |_| {}), ServerPhase::Online);
+    assert_eq!(phase(AwsState::Online, busy().into(), rebuilt), ServerPhase::Starting);
+    assert_eq!(phase(AwsState::Online, refused().into(), rebuilt), ServerPhase::Starting);
+    assert_eq!(phase(AwsState::Online, End::Kept("alice is there".into()), rebuilt), ServerPhase::Starting);
+    assert_eq!(phase(AwsState::Stopping, busy().into(), |_| {}), ServerPhase::Stopping);
+    assert_eq!(phase(AwsState::Online, busy().into(), gone), ServerPhase::Creating);
+}

@@ -36,7 +36,7 @@ fn order(power: Power, second: i64) -> Order {
 }
 
 fn idle(second: i64) -> Decision {
-    Decision { action: Action::Stop, ..Decision::keep("nobody was here for 31m", at(second)) }
+    Decision { action: Action::Close, ..Decision::keep("nobody was here for 31m", at(second)) }
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn an_order_to_close_holds_until_somebody_opens() {
 fn an_order_to_open_is_kept_for_a_while() {
     let (spec, order) = (spec(Some(IdleAction::Sleep)), order(Power::Online, 100));
     let kept = wish(&spec, Some(&order), Some(&idle(200)), at(7_299));
-    assert_eq!((kept.power, kept.until, kept.reason.as_str()), (Power::Online, Some(at(7_300)), "started by alice"));
+    assert_eq!((kept.power, kept.until, kept.reason.as_str()), (Power::Online, Some(at(7_300)), "opened by alice"));
     assert_eq!(wish(&spec, Some(&order), Some(&idle(200)), at(7_300)).power, Power::Asleep);
     assert_eq!(wish(&spec, Some(&order), Some(&idle(99)), at(7_300)).power, Power::Online, "decided before the order");
     let shorter = ServerSpec { manual_keep: Some(HumanDuration::from_secs(10)), ..spec };
@@ -101,7 +101,7 @@ struct Case {
 impl Case {
     fn all() -> impl Iterator<Item = Self> {
         let (powers, keeps) = ([Power::Online, Power::Stopped, Power::Asleep], [None, Some(1), Some(600)]);
-        let decisions = [Action::Keep, Action::Stop].into_iter().flat_map(|action| [-1, 0, 1].map(|at| (action, at)));
+        let decisions = [Action::Keep, Action::Close].into_iter().flat_map(|action| [-1, 0, 1].map(|at| (action, at)));
         let decisions: Vec<_> = decisions.map(Some).chain([None]).collect();
         let nows = [-1, 0, 1, 599, 600, 601, 7_199, 7_200, 7_201, 90_000_000];
         let mut all = Vec::new();
@@ -144,7 +144,7 @@ impl Case {
             (Some(closed @ (Power::Stopped | Power::Asleep)), ..) => {
                 (closed, Because::Order { now: self.at_once }, None)
             }
-            (_, Some(action), Some((Action::Stop, second))) if is_newer(second) => {
+            (_, Some(action), Some((Action::Close, second))) if is_newer(second) => {
                 (action.power(), Because::Idle, None)
             }
             _ => (Power::Online, Because::Spec, None),
@@ -194,7 +194,7 @@ proptest! {
         decided in prop::option::of((-9_000i64..9_000, any::<bool>())), now in -9_000i64..20_000, later in 0i64..20_000,
     ) {
         let spec = spec(sleeps.map(|sleeps| if sleeps { IdleAction::Sleep } else { IdleAction::Stop }));
-        let decision = decided.map(|(second, stop)| Decision { action: if stop { Action::Stop } else { Action::Keep }, ..idle(second) });
+        let decision = decided.map(|(second, stop)| Decision { action: if stop { Action::Close } else { Action::Keep }, ..idle(second) });
         let first = wish(&spec, given.as_ref(), decision.as_ref(), at(now));
         prop_assert!(!first.reason.is_empty());
         prop_assert!(first.until.is_none_or(|until| until > at(now)));

@@ -33,13 +33,14 @@ fn a_new_server_comes_into_service_whatever_fails_and_is_closed_or_deleted_on_th
 
 #[test]
 fn a_server_in_service_follows_two_orders() {
-    explore(World::online(IdleAction::Sleep, Left { orders: 2, ..CALM }), 100_000);
+    explore(World::online(IdleAction::Sleep, Left { orders: 2, ..CALM }), 50_000);
 }
 
 #[test]
 fn a_server_in_service_is_closed_when_idle_whatever_fails_or_is_ordered() {
-    explore(World::online(IdleAction::Sleep, Left { orders: 1, sweeps: 1, faults: 1, ..CALM }), 50_000);
-    explore(World::online(IdleAction::Stop, Left { orders: 1, sweeps: 1, faults: 1, ..CALM }), 50_000);
+    explore(World::online(IdleAction::Sleep, Left { sweeps: 1, faults: 1, ..CALM }), 1_000);
+    explore(World::online(IdleAction::Sleep, Left { orders: 1, sweeps: 1, ..CALM }), 1_000);
+    explore(World::online(IdleAction::Stop, Left { orders: 1, sweeps: 1, faults: 1, ..CALM }), 30_000);
 }
 
 #[test]

@@ -218,7 +218,7 @@ impl Visit {
         }
         let Some(age) = self.memory.draining else { return Some(Door::Open) };
         match self.verdict(age, session) {
-            Verdict::Wait { reason, .. } => Some(Door::Draining(reason)),
+            Verdict::Wait { reason } => Some(Door::Draining(reason)),
             Verdict::Shut { .. } => Some(Door::Empty),
             Verdict::Reopen { .. } => None,
         }
@@ -247,7 +247,7 @@ impl Visit {
             Because::Idle => Cause::Idle,
             Because::Order { .. } | Because::Spec => Cause::Person,
         };
-        let action = if session == Some(false) { Action::Stop } else { Action::Keep };
+        let action = if session == Some(false) { Action::Close } else { Action::Keep };
         let idle = Decision { action, ..Decision::keep("somebody was here", at(0)) };
         let asked = match cause {
             Cause::Idle => None,
@@ -274,7 +274,7 @@ impl Visit {
         let phase = match end {
             End::Kept => self.stuck(),
             End::Plan { phase: ServerPhase::Starting, .. }
-                if before == ServerPhase::Online && self.seen.blind && self.is_online() =>
+                if before == ServerPhase::Online && self.is_known() && self.seen.blind && self.is_online() =>
             {
                 ServerPhase::Online
             }
@@ -319,10 +319,15 @@ impl Visit {
         }
     }
 
+    /// Whether the server is the one that the status is about.
+    fn is_known(&self) -> bool {
+        self.read.id == self.seen.server.map(|server| server.id)
+    }
+
     /// Whether it has all host keys, or was shown online before they were looked at.
     fn is_whole(&self) -> bool {
         let id = self.seen.server.map(|server| server.id);
-        self.memory.keyed == id || self.read.power == ServerPhase::Online && self.read.id == id
+        self.memory.keyed == id || self.read.power == ServerPhase::Online && self.is_known()
     }
 
     fn remembered(&self, phase: ServerPhase, end: End) -> Memory {

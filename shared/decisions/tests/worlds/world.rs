@@ -204,7 +204,7 @@ impl Intent {
     pub(crate) fn wish(&self) -> Wish {
         let spec = spec(self.policy, self.network);
         let order = self.order.map(|said| Order { power: said.power, by: "alice".into(), at: at(0), now: said.now });
-        let decision = Decision { action: Action::Stop, ..Decision::keep("nobody was here", at(1)) };
+        let decision = Decision { action: Action::Close, ..Decision::keep("nobody was here", at(1)) };
         let now = if self.kept { at(2) } else { at(0) + spec.manual_keep() };
         wish(&spec, order.as_ref(), Some(&decision).filter(|_| self.idle), now)
     }

@@ -50,7 +50,7 @@ where
 
 impl Thing for ServerItem {
     fn remains(unreadable: &Unreadable) -> Self {
-        Self::from(unreadable.remains())
+        Self::remains(unreadable)
     }
 
     fn condition(&self) -> Option<Condition> {

@@ -54,7 +54,7 @@ impl ServerView {
         let order = found.thing.order().map(|order| order.at);
         Self {
             conditions: found.conditions(&status.conditions, now),
-            power: if record.deleting { ServerPhase::Deleting } else { status.phase() },
+            power: if record.deleting { ServerPhase::Deleting } else { found.thing.phase() },
             reason: reason(record.deleting, readable, status.reason),
             settled: readable
                 && !record.deleting
@@ -64,7 +64,7 @@ impl ServerView {
             wanted,
             users_logged_in: status.draining.map(|draining| draining.users).unwrap_or_default(),
             // A server that is being rebuilt answers there only when it is online.
-            endpoint: status.endpoint.filter(|_| status.asleep.is_none()),
+            endpoint: status.endpoint.filter(|_| found.thing.asleep.is_none()),
             host_key_fingerprints: status.host_key_fingerprints,
             server_id: status.server_id,
             online_since: status.online_since,

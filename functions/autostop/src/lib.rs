@@ -217,7 +217,7 @@ impl App {
     fn question<'a>(&self, item: &'a ServerItem) -> Option<(&'a str, SignedDuration)> {
         let status = &item.record.status;
         let (policy, id) = (item.record.intent.spec.idle.as_ref()?, status.server_id.as_deref()?);
-        let is_online = status.phase() == ServerPhase::Online;
+        let is_online = item.phase() == ServerPhase::Online;
         is_online.then(|| (id, idle::window(policy, self.metrics.period())))
     }
 

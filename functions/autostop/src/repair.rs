@@ -20,7 +20,7 @@ pub(crate) fn reason(item: &ServerItem, now: Timestamp) -> Option<&'static str> 
         return Some("it is not yet as wanted");
     }
     let in_transition = matches!(
-        status.phase(),
+        item.phase(),
         ServerPhase::Creating
             | ServerPhase::Starting
             | ServerPhase::Draining
@@ -33,7 +33,7 @@ pub(crate) fn reason(item: &ServerItem, now: Timestamp) -> Option<&'static str> 
     if item.order().is_some_and(|order| status.obeyed.is_none_or(|obeyed| obeyed < order.at)) {
         return Some("an order is not yet obeyed");
     }
-    if status.phase() == ServerPhase::Online && item.wish(now).power != Power::Online {
+    if item.phase() == ServerPhase::Online && item.wish(now).power != Power::Online {
         return Some("it is to be closed");
     }
     let trusted = status.observed_at.is_some_and(|at| now.duration_since(at) < TRUSTED_FOR);

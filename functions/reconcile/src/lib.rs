@@ -138,7 +138,7 @@ async fn visit(app: &App, server: &ServerName, lease: &Lease, moment: Moment) ->
         }
         Some(Err(unreadable)) => {
             metrics::unreadable_record(&unreadable, moment.present());
-            let item = ServerItem::from(unreadable.remains());
+            let item = ServerItem::remains(&unreadable);
             Ok(Box::pin(Visit::new(app, server, lease, &item, moment).remove_users()).await)
         }
     }

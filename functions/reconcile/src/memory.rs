@@ -5,6 +5,7 @@ use wharfinger_decisions::{
     power::History,
     server::{Asleep, Draining, ServerStatus},
 };
+use wharfinger_store::servers::ServerItem;
 
 /// What is remembered of a server's earlier steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,13 +26,14 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// What is remembered when a visit begins. `opens`: the server is to be online; `offline`: AWS shows it so.
-    pub(crate) fn at_first(status: &ServerStatus, opens: bool, offline: bool) -> Self {
+    pub(crate) fn at_first(item: &ServerItem, opens: bool, offline: bool) -> Self {
+        let status = &item.record.status;
         let keyed = status.keyed.clone().map(|id| (id, status.host_key_fingerprints.clone()));
         Self {
             history: status.history.at_first(opens, offline),
             draining: status.draining.clone(),
             making: status.making,
-            asleep: status.asleep.clone(),
+            asleep: item.asleep.clone(),
             keyed,
             logged_since: status.logged_since,
         }
@@ -52,14 +54,13 @@ impl Memory {
         Self { draining: Some(Draining { since: now, users: Vec::new() }), ..self }
     }
 
-    /// `status` with what is remembered.
+    /// `status` with what is remembered, but for what the server is rebuilt from.
     pub(crate) fn into_status(self, status: ServerStatus) -> ServerStatus {
         let (keyed, fingerprints) = self.keyed.unzip();
         ServerStatus {
             history: self.history,
             draining: self.draining,
             making: self.making,
-            asleep: self.asleep,
             host_key_fingerprints: fingerprints.unwrap_or(status.host_key_fingerprints),
             keyed,
             logged_since: self.logged_since,

@@ -10,7 +10,7 @@ use wharfinger_decisions::{
     condition::Severity,
     idle::Decision,
     power::{self, AwsState, Door, Plan, Situation, Step},
-    server::{Power, ServerPhase, ServerStatus},
+    server::{Asleep, Power, ServerPhase, ServerStatus},
 };
 use wharfinger_runtime::metrics::{self, Trouble};
 use wharfinger_store::table::StoreError;
@@ -42,7 +42,7 @@ impl Visit<'_> {
         let known = self.record.status.server_id.as_deref();
         let first = Box::pin(self.observe(known, self.search_is_due())).await;
         let offline = first.server().is_some_and(|server| server.state == AwsState::Offline);
-        let memory = Memory::at_first(&self.record.status, self.wanted.opens(), offline);
+        let memory = Memory::at_first(self.item, self.wanted.opens(), offline);
         // Nothing that is refused or unknown holds up what closes.
         let revoked = self.revoke_rules(&first, self.may_admit(&first, &memory)).await;
         let mut users = self.users(self.server_id(&first)).await;
@@ -103,7 +103,7 @@ impl Visit<'_> {
                 ControlFlow::Break(reached) => return reached,
             }
         }
-        let phase = self.record.status.phase();
+        let phase = self.item.phase();
         course.ends(End::Plan(Plan { step: Step::Wait, phase, reason: "AWS is still at it".into() }))
     }
 
@@ -210,7 +210,7 @@ impl Visit<'_> {
             reason: plan.reason.clone(),
             ..self.record.status.clone()
         };
-        if let Err(error) = self.write(&memory.clone().into_status(status)).await {
+        if let Err(error) = self.remember(memory, status).await {
             tracing::warn!(server = %self.server, id, %error, "the new server's id could not be written down");
         }
     }
@@ -218,7 +218,11 @@ impl Visit<'_> {
     /// Records what is to be remembered before the next step: after a crash, sessions must not be cut a second time for
     /// a network that AWS refused, and what was deleted must be rebuilt.
     pub(crate) async fn note(&self, memory: &Memory) -> Result<(), StoreError> {
-        self.write(&memory.clone().into_status(self.record.status.clone())).await
+        self.remember(memory, self.record.status.clone()).await
+    }
+
+    async fn remember(&self, memory: &Memory, status: ServerStatus) -> Result<(), StoreError> {
+        self.write(&memory.clone().into_status(status), memory.asleep.as_ref()).await
     }
 
     async fn conclude(&self, reached: Reached, users: &Tally) -> Result<NextVisit, StoreError> {
@@ -241,15 +245,15 @@ impl Visit<'_> {
         if status.conditions.iter().any(|condition| condition.severity == Severity::Error) {
             metrics::trouble(Trouble::FailedServer, &format!("server {}", self.server), self.moment.present());
         }
-        match self.write(&status).await {
+        match self.write(&status, findings.asleep().as_ref()).await {
             // It was forgotten meanwhile, or another visit has taken over.
             Err(StoreError::Conflict) => Ok(NextVisit::NotNeeded),
             written => written.map(|()| findings.next_visit()),
         }
     }
 
-    async fn write(&self, status: &ServerStatus) -> Result<(), StoreError> {
-        self.app.table.write_leased_status(self.lease, status).await
+    async fn write(&self, status: &ServerStatus, asleep: Option<&Asleep>) -> Result<(), StoreError> {
+        self.app.table.write_server_status(self.lease, status, asleep).await
     }
 
     /// Deletes the users that are to be deleted and does nothing else: for a server whose record can't be read.

@@ -9,7 +9,7 @@ use wharfinger_decisions::{
     power::{self, AwsState, History, Plan, Step, Wanted, phase},
     preflight::Obstacle,
     rebuild::{self, Lack},
-    server::{Power, ServerPhase, ServerStatus},
+    server::{Asleep, Power, ServerPhase, ServerStatus},
 };
 use wharfinger_store::servers::ServerItem;
 
@@ -86,6 +86,11 @@ impl Findings<'_> {
         self.memory(phase).into_status(status)
     }
 
+    /// What the server is rebuilt from, if it sleeps or is being woken.
+    pub(crate) fn asleep(&self) -> Option<Asleep> {
+        self.memory(self.phase().0).asleep
+    }
+
     /// What is remembered of a server in `phase`.
     fn memory(&self, phase: ServerPhase) -> Memory {
         let (memory, observation) = (self.reached.memory.clone(), &self.reached.observation);
@@ -109,7 +114,7 @@ impl Findings<'_> {
 
     /// What the server is doing, and why.
     fn phase(&self) -> (ServerPhase, String) {
-        let before = self.item.record.status.phase();
+        let before = self.item.phase();
         match &self.reached.end {
             End::Kept(reason) => (self.stuck(), reason.clone()),
             // Its endpoint can't be seen now, but it could while the server was shown online.

@@ -81,7 +81,7 @@ impl Visit<'_> {
             return Err(Error::Missing(missing));
         }
         let host_key = host_keys::obtain(self.app, self.server, Kind::Ed25519).await?;
-        let settings = self.record.status.asleep.clone().map(|asleep| asleep.settings).unwrap_or_default();
+        let settings = self.item.asleep.clone().map(|asleep| asleep.settings).unwrap_or_default();
         let new = NewServer {
             vpc_id: &network.vpc_id,
             subnet_ids: &network.subnet_ids,

@@ -276,9 +276,6 @@ pub struct ServerStatus {
     /// When AWS was asked for a server that was not seen yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub making: Option<Timestamp>,
-    /// It sleeps, or is being woken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asleep: Option<Asleep>,
     /// AWS's id of the server that has all our host keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyed: Option<String>,

@@ -4,14 +4,14 @@
 use std::path::PathBuf;
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     cidr::Cidr,
     idle::Action,
-    names::SiteName,
+    names::{ServerName, SiteName},
     seen_events::SeenEvents,
-    server::Power,
+    server::{Asleep, Power, ServerPhase, ServerStatus},
     sftp_event::{Change, Effect},
 };
 use wharfinger_test_cloud::{Cloud, TABLE};
@@ -21,7 +21,7 @@ use crate::{
     item::read,
     record::{Record, WrittenRecord},
     rollouts::RolloutRecord,
-    servers::ServerItem,
+    servers::{self, ServerItem},
     sites::SiteRecord,
     stored::{FORMAT, Intent},
     table::{Attributes, Table},
@@ -108,6 +108,25 @@ fn this_version_writes_its_fixtures_and_reads_them() {
     is_written("server", &of::<ServerItem>("previous", "server").record);
     is_written("user", &of::<UserRecord>("previous", "user"));
     is_written("site", &of::<SiteRecord>("previous", "site"));
+}
+
+#[tokio::test]
+async fn this_version_writes_its_fixture_of_a_server_that_sleeps_and_reads_it() {
+    let cloud = Cloud::new();
+    let table = Table::new(aws_sdk_dynamodb::Client::new(&cloud.sdk()), TABLE, Chance::seeded(1));
+    let mut item = serde_json::to_value(fixture("present", "server")).unwrap();
+    (item["pk"], item["sk"]) = (json!({ "S": servers::PARTITION }), json!({ "S": "main" }));
+    cloud.put(&item);
+    let (server, since) = (ServerName::parse("main").unwrap(), "2026-01-01T00:05:00Z".parse().unwrap());
+    let settings = json!({ "members": { "PreAuthenticationLoginBanner": "ahoy" }, "tags": { "team": "web" } });
+    let asleep = Asleep { since, settings: serde_json::from_value(settings).unwrap() };
+    let status = ServerStatus { power: ServerPhase::Stopped, ..ServerStatus::default() };
+
+    table.write_server_status(&server, &status, Some(&asleep)).await.unwrap();
+
+    is_present("server-asleep", &cloud.item(servers::PARTITION, "main").unwrap());
+    let read: ServerItem = of("present", "server-asleep");
+    assert_eq!((read.phase(), read.asleep), (ServerPhase::Asleep, Some(asleep)));
 }
 
 /// What the previous release wrote, and all that this one knows beside.

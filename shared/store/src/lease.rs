@@ -5,7 +5,7 @@
 //! mark and ends; the holder sees the mark before releasing the lease, and works again.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 pub use wharfinger_decisions::wakeup::Armed;
 
 use crate::table::{Guard, Key, StoreError, Table};
@@ -143,15 +143,5 @@ impl Table {
     pub async fn holds(&self, lease: &Lease) -> Result<bool, StoreError> {
         let kept = self.read::<Kept>(&lease.key).await?.and_then(Result::ok);
         Ok(kept.and_then(|kept| kept.lease_owner).is_some_and(|owner| owner == lease.owner))
-    }
-
-    /// Writes the status of the item that `lease` is for.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when the lease is lost: what its former holder saw is old by now.
-    pub async fn write_leased_status<S: Serialize>(&self, lease: &Lease, status: &S) -> Result<(), StoreError> {
-        let guard = Guard::that("lease_owner = :owner").value(":owner", &lease.owner)?;
-        let guard = guard.name("#status", "status").value(":status", status)?;
-        self.update(&lease.key, "SET #status = :status", guard).await
     }
 }

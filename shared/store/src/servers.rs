@@ -7,12 +7,13 @@ use wharfinger_decisions::{
     idle::{Action, Decision},
     names::ServerName,
     order::Order,
-    server::{Asker, Power, ServerIntent, ServerSpec, ServerStatus},
+    server::{Asker, Asleep, Power, ServerIntent, ServerPhase, ServerSpec, ServerStatus},
     wish::{Next, Wish, next, wish},
 };
 
 use crate::{
-    lease::Armed,
+    item::Unreadable,
+    lease::{Armed, Lease},
     record::Record,
     stored::{leniently, part},
     table::{Guard, Key, StoreError, Table},
@@ -37,6 +38,9 @@ pub struct ServerItem {
     /// The last decision of the idle sweep.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
+    /// What it is rebuilt from, while it sleeps or is being woken. Release 0.1, which writes the status anew, keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asleep: Option<Asleep>,
     /// The wake-up that `reconcile` has armed.
     pub armed: Armed,
 }
@@ -46,17 +50,34 @@ impl<'de> Deserialize<'de> for ServerItem {
         let item = Value::deserialize(deserializer)?;
         let record = Record::from_stored(&item).map_err(D::Error::custom)?;
         let (order, decision) = (part(&item, "/order"), part(&item, "/decision"));
-        Ok(Self { record, order, decision, armed: leniently(item.get("armed")) })
+        Ok(Self { record, order, decision, asleep: asleep(&item), armed: leniently(item.get("armed")) })
     }
 }
 
 impl From<ServerRecord> for ServerItem {
     fn from(record: ServerRecord) -> Self {
-        Self { record, order: None, decision: None, armed: Armed::default() }
+        Self { record, order: None, decision: None, asleep: None, armed: Armed::default() }
     }
 }
 
+/// What a server is rebuilt from. Builds before this release had it in the status.
+fn asleep(item: &Value) -> Option<Asleep> {
+    part::<Option<_>>(item, "/asleep").or_else(|| part(item, "/status/asleep"))
+}
+
 impl ServerItem {
+    /// What is left of one that can't be read.
+    #[must_use]
+    pub fn remains(unreadable: &Unreadable) -> Self {
+        Self { asleep: asleep(&unreadable.item), ..unreadable.remains().into() }
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn phase(&self) -> ServerPhase {
+        self.record.status.phase()
+    }
+
     /// The last order about its power. One that release 0.1 recorded counts if it is the later one; that a server is to
     /// be online may be as old as the server there, and is an order only after another.
     #[must_use]
@@ -121,6 +142,25 @@ impl Table {
         let guard = guard.value(":order", order)?.name("#order", "order");
         let guard = guard.value(":power", order.known_to_0_1())?.name("#power", "power");
         self.update(&key(server), "SET #order = :order, intent.#power = :power", guard).await
+    }
+
+    /// Writes what is known of the server that `lease` is for, and what it is rebuilt from if it sleeps.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the lease is lost: what its former holder saw is old by now.
+    pub async fn write_server_status(
+        &self,
+        lease: &Lease,
+        status: &ServerStatus,
+        asleep: Option<&Asleep>,
+    ) -> Result<(), StoreError> {
+        let guard = Guard::that("lease_owner = :owner").value(":owner", &lease.owner)?;
+        let guard = guard.name("#status", "status").value(":status", status)?;
+        let (change, guard) = match asleep {
+            Some(asleep) => ("SET #status = :status, asleep = :asleep", guard.value(":asleep", asleep)?),
+            None => ("SET #status = :status REMOVE asleep", guard),
+        };
+        self.update(&lease.key, change, guard).await
     }
 
     /// Removes a server that was read as `record`, and its claims, in one transaction.
@@ -205,6 +245,33 @@ mod tests {
         let item = ServerItem { armed, ..ServerItem::from(record) };
         let attributes: crate::table::Attributes = serde_dynamo::to_item(&item).unwrap();
         assert_eq!(serde_dynamo::from_item::<_, ServerItem>(attributes).unwrap(), item);
+    }
+
+    #[tokio::test]
+    async fn what_a_server_is_rebuilt_from_is_read_from_the_status_of_earlier_builds_and_goes_when_it_is_awake() {
+        let cloud = Cloud::new();
+        let table = Table::new(aws_sdk_dynamodb::Client::new(&cloud.sdk()), TABLE, Chance::seeded(1));
+        let name = ServerName::parse("main").unwrap();
+        let fixture = include_bytes!("../fixtures/present/server-asleep.json");
+        let mut item: Value = serde_json::from_slice(fixture).unwrap();
+        let asleep = item.as_object_mut().unwrap().remove("asleep").unwrap();
+        item["status"]["M"]["asleep"] = asleep;
+        cloud.put(&item);
+        let read = async || table.get::<ServerItem>(&key(&name)).await.unwrap().unwrap();
+
+        let of_earlier = read().await;
+
+        let tags = of_earlier.asleep.as_ref().map(|asleep| asleep.settings.tags.len());
+        assert_eq!((of_earlier.phase(), tags), (ServerPhase::Asleep, Some(1)));
+        let lease = Lease { key: key(&name), owner: "a visit".into(), armed: Armed::default() };
+        let refused = table.write_server_status(&lease, &of_earlier.record.status, None).await;
+        assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+        let now = "2026-01-01T01:00:00Z".parse().unwrap();
+        table.lease(&lease.key, &lease.owner, now, SignedDuration::from_mins(1)).await.unwrap();
+        table.write_server_status(&lease, &of_earlier.record.status, of_earlier.asleep.as_ref()).await.unwrap();
+        assert_eq!(read().await, of_earlier);
+        table.write_server_status(&lease, &of_earlier.record.status, None).await.unwrap();
+        assert_eq!(read().await.asleep, None);
     }
 
     #[tokio::test]

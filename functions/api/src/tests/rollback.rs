@@ -13,7 +13,11 @@ use wharfinger_decisions::{
     sftp_event::{Change, Effect},
 };
 use wharfinger_previous as previous;
-use wharfinger_store::{rollouts::RolloutRecord, servers, table::Key};
+use wharfinger_store::{
+    rollouts::RolloutRecord,
+    servers::{self, ServerItem},
+    table::Key,
+};
 
 use super::{furnished, server, site, user, with};
 
@@ -36,12 +40,12 @@ async fn the_previous_release_reads_what_this_one_wrote() {
         power: ServerPhase::Online,
         conditions: vec![condition()],
         draining: Some(Draining { since, users: vec!["alice".into()] }),
-        asleep: Some(Asleep { since, settings: Settings::default() }),
         keyed: Some("s-1".into()),
         obeyed: Some(since),
         ..ServerStatus::default()
     };
-    stage.table.write_status(&servers::key(&name), &status).await.unwrap();
+    let asleep = Asleep { since, settings: Settings::default() };
+    stage.table.write_server_status(&name, &status, Some(&asleep)).await.unwrap();
     stage.ask("PUT /v1/servers/main", &with(server(), "/idle", Value::Null)).await.expect(200);
     stage.get("POST /v1/servers/main/sleep").await.expect(202);
     stage.ask("PUT /v1/sites/blog", &with(site(), "/keep_revisions", json!(5))).await.expect(200);
@@ -60,6 +64,26 @@ async fn the_previous_release_reads_what_this_one_wrote() {
     assert_eq!(odd.intent.mount_path.as_str(), "/second", "what was replaced can be read again");
     let alice: previous::UserRecord = read(&stage.table, "USERS#main", "alice").await;
     assert!(alice.deleting && alice.intent.public_keys.len() == 1);
+}
+
+#[tokio::test]
+async fn what_a_server_is_rebuilt_from_outlives_the_previous_release() {
+    let stage = furnished().await;
+    let (name, since) = (ServerName::parse("main").unwrap(), "2026-01-01T00:00:00Z".parse().unwrap());
+    let settings: Settings = serde_json::from_value(json!({
+        "members": { "SecurityPolicyName": "TransferSecurityPolicy-2025-03" }, "tags": { "team": "web" },
+    }))
+    .unwrap();
+    let asleep = Asleep { since, settings };
+    let stopped = ServerStatus { power: ServerPhase::Stopped, ..ServerStatus::default() };
+    stage.table.write_server_status(&name, &stopped, Some(&asleep)).await.unwrap();
+
+    // It reads the whole item by its own types, and writes the status alone.
+    let seen: previous::ServerItem = read(&stage.table, "SERVERS", "main").await;
+    stage.table.write_status(&servers::key(&name), &seen.record.status).await.unwrap();
+
+    let item: ServerItem = read(&stage.table, "SERVERS", "main").await;
+    assert_eq!((item.phase(), item.asleep), (ServerPhase::Asleep, Some(asleep)));
 }
 
 #[tokio::test]

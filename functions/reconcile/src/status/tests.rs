@@ -17,7 +17,7 @@ impl Case {
     /// A visit to a server that is as wanted, but for its state.
     fn new(state: AwsState, end: impl Into<End>) -> Self {
         let (item, observation) = (ServerItem::from(testing::record()), observation(state));
-        let memory = Memory::at_first(&item.record.status, true, false);
+        let memory = Memory::at_first(&item, true, false);
         let reached = Reached { observation, rules: Ok(()), memory, end: end.into() };
         Self { item, lacks: Vec::new(), reached, users: Tally::default() }
     }
@@ -39,6 +39,10 @@ impl Case {
 
     fn status(&self) -> ServerStatus {
         self.findings(|findings| findings.status())
+    }
+
+    fn asleep(&self) -> Option<Asleep> {
+        self.findings(|findings| findings.asleep())
     }
 
     fn next_visit(&self) -> NextVisit {
@@ -257,7 +261,7 @@ fn a_server_whose_stop_failed_goes_on_draining() {
 fn a_server_that_is_online_again_neither_drains_nor_sleeps() {
     let mut case = Case::new(AwsState::Online, settled());
     case.reached.memory.asleep = Some(Asleep { since: now(), settings: Settings::default() });
-    assert_eq!(case.status().asleep, None);
+    assert_eq!(case.asleep(), None);
     let mut case = Case::new(AwsState::Offline, (Step::Settled, ServerPhase::Stopped));
     case.reached.memory = case.reached.memory.clone().draining_since(now());
     assert_eq!(case.status().draining, None);

@@ -52,6 +52,7 @@ impl ServerView {
         let readable = found.unreadable.is_none();
         let wanted = readable.then(|| found.thing.wish(now));
         let order = found.thing.order().map(|order| order.at);
+        let kept = wanted.clone().filter(|wish| wish.until.is_some());
         Self {
             conditions: found.conditions(&status.conditions, now),
             power: if record.deleting { ServerPhase::Deleting } else { found.thing.phase() },
@@ -68,7 +69,7 @@ impl ServerView {
             host_key_fingerprints: status.host_key_fingerprints,
             server_id: status.server_id,
             online_since: status.online_since,
-            idle: found.thing.decision().map(|decision| IdleView::of(decision, record.intent.spec.idle)),
+            idle: found.thing.decision().map(|decision| IdleView::of(decision, record.intent.spec.idle, kept.as_ref())),
             observed_at: status.observed_at,
         }
     }
@@ -84,7 +85,13 @@ struct IdleView {
 }
 
 impl IdleView {
-    fn of(decision: Decision, policy: Option<IdlePolicy>) -> Self {
+    /// `kept` is the wish for a server that an order keeps for a while.
+    fn of(decision: Decision, policy: Option<IdlePolicy>, kept: Option<&Wish>) -> Self {
+        let counts_at = decision.possible_at.filter(|_| decision.action == Action::Stop);
+        if let (Some(until), Some(wish)) = (counts_at, kept) {
+            let reason = format!("{}, but it is kept until {until:.0}: {}", decision.reason, wish.reason);
+            return Self { action: "keep", reason, at: decision.at };
+        }
         let action = match (decision.action, policy.map(|policy| policy.action)) {
             (Action::Keep, _) => "keep",
             (Action::Close, Some(IdleAction::Sleep)) => "sleep",

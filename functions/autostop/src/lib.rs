@@ -233,18 +233,21 @@ impl App {
         let signs = self.signs(item, asked, sites).await;
         let now = moment.present();
         let decision = idle::decide(item.record.intent.spec.idle.as_ref(), self.metrics.period(), &signs, now);
-        let wish = item.wish(now);
-        let decision = match wish.until {
-            Some(until) if decision.action == Action::Close => Decision {
-                possible_at: Some(until),
-                ..Decision::keep(format!("{}, but it is kept until {until:.0}: {}", decision.reason, wish.reason), now)
-            },
-            _ => decision,
-        };
-        tracing::info!(%server, %decision, "decided");
-        match decision.action {
-            Action::Keep => self.table.note_decision(server, &decision).await.context("note the decision"),
-            Action::Close => self.close(server, item, &decision).await,
+        let kept_until = item.wish(now).until;
+        tracing::info!(%server, %decision, ?kept_until, "decided");
+        match (decision.action, kept_until) {
+            (Action::Keep, _) => self.table.note_decision(server, &decision).await.context("note the decision"),
+            (Action::Close, None) => {
+                if self.close(server, item, &decision).await? {
+                    self.wake(server).await?;
+                }
+                Ok(())
+            }
+            // It counts as soon as the order has ended, when `reconcile` is woken by a message of its own.
+            (Action::Close, Some(until)) => {
+                let decision = Decision { possible_at: Some(until), ..decision };
+                self.close(server, item, &decision).await.map(drop)
+            }
         }
     }
 
@@ -259,13 +262,14 @@ impl App {
         }
     }
 
-    /// Has a server closed that nobody uses, unless somebody has changed it or gave an order since.
-    async fn close(&self, server: &ServerName, item: &ServerItem, decision: &Decision) -> anyhow::Result<()> {
+    /// Has a server closed that nobody uses, unless somebody has changed it or gave an order since. Returns whether it
+    /// is to be closed.
+    async fn close(&self, server: &ServerName, item: &ServerItem, decision: &Decision) -> anyhow::Result<bool> {
         match self.table.close_unused(server, decision, item).await {
-            Ok(()) => self.wake(server).await,
+            Ok(()) => Ok(true),
             Err(StoreError::Conflict) => {
                 tracing::info!(%server, "it was changed meanwhile: it is not closed");
-                Ok(())
+                Ok(false)
             }
             Err(error) => Err(error).context("have it closed"),
         }

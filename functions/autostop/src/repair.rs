@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use wharfinger_decisions::{
     server::{Power, ServerPhase},
-    wakeup::{GRACE, TRUSTED_FOR},
+    wakeup::TRUSTED_FOR,
 };
 use wharfinger_store::servers::ServerItem;
 
 /// Why the server needs a wake-up, or `None` if it does not.
 pub(crate) fn reason(item: &ServerItem, now: Timestamp) -> Option<&'static str> {
-    if item.armed.is_pending(now, GRACE) {
+    if item.armed.is_waited_for(now) {
         return None;
     }
     let (record, status) = (&item.record, &item.record.status);
@@ -86,7 +86,7 @@ mod tests {
         starting.record.status.power = ServerPhase::Starting;
         assert!(reason(&starting, at(1)).is_some());
         let mut draining = settled();
-        draining.record.status.draining = Some(Draining { since: at(0), users: Vec::new() });
+        draining.record.status.draining = Some(Draining { since: at(0), users: Vec::new(), until: None });
         assert!(reason(&draining, at(1)).is_some());
     }
 
@@ -111,8 +111,17 @@ mod tests {
     fn a_wake_up_on_its_way_is_enough() {
         let mut behind = settled();
         behind.record.version = 4;
-        behind.armed.at = Some(at(100));
+        (behind.armed.at, behind.armed.step) = (Some(at(100)), "starting".into());
         assert_eq!(reason(&behind, at(129)), None);
         assert!(reason(&behind, at(131)).is_some());
+    }
+
+    #[test]
+    fn a_message_for_the_end_of_an_order_hides_no_wake_up_that_was_lost() {
+        let mut ordered = settled();
+        ordered.armed.at = Some(at(800));
+        assert_eq!(reason(&ordered, at(5)), None);
+        ordered.order = Some(Order { power: Power::Stopped, by: "alice".into(), at: at(5), now: false });
+        assert_eq!(reason(&ordered, at(6)), Some("an order is not yet obeyed"));
     }
 }

@@ -318,6 +318,33 @@ async fn sites_that_there_is_no_time_for_are_unknown_and_others_each_time() {
     assert_eq!(looked_at.len(), names.len());
 }
 
+#[tokio::test]
+async fn that_nobody_is_there_is_noted_while_an_order_keeps_the_server_and_counts_when_that_ends() {
+    let stage = Stage::new();
+    stage.server("a");
+    let mut item = stage.cloud.item("SERVERS", "a").unwrap();
+    item["intent"]["M"]["spec"]["M"]["idle"] = json!({"M": {"after": {"S": "30m"}, "action": {"S": "stop"}}});
+    item["status"]["M"]["server_id"] = json!({"S": "s-1"});
+    item["status"]["M"]["online_since"] = json!({"S": "2026-01-01T08:00:00Z"});
+    let at = json!({"S": "2026-01-01T11:00:00Z"});
+    item["intent"]["M"]["power"]["M"]["at"] = at.clone();
+    item["order"] = json!({"M": {"power": {"S": "online"}, "by": {"S": "alice"}, "at": at}});
+    stage.cloud.put(&item);
+    let name = ServerName::parse("a").unwrap();
+    let read = async || stage.app.table.get::<ServerItem>(&servers::key(&name)).await.unwrap().unwrap();
+
+    let quiet = Some(Ok(Traffic::default()));
+    stage.app.decide(&name, &read().await, quiet, &SiteSigns::default(), moment(60)).await.unwrap();
+
+    let read = read().await;
+    let end: Timestamp = "2026-01-01T13:00:00Z".parse().unwrap();
+    let decision = read.decision.clone().unwrap();
+    assert_eq!((decision.action, decision.possible_at), (Action::Stop, Some(end)), "{decision}");
+    assert_eq!(read.wish(NOW.parse().unwrap()).power, Power::Online);
+    assert_eq!(read.wish(end).power, Power::Stopped);
+    assert_eq!(stage.woken(), [""; 0], "there is nothing to do yet");
+}
+
 #[tokio::test(start_paused = true)]
 async fn metrics_that_nobody_answers_keep_their_servers_online_and_hold_up_no_decision_about_others() {
     let stage = three();

@@ -51,12 +51,14 @@ impl Visit<'_> {
         let presence = self.presence(server).await;
         let verdict = self.verdict(server, cause, &draining, &presence).await;
         let users = names(&presence);
-        let draining = Some(Draining { users, ..draining });
+        let draining = Draining { users, until: None, ..draining };
         match verdict {
-            Verdict::Wait { reason } => Drained::So(Door::Draining(reason), draining),
+            Verdict::Wait { reason, until } => {
+                Drained::So(Door::Draining(reason), Some(Draining { until: Some(until), ..draining }))
+            }
             Verdict::Shut { reason } => {
                 tracing::info!(server = %self.server, reason, "nobody is waited for any longer");
-                Drained::So(Door::Empty, draining)
+                Drained::So(Door::Empty, Some(draining))
             }
             Verdict::Reopen { reason } => Drained::Reopened(Decision::keep(reason, self.moment.present())),
         }

@@ -44,7 +44,10 @@ use wharfinger_store::{
 };
 
 pub use crate::app::App;
-use crate::{next_visit::NextVisit, visit::Visit};
+use crate::{
+    next_visit::{NextVisit, Wakeup},
+    visit::Visit,
+};
 
 /// Longer than the function may run: a lease outlives its owner only after a crash.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -104,11 +107,11 @@ async fn wake(app: &App, body: &str, owner: &str, moment: Moment) -> anyhow::Res
 async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment: Moment) -> anyhow::Result<()> {
     let mut armed = lease.armed.clone();
     loop {
-        let next_visit = visit(app, server, &lease, moment).await.unwrap_or_else(|error| {
+        let wakeup = visit(app, server, &lease, moment).await.unwrap_or_else(|error| {
             tracing::error!(%server, error = format!("{error:#}"), "a visit was cut short; it is tried again");
-            NextVisit::Soon("after an error".into())
+            NextVisit::Soon("after an error".into()).into()
         });
-        let (next, delay) = next_visit.arm(&armed, moment.present());
+        let (next, delay) = wakeup.arm(&armed, moment.present());
         let sent = match delay {
             Some(delay) => wake_again(app, server, delay).await,
             None => Ok(()),
@@ -128,10 +131,10 @@ async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment:
     }
 }
 
-async fn visit(app: &App, server: &ServerName, lease: &Lease, moment: Moment) -> anyhow::Result<NextVisit> {
+async fn visit(app: &App, server: &ServerName, lease: &Lease, moment: Moment) -> anyhow::Result<Wakeup> {
     let read = app.table.read::<ServerItem>(&servers::key(server)).await;
     match read.with_context(|| format!("read server {server}"))? {
-        None => Ok(NextVisit::NotNeeded),
+        None => Ok(NextVisit::NotNeeded.into()),
         Some(Ok(item)) => {
             let visited = Box::pin(Visit::new(app, server, lease, &item, moment).run()).await;
             visited.with_context(|| format!("look after server {server}"))
@@ -139,7 +142,7 @@ async fn visit(app: &App, server: &ServerName, lease: &Lease, moment: Moment) ->
         Some(Err(unreadable)) => {
             metrics::unreadable_record(&unreadable, moment.present());
             let item = ServerItem::remains(&unreadable);
-            Ok(Box::pin(Visit::new(app, server, lease, &item, moment).remove_users()).await)
+            Ok(Box::pin(Visit::new(app, server, lease, &item, moment).remove_users()).await.into())
         }
     }
 }

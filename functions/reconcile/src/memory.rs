@@ -51,7 +51,7 @@ impl Memory {
 
     /// The memory of a server that begins to be drained.
     pub(crate) fn draining_since(self, now: Timestamp) -> Self {
-        Self { draining: Some(Draining { since: now, users: Vec::new() }), ..self }
+        Self { draining: Some(Draining { since: now, users: Vec::new(), until: None }), ..self }
     }
 
     /// `status` with what is remembered, but for what the server is rebuilt from.

@@ -16,10 +16,36 @@ pub(crate) enum NextVisit {
     Slowly(String),
 }
 
-impl NextVisit {
+/// The next visit, and when there is one whatever it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wakeup {
+    pub(crate) visit: NextVisit,
+    /// When time alone changes what is to be done.
+    pub(crate) due: Option<Timestamp>,
+}
+
+impl From<NextVisit> for Wakeup {
+    fn from(visit: NextVisit) -> Self {
+        Self { visit, due: None }
+    }
+}
+
+impl Wakeup {
     /// Returns the wake-up that is armed from now on, given the one `armed` before, and the delay of the message to
     /// send, if one is needed.
     pub(crate) fn arm(&self, armed: &Armed, now: Timestamp) -> (Armed, Option<Duration>) {
+        let (armed, delay) = self.visit.arm(armed, now);
+        match self.due {
+            Some(due) => armed.no_later_than(delay, due, now),
+            None => (armed, delay),
+        }
+    }
+}
+
+impl NextVisit {
+    /// Returns the wake-up that is armed from now on, given the one `armed` before, and the delay of the message to
+    /// send, if one is needed.
+    fn arm(&self, armed: &Armed, now: Timestamp) -> (Armed, Option<Duration>) {
         match self {
             Self::NotNeeded => (armed.settled(now), None),
             Self::Soon(reason) => armed.next(reason, wakeup::soon, now),

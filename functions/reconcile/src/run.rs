@@ -6,6 +6,7 @@
 
 use std::{ops::ControlFlow, time::Duration};
 
+use jiff::Timestamp;
 use wharfinger_decisions::{
     condition::Severity,
     idle::Decision,
@@ -19,7 +20,7 @@ use crate::{
     drain::Drained,
     error::Error,
     memory::Memory,
-    next_visit::NextVisit,
+    next_visit::{NextVisit, Wakeup},
     observe::Observation,
     reached::{Course, End, Reached},
     status::Findings,
@@ -38,7 +39,7 @@ const TIME_TO_CLOSE: Duration = Duration::from_secs(10);
 const TIME_FOR_USERS: Duration = Duration::from_secs(15);
 
 impl Visit<'_> {
-    pub(crate) async fn run(&self) -> Result<NextVisit, Error> {
+    pub(crate) async fn run(&self) -> Result<Wakeup, Error> {
         let known = self.record.status.server_id.as_deref();
         let first = Box::pin(self.observe(known, self.search_is_due())).await;
         let offline = first.server().is_some_and(|server| server.state == AwsState::Offline);
@@ -63,7 +64,7 @@ impl Visit<'_> {
                 metrics::trouble(Trouble::FailedServer, &format!("server {}", self.server), self.moment.present());
             }
             self.forget_server().await?;
-            return Ok(NextVisit::NotNeeded);
+            return Ok(NextVisit::NotNeeded.into());
         }
         if users.server_id.as_deref() != self.server_id(&reached.observation) {
             users = self.users(self.server_id(&reached.observation)).await;
@@ -225,7 +226,7 @@ impl Visit<'_> {
         self.write(&memory.clone().into_status(status), memory.asleep.as_ref()).await
     }
 
-    async fn conclude(&self, reached: Reached, users: &Tally) -> Result<NextVisit, StoreError> {
+    async fn conclude(&self, reached: Reached, users: &Tally) -> Result<Wakeup, StoreError> {
         let endpoint = self.endpoint_for_clients(&reached.observation).await.unwrap_or_else(|error| {
             tracing::warn!(server = %self.server, %error, "the addresses could not be read");
             self.record.status.endpoint.clone()
@@ -246,10 +247,18 @@ impl Visit<'_> {
             metrics::trouble(Trouble::FailedServer, &format!("server {}", self.server), self.moment.present());
         }
         match self.write(&status, findings.asleep().as_ref()).await {
+            Ok(()) => Ok(Wakeup { visit: findings.next_visit(), due: self.due(&status) }),
             // It was forgotten meanwhile, or another visit has taken over.
-            Err(StoreError::Conflict) => Ok(NextVisit::NotNeeded),
-            written => written.map(|()| findings.next_visit()),
+            Err(StoreError::Conflict) => Ok(NextVisit::NotNeeded.into()),
+            Err(error) => Err(error),
         }
+    }
+
+    /// When time alone changes what is to be done: an order ends, or a drain does.
+    fn due(&self, status: &ServerStatus) -> Option<Timestamp> {
+        let wish = Some(self.item.wish(self.moment.present())).filter(|_| !self.record.deleting);
+        let drain = status.draining.as_ref().and_then(|draining| draining.until);
+        [wish.and_then(|wish| wish.until), drain].into_iter().flatten().min()
     }
 
     async fn write(&self, status: &ServerStatus, asleep: Option<&Asleep>) -> Result<(), StoreError> {

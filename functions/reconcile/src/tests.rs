@@ -19,6 +19,7 @@ mod busy_table;
 mod host_keys;
 mod lease;
 mod many_users;
+mod order_end;
 mod rebuild;
 mod rules;
 mod sleep;

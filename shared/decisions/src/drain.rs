@@ -51,10 +51,12 @@ pub struct Facts<'a> {
 /// What is done, and why, in a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing yet. Time alone ends it, if nothing else does before.
+    /// Nothing yet.
     Wait {
         /// Why.
         reason: String,
+        /// When time alone changes the verdict; other facts may change it before.
+        until: Timestamp,
     },
     /// The server is shut.
     Shut {
@@ -145,7 +147,7 @@ fn asked(facts: &Facts<'_>, now: Timestamp) -> Verdict {
 }
 
 fn shut_at(at: Timestamp, now: Timestamp, shut: String, waiting: String) -> Verdict {
-    if now >= at { Verdict::Shut { reason: shut } } else { Verdict::Wait { reason: waiting } }
+    if now >= at { Verdict::Shut { reason: shut } } else { Verdict::Wait { reason: waiting, until: at } }
 }
 
 impl Facts<'_> {

@@ -305,6 +305,9 @@ pub struct Draining {
     /// Who was logged in when it was last looked at.
     #[serde(default)]
     pub users: Vec<String>,
+    /// When it may be shut though nothing else changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// A server that was deleted, and what it is rebuilt from besides its spec.

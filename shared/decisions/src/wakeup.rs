@@ -55,6 +55,28 @@ impl Armed {
         (Self { at: Some(at), step: step.to_owned(), tries }, Some(delay))
     }
 
+    /// Brings forward what is armed after a look, and the delay of the message to send for it, so that there is also a
+    /// look at `due`. What is further off than a message can wait is left alone: the sweep has every server looked at
+    /// more often than that, and the last look before `due` arms it. A chain of messages would cost a visit each.
+    #[must_use]
+    pub fn no_later_than(self, delay: Option<Duration>, due: Timestamp, now: Timestamp) -> (Self, Option<Duration>) {
+        let due = whole_second(due);
+        let is_enough = self.at.is_some_and(|at| at <= due);
+        match Duration::try_from(due.duration_since(now)) {
+            Ok(wait) if !is_enough && now < due && due == within_reach(due, now) => {
+                (Self { at: Some(due), ..self }, Some(wait))
+            }
+            _ => (self, delay),
+        }
+    }
+
+    /// Whether what is armed is waited for, and is still on its way at `now`. A message that is only to be there in time
+    /// says nothing of other wake-ups.
+    #[must_use]
+    pub fn is_waited_for(&self, now: Timestamp) -> bool {
+        !self.step.is_empty() && self.is_pending(now, GRACE)
+    }
+
     /// Returns what is armed after a look that waits for nothing: a message that is still on its way will find nothing
     /// to do.
     #[must_use]
@@ -100,6 +122,12 @@ pub fn rearm(armed: Option<Timestamp>, due: Timestamp, now: Timestamp) -> Option
 #[must_use]
 pub fn within_reach(due: Timestamp, now: Timestamp) -> Timestamp {
     due.min(now.saturating_add(LONGEST_DELAY).unwrap_or(Timestamp::MAX))
+}
+
+/// `at`, or the next whole second: a message is never early.
+fn whole_second(at: Timestamp) -> Timestamp {
+    let seconds = at.as_second() + i64::from(at.subsec_nanosecond() > 0);
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }
 
 fn later(now: Timestamp, delay: Duration) -> Timestamp {
@@ -183,6 +211,30 @@ mod tests {
     fn a_sooner_look_is_not_held_up_by_a_later_one() {
         let armed = Armed { at: Some(at(900)), step: "create".into(), tries: 4 };
         assert_eq!(armed.next("starting", soon, at(1)).1, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn there_is_a_look_in_time_where_one_message_can_bring_it() {
+        let half = at(600) - SignedDuration::from_millis(500);
+        let due = Armed { at: Some(at(600)), ..Armed::default() };
+        assert_eq!(Armed::default().no_later_than(None, half, at(0)), (due.clone(), Some(Duration::from_secs(600))));
+        assert_eq!(due.clone().no_later_than(None, half, at(300)), (due.clone(), None), "one is on its way");
+        let slow = Armed { at: Some(at(900)), step: "refused".into(), tries: 4 };
+        let (sooner, delay) = slow.clone().no_later_than(Some(Duration::from_secs(900)), half, at(0));
+        assert_eq!((sooner, delay), (Armed { at: Some(at(600)), ..slow.clone() }, Some(Duration::from_secs(600))));
+        let soon = (Armed { at: Some(at(2)), ..slow }, Some(Duration::from_secs(2)));
+        assert_eq!(soon.0.clone().no_later_than(soon.1, half, at(0)), soon, "that look arms it");
+        for due in [at(901), at(0), at(-1)] {
+            assert_eq!(Armed::default().no_later_than(None, due, at(0)), (Armed::default(), None), "{due}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_only_to_be_there_in_time_is_not_waited_for() {
+        let armed = Armed { at: Some(at(600)), ..Armed::default() };
+        assert!(!armed.is_waited_for(at(0)));
+        let waiting = Armed { step: "starting".into(), ..armed };
+        assert!(waiting.is_waited_for(at(629)) && !waiting.is_waited_for(at(631)));
     }
 
     #[test]

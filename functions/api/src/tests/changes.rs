@@ -221,6 +221,26 @@ async fn lists_come_in_pages_and_the_last_one_says_so() {
 }
 
 #[tokio::test]
+async fn a_server_that_an_order_keeps_is_shown_as_kept_and_until_when() {
+    let stage = furnished().await;
+    let started = stage.get("POST /v1/servers/main/start").await.expect(202).body["status"].clone();
+    let until = started["wanted"]["until"].clone();
+    let key: Key = servers::key(&ServerName::parse("main").unwrap());
+    let decision = json!({
+        "action": "stop", "reason": "nobody was here for 31m", "at": "2100-01-01T00:00:00Z", "possible_at": until,
+    });
+    let condition = Guard::none().value(":decision", &decision).unwrap();
+    stage.table.update(&key, "SET decision = :decision", condition).await.unwrap();
+
+    let status = stage.get("GET /v1/servers/main").await.expect(200).body["status"].clone();
+
+    assert_eq!((&status["idle"]["action"], &status["wanted"]["power"]), (&json!("keep"), &json!("online")), "{status}");
+    let reason = status["idle"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("nobody was here for 31m, but it is kept until 2"), "{reason}");
+    assert_eq!((&status["next"]["power"], &status["next"]["at"]), (&json!("stopped"), &until));
+}
+
+#[tokio::test]
 async fn the_idle_decision_is_shown() {
     let stage = furnished().await;
     let key: Key = servers::key(&ServerName::parse("main").unwrap());

@@ -39,7 +39,7 @@ async fn the_previous_release_reads_what_this_one_wrote() {
     let status = ServerStatus {
         power: ServerPhase::Online,
         conditions: vec![condition()],
-        draining: Some(Draining { since, users: vec!["alice".into()] }),
+        draining: Some(Draining { since, users: vec!["alice".into()], until: Some(since) }),
         keyed: Some("s-1".into()),
         obeyed: Some(since),
         ..ServerStatus::default()

@@ -42,7 +42,7 @@ fn told(
     let idle = decision.as_ref();
     let facts = Facts { cause, since: at(0), asked_at: None, drain_for, period: PERIOD, sessions, traffic, idle };
     match decide(&facts, at(passed)) {
-        Verdict::Wait { reason } => format!("wait: {reason}"),
+        Verdict::Wait { reason, until } => format!("wait {}: {reason}", until.duration_since(at(0)).as_secs()),
         Verdict::Shut { reason } => format!("shut: {reason}"),
         Verdict::Reopen { reason } => format!("reopen: {reason}"),
     }
@@ -58,7 +58,7 @@ fn person(sessions: &Answer<Presence>, traffic: &Answer<Traffic>, passed: i64) -
 fn an_idle_server_is_shut_when_its_log_is_complete() {
     assert_eq!(
         idle(&nobody(), Action::Close, 59),
-        "wait: nobody is logged in; it shuts at 08:01 UTC, when the log is complete"
+        "wait 60: nobody is logged in; it shuts at 08:01 UTC, when the log is complete"
     );
     assert_eq!(idle(&nobody(), Action::Close, 60), "shut: nobody is logged in");
 }
@@ -66,7 +66,7 @@ fn an_idle_server_is_shut_when_its_log_is_complete() {
 #[test]
 fn an_idle_server_without_a_log_is_shut_when_metrics_have_come() {
     for unknown in [NOT_ASKED, Answer::Unknown("throttled".into())] {
-        assert_eq!(idle(&unknown, Action::Close, 599), "wait: nobody seems to be there; metrics can tell at 08:10 UTC");
+        assert_eq!(idle(&unknown, Action::Close, 599), "wait 600: nobody seems to be there; metrics can tell at 08:10 UTC");
         assert_eq!(idle(&unknown, Action::Close, 600), "shut: nobody was there while the door was shut to newcomers");
     }
 }
@@ -89,7 +89,7 @@ fn what_is_not_idle_any_more_is_opened_again() {
 
 #[test]
 fn what_a_person_asks_for_is_done_at_once_where_nobody_is_logged_in() {
-    assert!(person(&nobody(), &traffic(None), 9).starts_with("wait: "));
+    assert!(person(&nobody(), &traffic(None), 9).starts_with("wait 10: "));
     assert_eq!(person(&nobody(), &traffic(None), 10), "shut: nobody is logged in");
     let interrupted = told(Cause::Interruption, &nobody(), &traffic(Some(900)), Some(Action::Keep), 10);
     assert_eq!(interrupted, "shut: nobody is logged in");
@@ -99,7 +99,7 @@ fn what_a_person_asks_for_is_done_at_once_where_nobody_is_logged_in() {
 fn whoever_is_logged_in_is_waited_for_until_drain_for_is_over() {
     assert_eq!(
         person(&alice(), &traffic(None), 120),
-        "wait: alice has been logged in since 07:52 UTC; it shuts at 08:10 UTC at the latest"
+        "wait 600: alice has been logged in since 07:52 UTC; it shuts at 08:10 UTC at the latest"
     );
     assert_eq!(
         person(&alice(), &traffic(None), 600),
@@ -128,11 +128,11 @@ fn an_order_gives_its_time_also_to_whoever_is_on_a_server_that_drains_already() 
 #[test]
 fn without_a_log_metrics_tell_a_person_s_server() {
     let silent = traffic(Some(300));
-    assert_eq!(person(&NOT_ASKED, &silent, 599), "wait: metrics can tell at 08:10 UTC whether anybody is logged in");
+    assert_eq!(person(&NOT_ASKED, &silent, 599), "wait 600: metrics can tell at 08:10 UTC whether anybody is logged in");
     assert_eq!(person(&NOT_ASKED, &silent, 600), "shut: no session shows in its metrics any more");
     assert_eq!(
         person(&NOT_ASKED, &traffic(Some(301)), 599),
-        "wait: a session shows in its metrics; it shuts at 08:10 UTC at the latest"
+        "wait 600: a session shows in its metrics; it shuts at 08:10 UTC at the latest"
     );
     assert_eq!(
         person(&NOT_ASKED, &Answer::Unknown("throttled".into()), 600),
@@ -226,9 +226,9 @@ proptest! {
     #[test]
     fn every_verdict_has_a_reason_and_a_wait_an_end(case in any_case(), now in -1_000i64..5_000) {
         match decide(&case.facts(), at(now)) {
-            Verdict::Wait { reason } => {
-                prop_assert!(!reason.is_empty());
-                prop_assert!(is_shut(&decide(&case.facts(), at(5_000))), "time alone ends a wait");
+            Verdict::Wait { reason, until } => {
+                prop_assert!(!reason.is_empty() && until > at(now));
+                prop_assert!(is_shut(&decide(&case.facts(), until)), "time alone ends a wait");
             }
             Verdict::Shut { reason } | Verdict::Reopen { reason } => prop_assert!(!reason.is_empty()),
         }

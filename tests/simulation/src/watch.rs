@@ -75,7 +75,10 @@ async fn stop(weather: &Weather, ground: &Ground, input: &Value) {
     let item = ask(ground, "dynamodb", "GetItem", json!({ "TableName": ground.table, "Key": key })).await;
     let (order, decision) = (&item["Item"]["order"]["M"], &item["Item"]["decision"]["M"]);
     let at = |of: &Value| of["at"]["S"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
-    if decision["action"]["S"] == "stop" && at(decision) >= at(order) {
+    // One that waits for the end of an order is not acted upon yet.
+    let counts_from = decision["possible_at"]["S"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+    let counts = decision["action"]["S"] == "stop" && counts_from.is_none_or(|from| from <= now);
+    if counts && at(decision) >= at(order) {
         weather.diary.violated(rules::NOT_CUT, format!("a session is open since {since}"));
     }
 }

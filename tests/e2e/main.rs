@@ -1,6 +1,7 @@
 //! Stories over the whole product: real function processes, real SFTP, the template's wiring. Every story starts its
 //! own region on free ports and waits for conditions, never for a time.
 
+mod adoption;
 mod auth;
 mod bill;
 mod burst;

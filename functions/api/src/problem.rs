@@ -42,6 +42,7 @@ pub(crate) enum Kind {
     Taken,
     Contended,
     TooMany,
+    NothingToAdopt,
     Unreadable,
     PreconditionFailed,
     TooLarge,
@@ -70,6 +71,7 @@ impl Kind {
             Self::Taken => (StatusCode::CONFLICT, "taken", "Something else has it already"),
             Self::Contended => (StatusCode::CONFLICT, "contended", "Others are changing it"),
             Self::TooMany => (StatusCode::CONFLICT, "too-many", "There is room for no more"),
+            Self::NothingToAdopt => (StatusCode::CONFLICT, "nothing-to-adopt", "There is nothing to adopt"),
             Self::Unreadable => (StatusCode::CONFLICT, "unreadable-record", "Its record can't be read"),
             Self::PreconditionFailed => {
                 (StatusCode::PRECONDITION_FAILED, "precondition-failed", "It is not as the request requires")
@@ -324,7 +326,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [Kind; 20] = [
+    const ALL: [Kind; 21] = [
         Kind::MalformedJson,
         Kind::InvalidName,
         Kind::InvalidQuery,
@@ -337,6 +339,7 @@ mod tests {
         Kind::Taken,
         Kind::Contended,
         Kind::TooMany,
+        Kind::NothingToAdopt,
         Kind::Unreadable,
         Kind::PreconditionFailed,
         Kind::TooLarge,

@@ -3,8 +3,9 @@
 
 use wharfinger_aws::error::AwsError;
 use wharfinger_decisions::{
-    account::{self, Step, Wanted},
+    account::{self, Account, Step, Wanted},
     condition::{Condition, Severity, carry_on},
+    deployment::Owner,
     names::UserName,
     user::{UserPhase, UserStatus},
 };
@@ -16,7 +17,6 @@ use wharfinger_store::{
 
 use crate::{
     error::Error,
-    observe::SERVER_TAG,
     tally::Progress,
     users::{Job, Outcome, Sites},
     visit::Visit,
@@ -114,9 +114,12 @@ impl Visit<'_> {
     async fn take_steps(&self, server_id: &str, name: &UserName, wanted: &Wanted, is_there: bool) -> Result<(), Error> {
         let accounts = &self.app.accounts;
         let account = match is_there {
-            true => self.in_turn(accounts.account(server_id, name.as_str(), SERVER_TAG)).await?,
+            true => self.in_turn(accounts.account(server_id, name.as_str())).await?,
             false => None,
         };
+        if let Some(account) = &account {
+            self.take_over_user(name, account).await;
+        }
         let mut first = Ok(());
         for step in account::steps(wanted, account.as_ref()) {
             tracing::info!(server = %self.server, user = %name, step = described(&step), "changing a user");
@@ -132,6 +135,16 @@ impl Visit<'_> {
             });
         }
         Ok(first?)
+    }
+
+    /// Gives an account that has a record here, and that another deployment has made, our tags. It is as wanted without
+    /// them: they matter only if its record is lost.
+    async fn take_over_user(&self, name: &UserName, account: &Account) {
+        if matches!(self.deployment.owner(&account.tags), Owner::Other(_))
+            && let Err(error) = self.in_turn(self.app.accounts.tag(&account.arn, &self.tags())).await
+        {
+            tracing::warn!(server = %self.server, user = %name, %error, "an adopted user could not be tagged");
+        }
     }
 
     /// Makes a call about an account when it is time for it.

@@ -8,7 +8,7 @@ use wharfinger_aws::{
     transfer::Transfer,
 };
 use wharfinger_chance::Chance;
-use wharfinger_decisions::ids::RoleArn;
+use wharfinger_decisions::{deployment::Deployment, ids::RoleArn};
 use wharfinger_runtime::Environment;
 use wharfinger_store::table::Table;
 
@@ -79,8 +79,8 @@ impl App {
         })
     }
 
-    /// The name of this deployment.
-    pub(crate) fn deployment(&self) -> &str {
-        self.secret_prefix.trim_end_matches('/')
+    /// This deployment, whose table has the id `id`.
+    pub(crate) fn deployment(&self, id: String) -> Deployment {
+        Deployment { name: self.secret_prefix.trim_end_matches('/').to_owned(), id }
     }
 }

@@ -10,9 +10,14 @@ use wharfinger_store::{
 use crate::{error::Error, host_keys, visit::Visit};
 
 impl Visit<'_> {
-    /// Removes the server and its users from the table.
+    /// Removes the server's host keys, and the server and its users from the table.
     pub(crate) async fn forget_server(&self) -> Result<(), Error> {
         self.app.secrets.delete(&host_keys::secret_name(self.app, self.server)).await?;
+        self.forget_records().await
+    }
+
+    /// Removes the server and its users from the table, and leaves the host keys.
+    pub(crate) async fn forget_records(&self) -> Result<(), Error> {
         for (name, user) in self.app.table.all::<UserRecord>(&users::partition(self.server)).await? {
             let key = users::key(self.server, &UserName::from_stored(name));
             match user {

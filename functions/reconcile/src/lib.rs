@@ -5,6 +5,7 @@
 //! from acting at once. Every step can be repeated, so the next visit recovers from a crash at any point.
 
 mod account;
+mod adoption;
 mod app;
 mod delete;
 mod drain;
@@ -132,17 +133,19 @@ async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment:
 }
 
 async fn visit(app: &App, server: &ServerName, lease: &Lease, moment: Moment) -> anyhow::Result<Wakeup> {
-    let read = app.table.read::<ServerItem>(&servers::key(server)).await;
+    let key = servers::key(server);
+    let (read, id) = tokio::join!(app.table.read::<ServerItem>(&key), app.table.deployment_id());
+    let deployment = app.deployment(id.context("read the deployment's id")?);
     match read.with_context(|| format!("read server {server}"))? {
         None => Ok(NextVisit::NotNeeded.into()),
         Some(Ok(item)) => {
-            let visited = Box::pin(Visit::new(app, server, lease, &item, moment).run()).await;
+            let visited = Box::pin(Visit::new(app, &deployment, server, lease, &item, moment).run()).await;
             visited.with_context(|| format!("look after server {server}"))
         }
         Some(Err(unreadable)) => {
             metrics::unreadable_record(&unreadable, moment.present());
             let item = ServerItem::remains(&unreadable);
-            Ok(Box::pin(Visit::new(app, server, lease, &item, moment).remove_users()).await.into())
+            Ok(Box::pin(Visit::new(app, &deployment, server, lease, &item, moment).remove_users()).await.into())
         }
     }
 }

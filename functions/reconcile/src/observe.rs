@@ -1,7 +1,10 @@
 //! A server as AWS shows it: independent answers, each of which may have failed. Only the steps that need a failed
 //! answer wait for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use jiff::SignedDuration;
 use wharfinger_aws::{
@@ -10,6 +13,7 @@ use wharfinger_aws::{
     transfer::Server,
 };
 use wharfinger_decisions::{
+    deployment::{OtherServer, Owner},
     ids::{AllocationId, SecurityGroupId, SubnetId},
     ingress::Rule,
     power::{self, Observed, Placement, Situation},
@@ -18,12 +22,6 @@ use wharfinger_decisions::{
 };
 
 use crate::{error::sentence, memory::Memory, visit::Visit};
-
-/// The tag with the server's name.
-pub(crate) const SERVER_TAG: &str = "wharfinger:server";
-
-/// The tag with the deployment's name.
-const DEPLOYMENT_TAG: &str = "wharfinger:deployment";
 
 /// How often AWS is searched for more servers with our tags while the server's id is known.
 const SEARCH_EVERY: SignedDuration = SignedDuration::from_mins(10);
@@ -36,6 +34,9 @@ const SHOWN_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 pub(crate) struct Observation {
     /// The server, or `None` if AWS has none with its id or our tags.
     pub(crate) server: Result<Option<Server>, AwsError>,
+    /// The server with its id or our tags, if it is another deployment's: AWS has none for us then. While no server can
+    /// be observed, what was known last.
+    pub(crate) other: Option<OtherServer>,
     /// The ids of other servers with the same tags, which are billed and unused. `None` if there was no search.
     pub(crate) others: Option<Result<Vec<String>, AwsError>>,
     /// Its VPC endpoint, once there is one.
@@ -48,6 +49,13 @@ pub(crate) struct Observation {
     pub(crate) new_network: Option<NewNetwork>,
 }
 
+/// The result of looking for the server.
+struct Found {
+    server: Result<Option<Server>, AwsError>,
+    other: Option<OtherServer>,
+    others: Option<Result<Vec<String>, AwsError>>,
+}
+
 /// The wanted subnets and security groups that exist.
 #[derive(Debug)]
 pub(crate) struct NewNetwork {
@@ -56,12 +64,6 @@ pub(crate) struct NewNetwork {
 }
 
 impl Visit<'_> {
-    /// The tags of the server and its users.
-    pub(crate) fn tags(&self) -> BTreeMap<String, String> {
-        let tags = [(SERVER_TAG, self.server.as_str()), (DEPLOYMENT_TAG, self.app.deployment())];
-        tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
-    }
-
     /// Whether it is time to search for more servers with our tags.
     pub(crate) fn search_is_due(&self) -> bool {
         let searched = self.record.status.searched_at;
@@ -70,37 +72,53 @@ impl Visit<'_> {
 
     /// Observes the server, whose id is `known` if it has one, and its network.
     pub(crate) async fn observe(&self, known: Option<&str>, search: bool) -> Observation {
-        let (server, others) = self.find(known, search).await;
+        let Found { server, other, others } = self.find(known, search).await;
         let found = server.as_ref().ok().and_then(Option::as_ref);
         let (elastic_ips, (endpoint, rules), new_network) =
             tokio::join!(self.elastic_ips(), self.endpoint_and_rules(found), self.new_network(found));
-        Observation { server, others, endpoint, elastic_ips, rules, new_network }
+        Observation { server, other, others, endpoint, elastic_ips, rules, new_network }
     }
 
-    async fn find(
-        &self,
-        known: Option<&str>,
-        search: bool,
-    ) -> (Result<Option<Server>, AwsError>, Option<Result<Vec<String>, AwsError>>) {
+    async fn find(&self, known: Option<&str>, search: bool) -> Found {
         let transfer = &self.app.transfer;
         let found = match known {
             Some(id) => transfer.server(id).await,
             None => Ok(None),
         };
-        match found {
+        let tags = self.deployment.search_tags(self.server);
+        let (server, others) = match found {
             Ok(Some(found)) if search => {
-                let others = transfer.tagged_servers(&self.tags(), Some(&found.id)).await;
+                let others = transfer.tagged_servers(&tags, Some(&found.id)).await;
                 (Ok(Some(found)), Some(others.map(|others| others.into_iter().map(|other| other.id).collect())))
             }
-            Ok(None) => match transfer.tagged_servers(&self.tags(), None).await {
+            Ok(None) => match transfer.tagged_servers(&tags, None).await {
                 Ok(tagged) => {
-                    let (kept, others) = in_use(tagged);
+                    let (kept, others) = self.in_use(tagged);
                     (Ok(kept), Some(Ok(others)))
                 }
                 Err(error) => (Err(error), None),
             },
             found => (found, None),
+        };
+        match server {
+            Ok(Some(server)) => match self.deployment.owner(&server.tags) {
+                Owner::Other(deployment) => {
+                    Found { server: Ok(None), other: Some(OtherServer { server_id: server.id, deployment }), others }
+                }
+                Owner::Us | Owner::Unmarked => Found { server: Ok(Some(server)), other: None, others },
+            },
+            Ok(None) => Found { server, other: None, others },
+            Err(_) => Found { server, other: self.record.status.other_deployment.clone(), others },
         }
+    }
+
+    /// Of several servers with our tags, takes one of ours, then the one with the most users, then the lowest id, and
+    /// returns the ids of the others.
+    fn in_use(&self, mut tagged: Vec<Server>) -> (Option<Server>, Vec<String>) {
+        let is_other = |server: &Server| matches!(self.deployment.owner(&server.tags), Owner::Other(_));
+        tagged.sort_by_key(|server| (is_other(server), Reverse(server.user_count), server.id.clone()));
+        let mut tagged = tagged.into_iter();
+        (tagged.next(), tagged.map(|other| other.id).collect())
     }
 
     async fn elastic_ips(&self) -> Result<BTreeMap<AllocationId, ElasticIp>, AwsError> {
@@ -183,14 +201,6 @@ impl Visit<'_> {
     }
 }
 
-/// Of several servers with our tags, takes the one with the most users, then the lowest id, and returns the ids of the
-/// others.
-fn in_use(mut tagged: Vec<Server>) -> (Option<Server>, Vec<String>) {
-    tagged.sort_by(|one, other| other.user_count.cmp(&one.user_count).then_with(|| one.id.cmp(&other.id)));
-    let mut tagged = tagged.into_iter();
-    (tagged.next(), tagged.map(|other| other.id).collect())
-}
-
 impl Observation {
     /// The server, if it could be observed and exists.
     pub(crate) fn server(&self) -> Option<&Server> {
@@ -245,17 +255,26 @@ fn unknown(error: &AwsError) -> Obstacle {
 
 #[cfg(test)]
 mod tests {
-    use wharfinger_decisions::power::AwsState;
+    use jiff::Timestamp;
+    use wharfinger_decisions::{deployment::Deployment, names::ServerName, power::AwsState};
+    use wharfinger_test_cloud::Cloud;
 
     use super::*;
     use crate::testing::{self, refused};
 
-    #[test]
-    fn of_several_servers_the_one_with_users_is_in_use() {
+    #[tokio::test]
+    async fn of_several_servers_one_of_ours_is_in_use_and_first_the_one_with_users() {
+        let (app, deployment, name) =
+            (testing::app(&Cloud::new().sdk()), testing::deployment(), ServerName::parse("main").unwrap());
+        let item = testing::record().into();
+        let lease = testing::lease();
+        let visit = Visit::new(&app, &deployment, &name, &lease, &item, testing::invocation(Timestamp::UNIX_EPOCH));
         let server = |id: &str, user_count| Server { id: id.into(), user_count, ..testing::server(AwsState::Online) };
-        let (kept, others) = in_use(vec![server("s-c", 0), server("s-b", 2), server("s-a", 0)]);
+        let other = Deployment { id: "another".into(), ..testing::deployment() };
+        let theirs = Server { tags: other.tags(&name), ..server("s-0", 9) };
+        let (kept, others) = visit.in_use(vec![theirs, server("s-c", 0), server("s-b", 2), server("s-a", 0)]);
         assert_eq!(kept.map(|server| server.id).as_deref(), Some("s-b"));
-        assert_eq!(others, ["s-a", "s-c"]);
+        assert_eq!(others, ["s-a", "s-c", "s-0"]);
     }
 
     #[test]

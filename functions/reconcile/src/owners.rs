@@ -14,7 +14,7 @@ pub(crate) const REMEMBERED_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// Whose an account without a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// It bears our tag.
+    /// It bears our tags, and no other deployment's.
     Us,
     Others,
     /// It is not there any more.

@@ -63,8 +63,8 @@ mod tests {
     async fn presence(cloud: &Cloud, log_group_arn: Option<&str>) -> Answer<Presence> {
         let app = testing::app(&cloud.sdk());
         let (name, record) = (ServerName::parse("main").unwrap(), testing::record().into());
-        let lease = testing::lease();
-        let visit = Visit::new(&app, &name, &lease, &record, testing::invocation(NOW.parse().unwrap()));
+        let (lease, deployment) = (testing::lease(), testing::deployment());
+        let visit = Visit::new(&app, &deployment, &name, &lease, &record, testing::invocation(NOW.parse().unwrap()));
         let server = Server { log_group_arn: log_group_arn.map(str::to_owned), ..testing::server(AwsState::Online) };
         visit.presence(&server).await
     }

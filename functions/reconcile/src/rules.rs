@@ -44,7 +44,7 @@ impl Visit<'_> {
     }
 
     fn owner(&self) -> Owner<'_> {
-        Owner { deployment: self.app.deployment(), server: self.server }
+        Owner { deployment: &self.deployment.name, server: self.server }
     }
 
     fn changes(&self, rules: &[Rule], admits: bool) -> Changes {

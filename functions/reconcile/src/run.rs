@@ -1,5 +1,6 @@
 //! One visit to a server: observe; revoke access; prove that it can be rebuilt, if it is to sleep; take steps; settle the
-//! users; write the status. A step is to look at the door, admit address blocks, act, observe, and revoke.
+//! users; write the status. A step is to look at the door, admit address blocks, act, observe, and revoke. A server of
+//! another deployment is observed and told, and that is all.
 //!
 //! Revoking access (users, keys and address blocks that are no longer wanted) comes first and waits for nothing. A server
 //! that clients can reach is shut only when it is drained, and what starts it waits until everything is known.
@@ -42,12 +43,17 @@ impl Visit<'_> {
     pub(crate) async fn run(&self) -> Result<Wakeup, Error> {
         let known = self.record.status.server_id.as_deref();
         let first = Box::pin(self.observe(known, self.search_is_due())).await;
+        let (first, not_adopted) = self.adopted(first).await;
         let offline = first.server().is_some_and(|server| server.state == AwsState::Offline);
         let memory = Memory::at_first(self.item, self.wanted.opens(), offline);
+        if let Some(other) = first.other.clone() {
+            return self.leave_alone(first, &other, memory, not_adopted).await;
+        }
         // Nothing that is refused or unknown holds up what closes.
         let revoked = self.revoke_rules(&first, self.may_admit(&first, &memory)).await;
         let mut users = self.users(self.server_id(&first)).await;
         users.close(TIME_TO_CLOSE).await;
+        self.mark(&first).await;
         if matches!(&first.server, Ok(None))
             && let Err(error) = self.forget_deleted_users().await
         {
@@ -110,6 +116,10 @@ impl Visit<'_> {
 
     /// Takes one step, and observes what became of it.
     async fn advance(&self, course: Course) -> ControlFlow<Reached, Course> {
+        if let Some(other) = course.observation.other.as_ref().filter(|_| !self.record.deleting) {
+            let plan = self.left_alone(other);
+            return ControlFlow::Break(course.ends(End::Plan(plan)));
+        }
         let situation = match self.situation(&course.observation, &course.memory) {
             Ok(situation) => situation,
             Err(error) => {
@@ -226,18 +236,19 @@ impl Visit<'_> {
         self.write(&memory.clone().into_status(status), memory.asleep.as_ref()).await
     }
 
-    async fn conclude(&self, reached: Reached, users: &Tally) -> Result<Wakeup, StoreError> {
+    pub(crate) async fn conclude(&self, reached: Reached, users: &Tally) -> Result<Wakeup, StoreError> {
         let endpoint = self.endpoint_for_clients(&reached.observation).await.unwrap_or_else(|error| {
             tracing::warn!(server = %self.server, %error, "the addresses could not be read");
             self.record.status.endpoint.clone()
         });
         let obstacles = reached.observation.obstacles(self.network(), &self.wanted.placement);
+        let is_to_be_placed = !self.record.deleting && reached.observation.other.is_none();
         let findings = Findings {
             item: self.item,
             wanted: &self.wanted,
             lacks: &self.lacks,
             reached: &reached,
-            obstacles: if self.record.deleting { Vec::new() } else { obstacles },
+            obstacles: if is_to_be_placed { obstacles } else { Vec::new() },
             users,
             now: self.moment.present(),
         };

@@ -54,6 +54,7 @@ impl Findings<'_> {
         let server = observation.server();
         let (phase, reason) = self.phase();
         let is_open = server.is_some_and(|server| server.state == AwsState::Online);
+        let is_other = observation.other.is_some();
         let seen = |id: Option<String>| if observation.server.is_ok() { id } else { before.server_id.clone() };
         let status = ServerStatus {
             power: match phase {
@@ -62,7 +63,7 @@ impl Findings<'_> {
                 phase => phase,
             },
             reason,
-            server_id: seen(server.map(|server| server.id.clone())),
+            server_id: if is_other { before.server_id.clone() } else { seen(server.map(|server| server.id.clone())) },
             endpoint: before.endpoint.clone(),
             host_key_fingerprints: match server {
                 Some(server) => server.host_key_fingerprint.iter().cloned().collect(),
@@ -71,7 +72,7 @@ impl Findings<'_> {
             online_since: match (is_open, phase) {
                 (true, ServerPhase::Online) => before.online_since.or(Some(self.now)),
                 (true, _) => before.online_since,
-                (false, _) => before.online_since.filter(|_| observation.server.is_err()),
+                (false, _) => before.online_since.filter(|_| is_other || observation.server.is_err()),
             },
             settled_version: if self.is_settled() { self.item.record.version } else { before.settled_version },
             observed_at: Some(self.now),
@@ -81,6 +82,7 @@ impl Findings<'_> {
                 Some(Ok(_)) => Some(self.now),
                 _ => before.searched_at,
             },
+            other_deployment: observation.other.clone(),
             ..ServerStatus::default()
         };
         self.memory(phase).into_status(status)
@@ -254,6 +256,7 @@ impl Findings<'_> {
             since: self.now,
         };
         let mut conditions = grouped(self.obstacles.iter().map(|obstacle| obstacle.condition(self.now)));
+        conditions.extend(self.reached.observation.other.as_ref().map(|other| other.condition(self.now)));
         if let Some(refused) = self.reached.memory.history.refused.as_ref() {
             let remedy = "give subnets and Elastic IPs that AWS takes; stop and start the server to try these again";
             conditions.push(found("network_refused", Severity::Error, refused.message.clone(), remedy));

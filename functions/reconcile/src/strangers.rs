@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 use wharfinger_aws::error::AwsError;
-use wharfinger_decisions::account;
+use wharfinger_decisions::{account, deployment};
 
 use crate::{
-    observe::SERVER_TAG,
     owners::{Owner, REMEMBERED_FOR},
     users::Users,
     visit::Visit,
@@ -82,10 +81,10 @@ impl Visit<'_> {
     }
 
     async fn described_owner(&self, server_id: &str, name: &str) -> Result<Owner, AwsError> {
-        let account = self.in_turn(self.app.accounts.account(server_id, name, SERVER_TAG)).await?;
-        let owner = account.map_or(Owner::Nobody, |account| match account.tagged.as_deref() {
-            Some(server) if server == self.server.as_str() => Owner::Us,
-            _ => Owner::Others,
+        let account = self.in_turn(self.app.accounts.account(server_id, name)).await?;
+        let owner = account.map_or(Owner::Nobody, |account| {
+            let is_other = matches!(self.deployment.owner(&account.tags), deployment::Owner::Other(_));
+            if deployment::is_of(self.server, &account.tags) && !is_other { Owner::Us } else { Owner::Others }
         });
         self.app.owners.remember(server_id, name, owner, self.moment.present());
         Ok(owner)

@@ -12,6 +12,7 @@ use wharfinger_aws::{
 };
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
+    deployment::Deployment,
     ids::AllocationId,
     names::ServerName,
     order::Order,
@@ -44,6 +45,11 @@ pub(crate) fn app(sdk: &SdkConfig) -> App {
         ("SFTP_LOG_GROUP", LOG_GROUP),
     ]);
     App::new(sdk, &environment, Chance::seeded(1)).unwrap()
+}
+
+/// The deployment of [`app`].
+pub(crate) fn deployment() -> Deployment {
+    Deployment { name: "harbour".into(), id: "11111111111111111111111111111111".into() }
 }
 
 /// An invocation that begins at `now`.
@@ -108,6 +114,7 @@ pub(crate) fn wanted(item: &ServerItem) -> Wanted {
 pub(crate) fn server(state: AwsState) -> Server {
     Server {
         id: "s-1".into(),
+        arn: "arn:aws:transfer:us-east-1:000000000000:server/s-1".into(),
         state,
         vpc_id: Some("vpc-0a1b2c3d".into()),
         placement: placement(),
@@ -127,6 +134,7 @@ pub(crate) fn observation(state: AwsState) -> Observation {
     let address = ElasticIp { public_ip: "203.0.113.7".into(), held: true };
     Observation {
         server: Ok(Some(server(state))),
+        other: None,
         others: None,
         endpoint: Ok(Some(VpcEndpoint { groups, interfaces: Vec::new(), available: true })),
         elastic_ips: Ok([(AllocationId::parse("eipalloc-00000001").unwrap(), address)].into()),

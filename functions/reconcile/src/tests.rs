@@ -15,6 +15,7 @@ use crate::{
     testing::{self, invocation},
 };
 
+mod adoption;
 mod busy_table;
 mod host_keys;
 mod lease;
@@ -42,6 +43,7 @@ fn cloud_with_item(item: &ServerItem) -> (Cloud, App) {
     let cloud = Cloud::new();
     let app = testing::app(&cloud.sdk());
     cloud.put_plain(servers::PARTITION, "main", item);
+    cloud.put_plain("DEPLOYMENT", "id", &json!({ "deployment_id": testing::deployment().id }));
     let described = json!({ "Server": {
         "Arn": "arn:aws:transfer:us-east-1:000000000000:server/s-1", "ServerId": "s-1", "State": "ONLINE",
         "EndpointDetails": {

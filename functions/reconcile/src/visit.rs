@@ -1,7 +1,9 @@
 //! One visit to a server: what is known before it begins. Its methods are spread over the crate, one module per
 //! concern.
 
-use wharfinger_decisions::{names::ServerName, power::Wanted, rebuild::Lack, server::Network};
+use std::collections::BTreeMap;
+
+use wharfinger_decisions::{deployment::Deployment, names::ServerName, power::Wanted, rebuild::Lack, server::Network};
 use wharfinger_runtime::Moment;
 use wharfinger_store::{
     lease::Lease,
@@ -14,6 +16,7 @@ use crate::{app::App, error::Error};
 /// One visit to one server.
 pub(crate) struct Visit<'a> {
     pub(crate) app: &'a App,
+    pub(crate) deployment: &'a Deployment,
     pub(crate) server: &'a ServerName,
     pub(crate) lease: &'a Lease,
     pub(crate) item: &'a ServerItem,
@@ -25,9 +28,10 @@ pub(crate) struct Visit<'a> {
 }
 
 impl<'a> Visit<'a> {
-    /// A visit to `server`, given its current item and the lease on it.
+    /// A visit to `server` of `deployment`, given its current item and the lease on it.
     pub(crate) fn new(
         app: &'a App,
+        deployment: &'a Deployment,
         server: &'a ServerName,
         lease: &'a Lease,
         item: &'a ServerItem,
@@ -35,7 +39,7 @@ impl<'a> Visit<'a> {
     ) -> Self {
         let record = &item.record;
         let wanted = Wanted::of(&record.intent.spec, item.wish(moment.present()), record.deleting);
-        Self { app, server, lease, item, record, wanted, lacks: Vec::new(), moment }
+        Self { app, deployment, server, lease, item, record, wanted, lacks: Vec::new(), moment }
     }
 
     /// Asked before each call that changes the server or lets clients in: a lease may expire while its holder waits for
@@ -45,6 +49,11 @@ impl<'a> Visit<'a> {
     /// When another visit has taken over, or the table does not answer.
     pub(crate) async fn check_lease(&self) -> Result<(), Error> {
         if self.app.table.holds(self.lease).await? { Ok(()) } else { Err(StoreError::Conflict.into()) }
+    }
+
+    /// The tags of the server and its users.
+    pub(crate) fn tags(&self) -> BTreeMap<String, String> {
+        self.deployment.tags(self.server)
     }
 
     pub(crate) fn network(&self) -> &'a Network {

@@ -37,6 +37,8 @@ pub struct Transfer {
 pub struct Server {
     /// AWS's id.
     pub id: String,
+    /// Its ARN.
+    pub arn: String,
     /// Its state.
     pub state: AwsState,
     /// Its VPC.
@@ -188,6 +190,15 @@ impl Transfer {
         answer.map(drop).map_err(|error| AwsError::sort(format!("set the log group of server {id}"), error))
     }
 
+    /// Gives the server or user with this ARN `tags`, beside those that it has under other keys.
+    ///
+    /// # Errors
+    /// When AWS fails or refuses.
+    pub async fn tag(&self, arn: &str, tags: &BTreeMap<String, String>) -> Result<(), AwsError> {
+        let answer = self.client.tag_resource().arn(arn).set_tags(Some(tag_list(tags))).send().await;
+        answer.map(drop).map_err(|error| AwsError::sort(format!("tag {arn}"), error))
+    }
+
     /// Starts a server. Has no effect on one that is online.
     ///
     /// # Errors
@@ -225,6 +236,7 @@ fn seen(id: &str, server: &DescribedServer, raw: &Answer) -> Result<Server, AwsE
     let ids = |list: Option<&[String]>| list.unwrap_or_default().to_vec();
     Ok(Server {
         id: id.to_owned(),
+        arn: server.arn().to_owned(),
         state: state(id, server.state())?,
         vpc_id: details.and_then(EndpointDetails::vpc_id).map(str::to_owned),
         placement: Placement {
@@ -235,7 +247,7 @@ fn seen(id: &str, server: &DescribedServer, raw: &Answer) -> Result<Server, AwsE
         host_key_fingerprint: server.host_key_fingerprint().map(fingerprint),
         user_count: server.user_count().unwrap_or_default(),
         log_group_arn: server.structured_log_destinations().first().cloned(),
-        tags: server.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect(),
+        tags: tag_map(server.tags()),
         settings,
         lost,
     })
@@ -265,6 +277,10 @@ fn parsed<T: Ord, E>(ids: Vec<String>, parse: impl Fn(String) -> Result<T, E>) -
 fn fingerprint(text: &str) -> String {
     let body = text.strip_prefix("SHA256:").unwrap_or(text);
     format!("SHA256:{}", body.trim_end_matches('='))
+}
+
+fn tag_map(tags: &[Tag]) -> BTreeMap<String, String> {
+    tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()
 }
 
 fn tag_list<'a>(tags: impl IntoIterator<Item = (&'a String, &'a String)>) -> Vec<Tag> {

@@ -6,6 +6,7 @@
 mod urgency;
 
 use crate::{
+    deployment::Tags,
     ids::{FileSystemId, RoleArn},
     key::PublicKey,
     site::SiteSpec,
@@ -46,8 +47,10 @@ pub struct Account {
     pub posix: Option<Posix>,
     /// Its keys.
     pub keys: Vec<AccountKey>,
-    /// The server name in our tag, if it has the tag.
-    pub tagged: Option<String>,
+    /// Its ARN.
+    pub arn: String,
+    /// Its tags.
+    pub tags: Tags,
 }
 
 /// A key of an account.
@@ -183,7 +186,7 @@ mod tests {
                 .enumerate()
                 .map(|(at, index)| AccountKey { id: format!("key-{at}"), body: format!("{} a@b", KEYS[*index]) })
                 .collect(),
-            tagged: None,
+            ..Account::default()
         }
     }
 
@@ -199,7 +202,7 @@ mod tests {
                         root: Some(wanted.root),
                         posix: Some(wanted.posix),
                         keys: first.into_iter().collect(),
-                        tagged: None,
+                        ..Account::default()
                     });
                 }
                 Step::Update(wanted) => {

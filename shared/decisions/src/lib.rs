@@ -5,6 +5,7 @@
 pub mod account;
 pub mod cidr;
 pub mod condition;
+pub mod deployment;
 pub mod directory;
 pub mod drain;
 pub mod duration;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cidr::Cidr,
     condition::Condition,
+    deployment::OtherServer,
     duration::HumanDuration,
     ids::{AllocationId, FileSystemId, RoleArn, SecurityGroupId, SubnetId, VpcId},
     placement::History,
@@ -279,6 +280,9 @@ pub struct ServerStatus {
     /// AWS's id of the server that has all our host keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyed: Option<String>,
+    /// The server that AWS has under its name, or its id, and that is another deployment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_deployment: Option<OtherServer>,
     /// Since when its sessions are logged, if that began after the server was made: of earlier ones nothing is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logged_since: Option<Timestamp>,

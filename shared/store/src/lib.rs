@@ -2,6 +2,7 @@
 //! table; each kind of record has its module, its partition, and its rules for who may write what.
 
 pub mod activity;
+pub mod deployment;
 mod error;
 #[cfg(test)]
 mod fixtures;

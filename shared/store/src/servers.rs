@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 use wharfinger_decisions::{
+    deployment::Adoption,
     idle::{Action, Decision},
     names::ServerName,
     order::Order,
@@ -41,6 +42,9 @@ pub struct ServerItem {
     /// What it is rebuilt from, while it sleeps or is being woken. Release 0.1, which writes the status anew, keeps it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asleep: Option<Asleep>,
+    /// A person's order to take over a server of another deployment, until it is carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adopt: Option<Adoption>,
     /// The wake-up that `reconcile` has armed.
     pub armed: Armed,
 }
@@ -50,13 +54,14 @@ impl<'de> Deserialize<'de> for ServerItem {
         let item = Value::deserialize(deserializer)?;
         let record = Record::from_stored(&item).map_err(D::Error::custom)?;
         let (order, decision) = (part(&item, "/order"), part(&item, "/decision"));
-        Ok(Self { record, order, decision, asleep: asleep(&item), armed: leniently(item.get("armed")) })
+        let (asleep, adopt) = (asleep(&item), part(&item, "/adopt"));
+        Ok(Self { record, order, decision, asleep, adopt, armed: leniently(item.get("armed")) })
     }
 }
 
 impl From<ServerRecord> for ServerItem {
     fn from(record: ServerRecord) -> Self {
-        Self { record, order: None, decision: None, asleep: None, armed: Armed::default() }
+        Self { record, order: None, decision: None, asleep: None, adopt: None, armed: Armed::default() }
     }
 }
 
@@ -142,6 +147,28 @@ impl Table {
         let guard = guard.value(":order", order)?.name("#order", "order");
         let guard = guard.value(":power", order.known_to_0_1())?.name("#power", "power");
         self.update(&key(server), "SET #order = :order, intent.#power = :power", guard).await
+    }
+
+    /// Orders that a server which was read at version `seen`, and is not being deleted, be taken over from another
+    /// deployment. The version stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it has changed since.
+    pub async fn give_adoption(&self, server: &ServerName, adoption: &Adoption, seen: u64) -> Result<(), StoreError> {
+        let guard = Guard::that("version = :seen AND deleting = :no").value(":seen", seen)?.value(":no", false)?;
+        self.update(&key(server), "SET adopt = :adopt", guard.value(":adopt", adoption)?).await
+    }
+
+    /// Removes the order `adoption`, which is carried out. Does nothing if another one was given since.
+    ///
+    /// # Errors
+    /// When DynamoDB fails.
+    pub async fn end_adoption(&self, server: &ServerName, adoption: &Adoption) -> Result<(), StoreError> {
+        let guard = Guard::that("adopt.#at = :at").name("#at", "at").value(":at", adoption.at)?;
+        match self.update(&key(server), "REMOVE adopt", guard).await {
+            Err(StoreError::Conflict) => Ok(()),
+            other => other,
+        }
     }
 
     /// Writes what is known of the server that `lease` is for, and what it is rebuilt from if it sleeps.

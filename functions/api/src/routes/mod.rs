@@ -1,5 +1,6 @@
 //! The API's routes.
 
+pub(crate) mod adoption;
 pub(crate) mod rollouts;
 pub(crate) mod servers;
 pub(crate) mod sites;
@@ -26,6 +27,7 @@ pub fn router(api: App) -> Router {
         .route("/v1/servers/{server}/stop", post(servers::stop))
         .route("/v1/servers/{server}/sleep", post(servers::sleep))
         .route("/v1/servers/{server}/wake", post(servers::open))
+        .route("/v1/servers/{server}/adopt", post(adoption::adopt))
         .route("/v1/servers/{server}/users", get(users::list))
         .route("/v1/servers/{server}/users/{user}", get(users::show).put(users::put).delete(users::delete))
         .route("/v1/sites", get(sites::list))
@@ -43,7 +45,7 @@ async fn no_route(request: Request) -> Refused {
     let path = request.uri().path();
     let detail = match path.strip_suffix('/') {
         Some(shorter) if !shorter.is_empty() => format!("leave out the slash at the end: {shorter}"),
-        _ => "there is no such path: servers are at /v1/servers, with users, start, stop, sleep and wake below each; sites at /v1/sites, with rollouts".to_owned(),
+        _ => "there is no such path: servers are at /v1/servers, with users, start, stop, sleep, wake and adopt below each; sites at /v1/sites, with rollouts".to_owned(),
     };
     Problem::new(Kind::NoRoute, detail)
 }

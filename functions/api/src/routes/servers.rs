@@ -254,7 +254,7 @@ async fn give(api: &App, call: &Call, name: &ServerName, order: &Order, dry_run:
     Ok(shown.accepted())
 }
 
-async fn existing(api: &App, name: &ServerName) -> Result<Found<ServerItem>, Refused> {
+pub(super) async fn existing(api: &App, name: &ServerName) -> Result<Found<ServerItem>, Refused> {
     Found::at(&api.table, &servers::key(name)).await?.ok_or_else(|| unknown(name))
 }
 
@@ -279,7 +279,11 @@ pub(crate) fn some_names<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> S
     if more == 0 { first } else { format!("{first} and {more} more") }
 }
 
-fn resource<'a>(name: &str, found: &'a Found<ServerItem>, now: Timestamp) -> Resource<&'a ServerSpec, ServerView> {
+pub(super) fn resource<'a>(
+    name: &str,
+    found: &'a Found<ServerItem>,
+    now: Timestamp,
+) -> Resource<&'a ServerSpec, ServerView> {
     let record = &found.thing.record;
     let spec = found.unreadable.is_none().then_some(&record.intent.spec);
     Resource::new(name, record, spec, ServerView::of(found, now))

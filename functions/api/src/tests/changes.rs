@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use wharfinger_decisions::names::ServerName;
+use wharfinger_decisions::{deployment::OtherServer, names::ServerName, server::ServerStatus};
 use wharfinger_store::{
-    servers,
+    servers::{self, ServerItem},
     table::{Guard, Key},
 };
 
@@ -138,6 +138,27 @@ async fn a_server_is_put_to_sleep_and_woken_by_orders() {
     stage.ask("PUT /v1/servers/second", &second).await.expect(201);
     let answer = stage.get("POST /v1/servers/second/sleep").await.expect(422);
     assert!(answer.body["detail"].as_str().unwrap().contains("Elastic IP"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn what_another_deployment_has_is_adopted_as_the_status_shows_it() {
+    let stage = furnished().await;
+    assert_eq!(stage.get("POST /v1/servers/main/adopt").await.expect(409).problem(), "nothing-to-adopt");
+    let name = ServerName::parse("main").unwrap();
+    let other = OtherServer { server_id: "s-1".into(), deployment: "another".into() };
+    let status = ServerStatus { other_deployment: Some(other.clone()), ..ServerStatus::default() };
+    stage.table.write_server_status(&name, &status, None).await.unwrap();
+    let read = async || stage.table.get::<ServerItem>(&servers::key(&name)).await.unwrap().unwrap();
+    let _ = stage.messages();
+
+    let would = stage.get("POST /v1/servers/main/adopt?dry_run=true").await.expect(200);
+    assert_eq!((&would.body["would"], read().await.adopt), (&json!("change"), None));
+    let adopted = stage.get("POST /v1/servers/main/adopt").await.expect(202);
+
+    assert_eq!((stage.messages(), adopted.header("etag")), (wake(), "\"1\""));
+    assert_eq!(read().await.adopt.map(|order| (order.server, order.by)), Some((other, "anonymous".into())));
+    stage.get("DELETE /v1/servers/main?with_users=true").await.expect(202);
+    assert_eq!(stage.get("POST /v1/servers/main/adopt").await.expect(409).problem(), "being-deleted");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use wharfinger_decisions::{
     condition::{Condition, Severity},
+    deployment::OtherServer,
     names::{ServerName, SiteName},
     rollout::{Cause, Revisions, Rollout, State},
     seen_events::SeenEvents,
@@ -36,11 +37,13 @@ async fn the_previous_release_reads_what_this_one_wrote() {
     let stage = furnished().await;
     let name = ServerName::parse("main").unwrap();
     let since = "2026-01-01T00:00:00Z".parse().unwrap();
+    let other = OtherServer { server_id: "s-1".into(), deployment: "another".into() };
     let status = ServerStatus {
         power: ServerPhase::Online,
         conditions: vec![condition()],
         draining: Some(Draining { since, users: vec!["alice".into()], until: Some(since) }),
         keyed: Some("s-1".into()),
+        other_deployment: Some(other.clone()),
         obeyed: Some(since),
         ..ServerStatus::default()
     };
@@ -48,6 +51,7 @@ async fn the_previous_release_reads_what_this_one_wrote() {
     stage.table.write_server_status(&name, &status, Some(&asleep)).await.unwrap();
     stage.ask("PUT /v1/servers/main", &with(server(), "/idle", Value::Null)).await.expect(200);
     stage.get("POST /v1/servers/main/sleep").await.expect(202);
+    stage.get("POST /v1/servers/main/adopt").await.expect(202);
     stage.ask("PUT /v1/sites/blog", &with(site(), "/keep_revisions", json!(5))).await.expect(200);
     stage.plant("SITES", "odd", &json!({"version": "strange"})).await;
     let second = with(with(site(), "/directory", json!("/second")), "/mount_path", json!("/second"));

@@ -113,9 +113,8 @@ pub(super) fn listed(fingerprints: &[&str]) -> Value {
 
 async fn import(app: &App, record: &ServerRecord) -> Result<Vec<String>, crate::error::Error> {
     let server = main();
-    Visit::new(app, &server, &testing::lease(), &record.clone().into(), invocation(now()))
-        .import_missing_host_keys("s-1")
-        .await
+    let (item, deployment, lease) = (record.clone().into(), testing::deployment(), testing::lease());
+    Visit::new(app, &deployment, &server, &lease, &item, invocation(now())).import_missing_host_keys("s-1").await
 }
 
 #[tokio::test]
@@ -279,7 +278,9 @@ async fn a_secret_that_is_about_to_be_deleted_is_restored_once_before_its_keys_a
     });
 
     let (server, item) = (main(), testing::record().into());
-    let _ = Visit::new(&app, &server, &item, invocation(now())).lacks(&testing::server(AwsState::Online)).await;
+    let (deployment, lease) = (testing::deployment(), testing::lease());
+    let visit = Visit::new(&app, &deployment, &server, &lease, &item, invocation(now()));
+    let _ = visit.lacks(&testing::server(AwsState::Online)).await;
 
     assert_eq!((cloud.count("RestoreSecret"), cloud.count("GetSecretValue")), (1, 4));
 }

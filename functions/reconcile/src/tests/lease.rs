@@ -24,7 +24,8 @@ async fn a_visit_that_has_lost_its_lease_changes_nothing() {
     assert!(matches!(app.table.lease(&key, "two", later, LEASE).await.unwrap(), Claim::Taken(_)));
     let (name, before) = (main(), status(&app).await);
 
-    Box::pin(Visit::new(&app, &name, &lost, &item, invocation(later)).run()).await.unwrap();
+    let deployment = testing::deployment();
+    Box::pin(Visit::new(&app, &deployment, &name, &lost, &item, invocation(later)).run()).await.unwrap();
     assert_eq!((cloud.count("StopServer"), status(&app).await), (0, before));
 
     deliver(&app, "three", invocation(later + LEASE + LEASE)).await;

@@ -37,8 +37,8 @@ fn list_users(cloud: &Cloud, names: &[&str]) {
 async fn lacks(app: &App, record: &ServerRecord) -> Vec<Lack> {
     let server = main();
     let item = record.clone().into();
-    let lease = testing::lease();
-    let visit = Visit::new(app, &server, &lease, &item, invocation(now()));
+    let (lease, deployment) = (testing::lease(), testing::deployment());
+    let visit = Visit::new(app, &deployment, &server, &lease, &item, invocation(now()));
     visit.lacks(&testing::server(AwsState::Online)).await
 }
 
@@ -96,8 +96,8 @@ async fn an_elastic_ip_that_the_spec_does_not_give_and_a_role_of_others_are_lack
     .into();
     server.lost = vec![Lost::Unknown { member: "QuantumMode".into() }];
     let name = main();
-    let found =
-        Visit::new(&app, &name, &testing::lease(), &record.clone().into(), invocation(now())).lacks(&server).await;
+    let (item, deployment, lease) = (record.clone().into(), testing::deployment(), testing::lease());
+    let found = Visit::new(&app, &deployment, &name, &lease, &item, invocation(now())).lacks(&server).await;
     let expected = [
         Lack::AddressUnwanted(address),
         Lack::Setting(Lost::Unknown { member: "QuantumMode".into() }),
@@ -128,7 +128,7 @@ async fn created_with(settings: &Settings) -> Value {
     let (cloud, app) = cloud_with(&record);
     cloud.answer("CreateServer", json!({ "ServerId": "s-2" }));
     let (server, network) = (main(), testing::network());
-    let tags = Visit::new(&app, &server, &testing::lease(), &record.clone().into(), invocation(now())).tags();
+    let tags = testing::deployment().tags(&server);
     let new = NewServer {
         vpc_id: &network.vpc_id,
         subnet_ids: &network.subnet_ids,
@@ -161,6 +161,7 @@ async fn a_rebuilt_server_is_asked_for_with_its_settings_and_a_new_one_with_our_
     let tags = json!([
         { "Key": "team", "Value": "web" },
         { "Key": "wharfinger:deployment", "Value": "harbour" },
+        { "Key": "wharfinger:deployment-id", "Value": testing::deployment().id },
         { "Key": "wharfinger:server", "Value": "main" },
     ]);
     assert_eq!(rebuilt["Tags"], tags);

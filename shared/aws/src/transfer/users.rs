@@ -10,7 +10,7 @@ use wharfinger_decisions::{
     user::Posix,
 };
 
-use super::{Transfer, tag_list};
+use super::{Transfer, tag_list, tag_map};
 use crate::error::AwsError;
 
 impl Transfer {
@@ -30,11 +30,11 @@ impl Transfer {
         Ok(users)
     }
 
-    /// Reads the account `user`, or `None` if it does not exist. `tag` is the key of the tag to read.
+    /// Reads the account `user`, or `None` if it does not exist.
     ///
     /// # Errors
     /// When AWS fails or refuses.
-    pub async fn account(&self, server_id: &str, user: &str, tag: &str) -> Result<Option<Account>, AwsError> {
+    pub async fn account(&self, server_id: &str, user: &str) -> Result<Option<Account>, AwsError> {
         let answer = self.client.describe_user().server_id(server_id).user_name(user).send().await;
         let described = match answer.map_err(|error| AwsError::sort(format!("describe user {user}"), error)) {
             Ok(answer) => answer.user,
@@ -58,7 +58,8 @@ impl Transfer {
                         body: key.ssh_public_key_body().to_owned(),
                     })
                     .collect(),
-                tagged: user.tags().iter().find(|there| there.key() == tag).map(|there| there.value().to_owned()),
+                arn: user.arn().to_owned(),
+                tags: tag_map(user.tags()),
             }
         }))
     }

@@ -218,7 +218,7 @@ impl Visit {
         }
         let Some(age) = self.memory.draining else { return Some(Door::Open) };
         match self.verdict(age, session) {
-            Verdict::Wait { reason } => Some(Door::Draining(reason)),
+            Verdict::Wait { reason, .. } => Some(Door::Draining(reason)),
             Verdict::Shut { .. } => Some(Door::Empty),
             Verdict::Reopen { .. } => None,
         }

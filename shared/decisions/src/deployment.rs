@@ -1,0 +1,169 @@
+//! Whose a server or a user on AWS is, by its tags: a deployment's name and its id. The name is the stack's; the id
+//! stands in the deployment's table. So a table that is new under an old name, or a copy of another stack's table,
+//! does not pass for the one that made them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    condition::{Condition, Severity},
+    names::ServerName,
+};
+
+/// The tag with the server's name.
+const SERVER_TAG: &str = "wharfinger:server";
+
+/// The tag with the deployment's name.
+const NAME_TAG: &str = "wharfinger:deployment";
+
+/// The tag with the deployment's id. Release 0.1 gives none.
+const ID_TAG: &str = "wharfinger:deployment-id";
+
+/// The code of the condition of a server that another deployment has.
+pub const OTHER_DEPLOYMENT: &str = "other_deployment";
+
+/// Tags of a server or a user.
+pub type Tags = BTreeMap<String, String>;
+
+/// A deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// The stack's name, which is unique in its account and Region.
+    pub name: String,
+    /// What is unique to its table.
+    pub id: String,
+}
+
+/// Whose a server or a user of the deployment's servers is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The deployment's.
+    Us,
+    /// The deployment's by its name, if by anything: it bears no id.
+    Unmarked,
+    /// Another deployment's, of this id or name.
+    Other(String),
+}
+
+/// A server that another deployment has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherServer {
+    /// AWS's id of the server.
+    pub server_id: String,
+    /// The other deployment, by its id, or by its name where that differs from ours.
+    pub deployment: String,
+}
+
+/// A person's order to take over a server of another deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adoption {
+    /// The server, as the person saw it.
+    #[serde(flatten)]
+    pub server: OtherServer,
+    /// The caller's ARN, or `anonymous` where the API asks for no identity.
+    pub by: String,
+    /// When the order was given.
+    pub at: Timestamp,
+}
+
+impl Deployment {
+    /// The tags by which a server is searched for. Release 0.1 gives it no others.
+    #[must_use]
+    pub fn search_tags(&self, server: &ServerName) -> Tags {
+        [(SERVER_TAG, server.as_str()), (NAME_TAG, &self.name)]
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// The tags of the server `server` and its users.
+    #[must_use]
+    pub fn tags(&self, server: &ServerName) -> Tags {
+        let mut tags = self.search_tags(server);
+        tags.insert(ID_TAG.to_owned(), self.id.clone());
+        tags
+    }
+
+    /// Whose a thing with these `tags` is.
+    #[must_use]
+    pub fn owner(&self, tags: &Tags) -> Owner {
+        let other = |key: &str, own: &str| tags.get(key).filter(|value| *value != own).cloned();
+        if let Some(other) = other(NAME_TAG, &self.name).or_else(|| other(ID_TAG, &self.id)) {
+            return Owner::Other(other);
+        }
+        if tags.contains_key(ID_TAG) { Owner::Us } else { Owner::Unmarked }
+    }
+
+    /// Whether `tags` are those of one of our servers that has yet to be given the id.
+    #[must_use]
+    pub fn lacks_id(&self, server: &ServerName, tags: &Tags) -> bool {
+        !tags.contains_key(ID_TAG) && self.search_tags(server).iter().all(|(key, value)| tags.get(key) == Some(value))
+    }
+}
+
+/// Whether `tags` name the server `server`.
+#[must_use]
+pub fn is_of(server: &ServerName, tags: &Tags) -> bool {
+    tags.get(SERVER_TAG).is_some_and(|name| name == server.as_str())
+}
+
+impl OtherServer {
+    /// Why nothing is done about the server, in a sentence for people.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Self { server_id, deployment } = self;
+        format!(
+            "{server_id} on AWS is another deployment's ({deployment}): it is left as it is, with its users, and no \
+             other one is made"
+        )
+    }
+
+    /// The condition, which begins at `now`.
+    #[must_use]
+    pub fn condition(&self, now: Timestamp) -> Condition {
+        let remedy = "if this table is new, restored or copied and the server is to be yours, POST …/adopt takes it over \
+            with those of its users that have a record here; else DELETE this one, which leaves that server alone";
+        Condition {
+            code: OTHER_DEPLOYMENT.into(),
+            severity: Severity::Error,
+            message: self.sentence(),
+            remedy: remedy.into(),
+            since: now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(name: &str, id: &str) -> Deployment {
+        Deployment { name: name.into(), id: id.into() }
+    }
+
+    fn main() -> ServerName {
+        ServerName::parse("main").unwrap()
+    }
+
+    #[test]
+    fn what_a_deployment_made_is_its_own_and_no_other_s() {
+        let ours = deployment("harbour", "1");
+        assert_eq!(ours.owner(&ours.tags(&main())), Owner::Us);
+        for (other, told) in [(deployment("harbour", "2"), "2"), (deployment("quay", "1"), "quay")] {
+            assert_eq!(ours.owner(&other.tags(&main())), Owner::Other(told.into()));
+        }
+    }
+
+    #[test]
+    fn what_release_0_1_made_is_ours_by_its_name_and_gets_the_id() {
+        let ours = deployment("harbour", "1");
+        let old = ours.search_tags(&main());
+        assert_eq!(ours.owner(&old), Owner::Unmarked);
+        assert!(ours.lacks_id(&main(), &old) && !ours.lacks_id(&main(), &ours.tags(&main())));
+        assert!(!ours.lacks_id(&main(), &deployment("quay", "1").search_tags(&main())));
+        assert!(!ours.lacks_id(&main(), &Tags::new()), "whose it is can't be told");
+        assert!(!ours.lacks_id(&ServerName::parse("second").unwrap(), &old));
+    }
+}

@@ -3,7 +3,7 @@
 use aws_sdk_efs::{
     Client,
     operation::create_access_point::CreateAccessPointError,
-    types::{CreationInfo, PosixUser, RootDirectory},
+    types::{CreationInfo, LifeCycleState, PosixUser, RootDirectory},
 };
 use wharfinger_region::seed;
 
@@ -23,6 +23,15 @@ async fn the_file_system_that_people_have_is_there() {
     assert_eq!(file_system.name(), Some("local"));
     let targets = efs.describe_mount_targets().file_system_id(seed::FILE_SYSTEM).send().await.unwrap();
     assert_eq!(targets.mount_targets()[0].vpc_id(), Some(seed::VPC));
+    let zones: Vec<_> = targets
+        .mount_targets()
+        .iter()
+        .map(|target| (target.availability_zone_name(), target.availability_zone_id(), target.life_cycle_state()))
+        .collect();
+    let available = &LifeCycleState::Available;
+    let expected =
+        [(Some("us-east-1a"), Some("use1-az1"), available), (Some("us-east-1b"), Some("use1-az2"), available)];
+    assert_eq!(zones, expected);
     let target = targets.mount_targets()[0].mount_target_id();
     let groups = efs.describe_mount_target_security_groups().mount_target_id(target).send().await.unwrap();
     assert_eq!(groups.security_groups(), [seed::EFS_GROUP]);

@@ -1,6 +1,6 @@
 //! Why a server or a user is not as wanted, by who can do something about it.
 
-use wharfinger_aws::error::{AwsError, Kind};
+use wharfinger_aws::error::AwsError;
 use wharfinger_store::table::StoreError;
 
 /// Why a step failed.
@@ -41,25 +41,14 @@ impl Error {
 
     /// Copies the error of a call whose result several steps share.
     pub(crate) fn unknown(error: &AwsError) -> Self {
-        Self::Unknown { sentence: sentence(error), temporary: error.is_temporary() }
+        Self::Unknown { sentence: error.sentence(), temporary: error.is_temporary() }
     }
 
     /// A sentence for people: what happened, and what to do.
     pub(crate) fn sentence(&self) -> String {
         match self {
-            Self::Aws(error) => sentence(error),
+            Self::Aws(error) => error.sentence(),
             other => other.to_string(),
-        }
-    }
-}
-
-/// A sentence for people: what AWS answered, and what to do.
-pub(crate) fn sentence(error: &AwsError) -> String {
-    match &error.kind {
-        Kind::Busy(_) | Kind::Unanswered(_) => format!("waiting for AWS: {error}"),
-        Kind::NotFound => format!("{error}: name one that exists in this account and Region"),
-        Kind::Exists | Kind::Refused { .. } => {
-            format!("{error}. It is tried again; change what was asked for, or what AWS objects to")
         }
     }
 }

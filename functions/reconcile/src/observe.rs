@@ -10,18 +10,19 @@ use jiff::SignedDuration;
 use wharfinger_aws::{
     ec2::{ElasticIp, VpcEndpoint},
     error::AwsError,
+    preflight::{self, NewNetwork},
     transfer::Server,
 };
 use wharfinger_decisions::{
     deployment::{OtherServer, Owner},
-    ids::{AllocationId, SecurityGroupId, SubnetId},
+    ids::AllocationId,
     ingress::Rule,
     power::{self, Observed, Placement, Situation},
-    preflight::{self, Obstacle, Subnet},
-    server::{Endpoint, Network, ServerPhase},
+    preflight::Obstacle,
+    server::{Endpoint, ServerPhase, ServerSpec},
 };
 
-use crate::{error::sentence, memory::Memory, visit::Visit};
+use crate::{memory::Memory, visit::Visit};
 
 /// How often AWS is searched for more servers with our tags while the server's id is known.
 const SEARCH_EVERY: SignedDuration = SignedDuration::from_mins(10);
@@ -45,7 +46,7 @@ pub(crate) struct Observation {
     pub(crate) elastic_ips: Result<BTreeMap<AllocationId, ElasticIp>, AwsError>,
     /// The ingress rules of the wanted groups and of the endpoint's groups.
     pub(crate) rules: Result<Vec<Rule>, AwsError>,
-    /// The subnets and groups of a new network, or `None` if the network does not change.
+    /// The parts of a new network, or `None` if the network does not change.
     pub(crate) new_network: Option<NewNetwork>,
 }
 
@@ -54,13 +55,6 @@ struct Found {
     server: Result<Option<Server>, AwsError>,
     other: Option<OtherServer>,
     others: Option<Result<Vec<String>, AwsError>>,
-}
-
-/// The wanted subnets and security groups that exist.
-#[derive(Debug)]
-pub(crate) struct NewNetwork {
-    pub(crate) subnets: Result<BTreeMap<SubnetId, Subnet>, AwsError>,
-    pub(crate) groups: Result<BTreeMap<SecurityGroupId, String>, AwsError>,
 }
 
 impl Visit<'_> {
@@ -147,10 +141,7 @@ impl Visit<'_> {
         if self.record.deleting || !changes {
             return None;
         }
-        let ec2 = &self.app.ec2;
-        let (subnets, groups) =
-            tokio::join!(ec2.subnets(&self.wanted.placement.subnets), ec2.security_groups(&self.wanted.groups));
-        Some(NewNetwork { subnets, groups })
+        Some(NewNetwork::ask(&self.app.ec2, &self.app.file_systems, &self.record.intent.spec).await)
     }
 
     /// Returns what the next step is decided from.
@@ -170,7 +161,7 @@ impl Visit<'_> {
             let same = server.filter(|server| status.server_id.as_ref() == Some(&server.id));
             history.in_service = history.in_service.or_else(|| same.map(|server| server.placement.clone()));
         }
-        let obstacles = observation.obstacles(self.network(), &self.wanted.placement);
+        let obstacles = observation.obstacles(&self.record.intent.spec, &self.wanted.placement);
         let observed = |server: &Server| Observed {
             lacks_host_keys: !memory.has_keyed(&server.id),
             ..observation.observed(server)
@@ -218,39 +209,18 @@ impl Observation {
         Observed { state: server.state, placement: server.placement.clone(), endpoint, lacks_host_keys: false }
     }
 
-    /// Returns the obstacles to the `wanted` placement in `network`.
-    pub(crate) fn obstacles(&self, network: &Network, wanted: &Placement) -> Vec<Obstacle> {
+    /// Returns the obstacles to the `wanted` placement, which is that of `spec`.
+    pub(crate) fn obstacles(&self, spec: &ServerSpec, wanted: &Placement) -> Vec<Obstacle> {
         let own = match &self.server {
             Ok(server) => server.as_ref().map(|server| server.placement.addresses.clone()).unwrap_or_default(),
             // Who holds an address can't be told.
             Err(_) => wanted.addresses.clone(),
         };
-        let mut obstacles = match &self.elastic_ips {
-            Ok(found) => {
-                let held = found.iter().map(|(id, address)| (id.clone(), address.held)).collect();
-                preflight::addresses(&wanted.addresses, &own, &held)
-            }
-            Err(error) => vec![unknown(error)],
-        };
-        obstacles.extend(self.endpoint.as_ref().err().map(unknown));
-        if let Some(new) = &self.new_network {
-            let vpc = &network.vpc_id;
-            let groups = network.security_group_ids.iter().cloned().collect();
-            obstacles.extend(match &new.subnets {
-                Ok(found) => preflight::subnets(&wanted.subnets, vpc, found),
-                Err(error) => vec![unknown(error)],
-            });
-            obstacles.extend(match &new.groups {
-                Ok(found) => preflight::groups(&groups, vpc, found),
-                Err(error) => vec![unknown(error)],
-            });
-        }
+        let mut obstacles = preflight::addresses(&self.elastic_ips, &wanted.addresses, &own);
+        obstacles.extend(self.endpoint.as_ref().err().map(preflight::unknown));
+        obstacles.extend(self.new_network.iter().flat_map(|network| network.obstacles(spec)));
         obstacles
     }
-}
-
-fn unknown(error: &AwsError) -> Obstacle {
-    Obstacle::Unknown { error: sentence(error), temporary: error.is_temporary() }
 }
 
 #[cfg(test)]
@@ -280,8 +250,7 @@ mod tests {
     #[test]
     fn one_answer_that_is_missing_leaves_the_others() {
         let observation = Observation { elastic_ips: Err(refused()), ..testing::observation(AwsState::Online) };
-        let (network, placement) = (testing::network(), testing::placement());
-        let obstacles = observation.obstacles(&network, &placement);
+        let obstacles = observation.obstacles(&testing::spec(), &testing::placement());
         assert!(matches!(&obstacles[..], [Obstacle::Unknown { temporary: false, .. }]), "{obstacles:?}");
         let endpoint = observation.observed(observation.server().unwrap()).endpoint;
         assert!(matches!(endpoint, power::Endpoint::Present { available: true, .. }));
@@ -290,7 +259,7 @@ mod tests {
     #[test]
     fn an_address_that_is_gone_is_an_obstacle() {
         let observation = Observation { elastic_ips: Ok(BTreeMap::new()), ..testing::observation(AwsState::Online) };
-        let obstacles = observation.obstacles(&testing::network(), &testing::placement());
+        let obstacles = observation.obstacles(&testing::spec(), &testing::placement());
         assert!(matches!(&obstacles[..], [Obstacle::AddressMissing(_)]), "{obstacles:?}");
     }
 

@@ -15,7 +15,7 @@ use wharfinger_store::{
 };
 
 use crate::{
-    error::{self, sentence},
+    error,
     host_keys::{self, Kind},
     observe::Observation,
     status::SECOND_SERVER,
@@ -108,7 +108,7 @@ impl Visit<'_> {
 }
 
 fn unanswered(error: &AwsError) -> Unanswered {
-    Unanswered { error: sentence(error), temporary: error.is_temporary() }
+    Unanswered { error: error.sentence(), temporary: error.is_temporary() }
 }
 
 fn unread(error: StoreError) -> Unanswered {

@@ -241,7 +241,7 @@ impl Visit<'_> {
             tracing::warn!(server = %self.server, %error, "the addresses could not be read");
             self.record.status.endpoint.clone()
         });
-        let obstacles = reached.observation.obstacles(self.network(), &self.wanted.placement);
+        let obstacles = reached.observation.obstacles(&self.record.intent.spec, &self.wanted.placement);
         let is_to_be_placed = !self.record.deleting && reached.observation.other.is_none();
         let findings = Findings {
             item: self.item,

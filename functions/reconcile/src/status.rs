@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use wharfinger_aws::transfer::Server;
 use wharfinger_decisions::{
-    condition::{Condition, Severity, carry_on},
+    condition::{Condition, Severity, carry_on, grouped},
     names::ServerName,
     power::{self, AwsState, History, Plan, Step, Wanted, phase},
     preflight::Obstacle,
@@ -257,6 +257,9 @@ impl Findings<'_> {
         };
         let mut conditions = grouped(self.obstacles.iter().map(|obstacle| obstacle.condition(self.now)));
         conditions.extend(self.reached.observation.other.as_ref().map(|other| other.condition(self.now)));
+        let spec = &self.item.record.intent.spec;
+        let new_network = self.reached.observation.new_network.as_ref();
+        conditions.extend(new_network.and_then(|network| network.warning(spec, self.now)));
         if let Some(refused) = self.reached.memory.history.refused.as_ref() {
             let remedy = "give subnets and Elastic IPs that AWS takes; stop and start the server to try these again";
             conditions.push(found("network_refused", Severity::Error, refused.message.clone(), remedy));
@@ -332,18 +335,6 @@ impl Findings<'_> {
 
 fn severity(error: &Error) -> Severity {
     if error.is_temporary() { Severity::Warning } else { Severity::Error }
-}
-
-/// Merges conditions of the same code into one.
-fn grouped(found: impl Iterator<Item = Condition>) -> Vec<Condition> {
-    let mut conditions: Vec<Condition> = Vec::new();
-    for condition in found {
-        match conditions.iter_mut().find(|other| other.code == condition.code) {
-            Some(same) => same.message = format!("{}; {}", same.message, condition.message),
-            None => conditions.push(condition),
-        }
-    }
-    conditions
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use wharfinger_decisions::{
 };
 
 use crate::{
-    error::{Error, sentence},
+    error::Error,
     host_keys::{self, Kind},
     memory::Memory,
     reached::{Course, End},
@@ -76,10 +76,6 @@ impl Visit<'_> {
 
     async fn create(&self) -> Result<String, Error> {
         let network = self.network();
-        let file_system = &self.record.intent.spec.file_system_id;
-        if let Some(missing) = self.app.file_systems.missing(file_system, &network.vpc_id).await? {
-            return Err(Error::Missing(missing));
-        }
         let host_key = host_keys::obtain(self.app, self.server, Kind::Ed25519).await?;
         let settings = self.item.asleep.clone().map(|asleep| asleep.settings).unwrap_or_default();
         let new = NewServer {
@@ -135,7 +131,7 @@ impl Visit<'_> {
     async fn readdress(&self, server: &Server, target: &Placement, course: &Course) -> Result<Outcome, End> {
         match self.set_network(server, target).await {
             Err(error) if !error.is_temporary() => {
-                let reason = sentence(&error);
+                let reason = error.sentence();
                 tracing::warn!(server = %self.server, reason, "AWS refuses the new network");
                 let history = &course.memory.history;
                 let history = history.after_refusal(&self.wanted.placement, &server.placement, reason);

@@ -17,7 +17,7 @@ use wharfinger_decisions::{
     names::ServerName,
     order::Order,
     power::{AwsState, Placement, Wanted},
-    server::{Network, Power},
+    server::{Power, ServerSpec},
     settings::Settings,
 };
 use wharfinger_runtime::{Environment, Moment};
@@ -95,8 +95,8 @@ pub(crate) fn stopped_now(record: ServerRecord) -> ServerItem {
 }
 
 /// What the record's intent wants.
-pub(crate) fn network() -> Network {
-    record().intent.spec.network
+pub(crate) fn spec() -> ServerSpec {
+    record().intent.spec
 }
 
 /// What the record's intent wants.
@@ -130,7 +130,7 @@ pub(crate) fn server(state: AwsState) -> Server {
 
 /// Everything as wanted, but for the server's state.
 pub(crate) fn observation(state: AwsState) -> Observation {
-    let groups = network().security_group_ids.into_iter().collect();
+    let groups = spec().network.security_group_ids.into_iter().collect();
     let address = ElasticIp { public_ip: "203.0.113.7".into(), held: true };
     Observation {
         server: Ok(Some(server(state))),

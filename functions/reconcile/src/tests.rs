@@ -21,6 +21,7 @@ mod host_keys;
 mod lease;
 mod many_users;
 mod order_end;
+mod preflight;
 mod rebuild;
 mod rules;
 mod sleep;
@@ -129,6 +130,21 @@ fn group(id: &str) -> String {
     )
 }
 
+/// The call for the mount targets of the record's file system.
+const MOUNT_TARGETS: &str =
+    "GET https://elasticfilesystem.us-east-1.amazonaws.com/2015-02-01/mount-targets?FileSystemId=fs-0a1b2c3d";
+
+/// EFS's answer: mount targets in these zones of our VPC.
+fn mount_targets(zones: &[&str]) -> Value {
+    let target = |zone: &&str| {
+        json!({
+            "MountTargetId": format!("fsmt-{zone}"), "FileSystemId": "fs-0a1b2c3d", "SubnetId": "subnet-00000009",
+            "LifeCycleState": "available", "VpcId": "vpc-0a1b2c3d", "AvailabilityZoneName": zone,
+        })
+    };
+    json!({ "MountTargets": zones.iter().map(target).collect::<Vec<_>>() })
+}
+
 /// The status' condition of this code.
 fn condition<'a>(status: &'a Value, code: &str) -> Option<&'a Value> {
     status["conditions"].as_array()?.iter().find(|condition| condition["code"] == code)
@@ -176,6 +192,7 @@ async fn a_refused_network_is_asked_for_once_a_visit_where_there_is_none_to_go_b
     cloud.answer("DescribeServer", json!({ "Server": described }));
     cloud.answer("DescribeSubnets", subnet("subnet-00000001"));
     cloud.answer("DescribeSecurityGroups", group("sg-00000001"));
+    cloud.answer(MOUNT_TARGETS, mount_targets(&["us-east-1a"]));
 
     for visit in 1..=2 {
         deliver(&app, &format!("request-{visit}"), invocation(now())).await;

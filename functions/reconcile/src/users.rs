@@ -20,7 +20,7 @@ use wharfinger_store::{
 };
 
 use crate::{
-    error::{Error, sentence},
+    error::Error,
     tally::{Progress, Tally},
     visit::Visit,
 };
@@ -111,7 +111,7 @@ impl Visit<'_> {
             false => Ok(None),
         };
         let listed = listed.unwrap_or_else(|error| {
-            users.unlisted = Some(sentence(&error));
+            users.unlisted = Some(error.sentence());
             None
         });
         users.listed = listed.as_ref().map_or(0, BTreeMap::len);

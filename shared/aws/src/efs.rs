@@ -1,7 +1,13 @@
-//! EFS: whether a file system can be reached from a server's VPC.
+//! EFS: where a file system can be reached.
 
-use aws_sdk_efs::{Client, types::LifeCycleState};
-use wharfinger_decisions::ids::{FileSystemId, VpcId};
+use aws_sdk_efs::{
+    Client,
+    types::{LifeCycleState, MountTargetDescription},
+};
+use wharfinger_decisions::{
+    ids::FileSystemId,
+    preflight::{MountTarget, MountTargetState},
+};
 
 use crate::{OnFirstUse, error::AwsError};
 
@@ -18,48 +24,31 @@ impl FileSystems {
         Self { client }
     }
 
-    /// What is missing before a server in `vpc` can serve `file_system`, as a sentence that says what to do, or `None`.
+    /// The mount targets of `file_system`, or `None` if there is no such file system.
     ///
     /// # Errors
     /// When EFS fails or refuses.
-    pub async fn missing(&self, file_system: &FileSystemId, vpc: &VpcId) -> Result<Option<String>, AwsError> {
-        let action = || format!("describe file system {file_system}");
-        let described = self.client.describe_file_systems().file_system_id(file_system.as_str()).send().await;
-        let found = match described.map_err(|error| AwsError::sort(action(), error)) {
-            Ok(answer) => answer.file_systems.unwrap_or_default().into_iter().next(),
-            Err(error) if error.is_not_found() => None,
-            Err(error) => return Err(error),
-        };
-        let Some(found) = found else {
-            return Ok(Some(format!(
-                "there is no EFS file system {file_system} in this account and Region: give the id of one that is"
-            )));
-        };
-        if !matches!(found.life_cycle_state(), LifeCycleState::Available | LifeCycleState::Updating) {
-            let state = found.life_cycle_state().as_str();
-            return Ok(Some(format!("the file system {file_system} is {state}: it must be available")));
-        }
-        self.missing_mount_target(file_system, vpc).await
-    }
-
-    async fn missing_mount_target(&self, file_system: &FileSystemId, vpc: &VpcId) -> Result<Option<String>, AwsError> {
-        let mut pages =
-            self.client.describe_mount_targets().file_system_id(file_system.as_str()).into_paginator().items().send();
-        let mut others = Vec::new();
+    pub async fn mount_targets(&self, file_system: &FileSystemId) -> Result<Option<Vec<MountTarget>>, AwsError> {
+        let call = self.client.describe_mount_targets().file_system_id(file_system.as_str());
+        let mut pages = call.into_paginator().items().send();
+        let mut found = Vec::new();
         while let Some(target) = pages.next().await {
             let action = || format!("list the mount targets of {file_system}");
-            let target = target.map_err(|error| AwsError::sort(action(), error))?;
-            if target.vpc_id().is_none_or(|there| there == vpc.as_str()) {
-                return Ok(None);
+            match target.map_err(|error| AwsError::sort(action(), error)) {
+                Ok(target) => found.push(mount_target(target)),
+                Err(error) if error.is_not_found() => return Ok(None),
+                Err(error) => return Err(error),
             }
-            others.extend(target.vpc_id().map(str::to_owned));
         }
-        let elsewhere = match others.first() {
-            Some(there) => format!(" (it has some in {there})"),
-            None => String::new(),
-        };
-        Ok(Some(format!(
-            "the file system {file_system} has no mount target in {vpc}{elsewhere}: make one in each subnet of the server"
-        )))
+        Ok(Some(found))
     }
+}
+
+fn mount_target(target: MountTargetDescription) -> MountTarget {
+    let state = match target.life_cycle_state() {
+        LifeCycleState::Available | LifeCycleState::Updating => MountTargetState::Available,
+        LifeCycleState::Creating => MountTargetState::Creating,
+        _ => MountTargetState::Unusable,
+    };
+    MountTarget { vpc: target.vpc_id, zone: target.availability_zone_name, state }
 }

@@ -59,6 +59,18 @@ impl AwsError {
         Self { action: action.into(), kind }
     }
 
+    /// A sentence for people: what AWS answered, and what to do.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match &self.kind {
+            Kind::Busy(_) | Kind::Unanswered(_) => format!("waiting for AWS: {self}"),
+            Kind::NotFound => format!("{self}: name one that exists in this account and Region"),
+            Kind::Exists | Kind::Refused { .. } => {
+                format!("{self}. It is tried again; change what was asked for, or what AWS objects to")
+            }
+        }
+    }
+
     /// Whether the resource does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

@@ -10,6 +10,8 @@ pub mod error;
 #[cfg(feature = "logs")]
 pub mod logs;
 mod on_first_use;
+#[cfg(feature = "ec2")]
+pub mod preflight;
 mod raw;
 pub mod secrets;
 pub mod sqs;

@@ -57,6 +57,19 @@ pub fn carry_on(before: &[Condition], found: Vec<Condition>) -> Vec<Condition> {
     held
 }
 
+/// Merges conditions of the same code into one.
+#[must_use]
+pub fn grouped(found: impl IntoIterator<Item = Condition>) -> Vec<Condition> {
+    let mut conditions: Vec<Condition> = Vec::new();
+    for condition in found {
+        match conditions.iter_mut().find(|other| other.code == condition.code) {
+            Some(same) => same.message = format!("{}; {}", same.message, condition.message),
+            None => conditions.push(condition),
+        }
+    }
+    conditions
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

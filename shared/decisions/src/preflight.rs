@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     condition::{Condition, Severity},
-    ids::{AllocationId, SecurityGroupId, SubnetId, VpcId},
+    ids::{AllocationId, FileSystemId, SecurityGroupId, SubnetId, VpcId},
 };
 
 /// Something that keeps a server from having the network that is wanted.
@@ -22,6 +22,17 @@ pub enum Obstacle {
     ZoneTwice(SubnetId),
     /// The security group does not exist, or belongs to another VPC.
     GroupMissing(SecurityGroupId),
+    /// The account has no such file system in this Region.
+    FileSystemMissing(FileSystemId),
+    /// The file system has no mount target in the server's VPC.
+    MountTargetMissing {
+        /// The file system.
+        file_system: FileSystemId,
+        /// A VPC in which it has one.
+        elsewhere: Option<String>,
+    },
+    /// EFS is still making the file system's mount targets in the server's VPC.
+    MountTargetNotReady(FileSystemId),
     /// AWS could not be asked.
     Unknown {
         /// What was asked, and how AWS answered.
@@ -38,6 +49,34 @@ pub struct Subnet {
     pub vpc: String,
     /// Its Availability Zone.
     pub zone: String,
+}
+
+/// A mount target of a file system as EFS shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountTarget {
+    /// Its VPC. One that EFS does not name counts as the server's.
+    pub vpc: Option<String>,
+    /// Its Availability Zone. One that EFS does not name counts as the subnet's.
+    pub zone: Option<String>,
+    /// How far EFS has come with it.
+    pub state: MountTargetState,
+}
+
+/// How far EFS has come with a mount target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MountTargetState {
+    /// It can be used.
+    Available,
+    /// It is being made.
+    Creating,
+    /// It is being deleted, or could not be made.
+    Unusable,
+}
+
+impl MountTarget {
+    fn is_in(&self, vpc: &VpcId) -> bool {
+        self.vpc.as_ref().is_none_or(|there| there == vpc.as_str())
+    }
 }
 
 /// The obstacles among the `wanted` Elastic IPs. `held` tells of each that exists whether something has it; `own` are
@@ -80,11 +119,57 @@ pub fn groups(
     wanted.iter().filter(missing).cloned().map(Obstacle::GroupMissing).collect()
 }
 
+/// The obstacle to `file_system` being served in `vpc`; `found` are its mount targets, or `None` if it does not exist.
+#[must_use]
+pub fn mount_targets(file_system: &FileSystemId, vpc: &VpcId, found: Option<&[MountTarget]>) -> Option<Obstacle> {
+    let Some(found) = found else { return Some(Obstacle::FileSystemMissing(file_system.clone())) };
+    let has = |state| found.iter().any(|target| target.is_in(vpc) && target.state == state);
+    if has(MountTargetState::Available) {
+        return None;
+    }
+    if has(MountTargetState::Creating) {
+        return Some(Obstacle::MountTargetNotReady(file_system.clone()));
+    }
+    let elsewhere = found.iter().find(|target| !target.is_in(vpc)).and_then(|target| target.vpc.clone());
+    Some(Obstacle::MountTargetMissing { file_system: file_system.clone(), elsewhere })
+}
+
+/// Warns of `wanted` subnets in zones without a mount target that is available, where another zone in `vpc` has one.
+///
+/// This is no obstacle. EFS can be mounted from another zone of the VPC, at a price and with a dependency on that zone
+/// (<https://docs.aws.amazon.com/efs/latest/ug/manage-fs-access-create-delete-mount-targets.html>); and among what
+/// Transfer Family needs of EFS, no zone is named
+/// (<https://docs.aws.amazon.com/efs/latest/ug/using-aws-transfer-integration.html>).
+#[must_use]
+pub fn distant_subnets(
+    wanted: &BTreeSet<SubnetId>,
+    vpc: &VpcId,
+    subnets: &BTreeMap<SubnetId, Subnet>,
+    targets: &[MountTarget],
+    since: Timestamp,
+) -> Option<Condition> {
+    let usable = |target: &&MountTarget| target.is_in(vpc) && target.state == MountTargetState::Available;
+    let usable: Vec<&MountTarget> = targets.iter().filter(usable).collect();
+    let distant = |id: &SubnetId| {
+        let zone = &subnets.get(id)?.zone;
+        let is_near = usable.iter().any(|target| target.zone.as_ref().is_none_or(|there| there == zone));
+        (!is_near).then(|| format!("{id} ({zone})"))
+    };
+    let distant: Vec<String> = wanted.iter().filter_map(distant).collect();
+    (!distant.is_empty() && !usable.is_empty()).then(|| Condition {
+        code: "mount_target_in_other_zone".into(),
+        severity: Severity::Warning,
+        message: format!("the file system has no mount target in the zone of {}", distant.join(", ")),
+        remedy: "make one there: until then files may go through another zone, at its price, and depend on it".into(),
+        since,
+    })
+}
+
 impl Obstacle {
     /// Whether it may pass without anybody changing anything.
     #[must_use]
     pub fn passes_by_itself(&self) -> bool {
-        matches!(self, Self::AddressHeld(_) | Self::Unknown { temporary: true, .. })
+        matches!(self, Self::AddressHeld(_) | Self::MountTargetNotReady(_) | Self::Unknown { temporary: true, .. })
     }
 
     /// What it is, and what to do, in a sentence for people.
@@ -101,6 +186,9 @@ impl Obstacle {
             Self::SubnetMissing(_) => "subnet_missing",
             Self::ZoneTwice(_) => "zone_twice",
             Self::GroupMissing(_) => "group_missing",
+            Self::FileSystemMissing(_) => "file_system_missing",
+            Self::MountTargetMissing { .. } => "mount_target_missing",
+            Self::MountTargetNotReady(_) => "mount_target_not_ready",
             Self::Unknown { .. } => "network_unknown",
         }
     }
@@ -112,6 +200,14 @@ impl Obstacle {
             Self::SubnetMissing(id) => format!("there is no subnet {id} in the server's VPC"),
             Self::ZoneTwice(id) => format!("the subnet {id} lies in the Availability Zone of another one"),
             Self::GroupMissing(id) => format!("there is no security group {id} in the server's VPC"),
+            Self::FileSystemMissing(id) => format!("there is no EFS file system {id} in this account and Region"),
+            Self::MountTargetMissing { file_system, elsewhere: None } => {
+                format!("the file system {file_system} has no mount target in the server's VPC")
+            }
+            Self::MountTargetMissing { file_system, elsewhere: Some(vpc) } => {
+                format!("the file system {file_system} has no mount target in the server's VPC, but in {vpc}")
+            }
+            Self::MountTargetNotReady(id) => format!("EFS is still making the mount targets of {id}"),
             Self::Unknown { error, .. } => format!("AWS could not be asked about the network: {error}"),
         }
     }
@@ -123,8 +219,10 @@ impl Obstacle {
             Self::SubnetMissing(_) => "give one that exists in the server's VPC",
             Self::ZoneTwice(_) => "give one subnet for each Availability Zone",
             Self::GroupMissing(_) => "give one that exists in the server's VPC",
-            Self::Unknown { temporary: true, .. } => "",
-            Self::Unknown { temporary: false, .. } => "look at the permissions of reconcile's role",
+            Self::FileSystemMissing(_) => "give the id of one that is; a server that exists keeps its file system",
+            Self::MountTargetMissing { .. } => "make one in the Availability Zone of each subnet of the server",
+            Self::MountTargetNotReady(_) | Self::Unknown { temporary: true, .. } => "",
+            Self::Unknown { temporary: false, .. } => "look at the permissions of the function's role",
         }
     }
 
@@ -182,6 +280,51 @@ mod tests {
         let found = [(group(1), "vpc-00000001".to_owned()), (group(2), "vpc-00000002".to_owned())].into();
         let obstacles = groups(&[group(1), group(2), group(3)].into(), &vpc(), &found);
         assert_eq!(obstacles, [Obstacle::GroupMissing(group(2)), Obstacle::GroupMissing(group(3))]);
+    }
+
+    fn file_system() -> FileSystemId {
+        FileSystemId::parse("fs-00000001").unwrap()
+    }
+    fn target(vpc: &str, zone: &str, state: MountTargetState) -> MountTarget {
+        MountTarget { vpc: Some(vpc.into()), zone: Some(zone.into()), state }
+    }
+
+    #[test]
+    fn a_file_system_is_served_only_where_it_has_a_mount_target() {
+        use MountTargetState::{Available, Creating, Unusable};
+        let obstacle = |found: &[MountTarget]| mount_targets(&file_system(), &vpc(), Some(found));
+        let missing = |elsewhere: Option<&str>| {
+            let elsewhere = elsewhere.map(str::to_owned);
+            Some(Obstacle::MountTargetMissing { file_system: file_system(), elsewhere })
+        };
+        let other = target("vpc-00000002", "a", Available);
+        assert_eq!(obstacle(&[]), missing(None));
+        assert_eq!(obstacle(std::slice::from_ref(&other)), missing(Some("vpc-00000002")));
+        assert_eq!(obstacle(&[target("vpc-00000001", "a", Unusable)]), missing(None));
+        let creating = target("vpc-00000001", "a", Creating);
+        let waits = obstacle(&[other, creating.clone()]).unwrap();
+        assert_eq!(waits, Obstacle::MountTargetNotReady(file_system()));
+        assert!(waits.passes_by_itself());
+        assert_eq!(obstacle(&[creating, target("vpc-00000001", "b", Available)]), None);
+        assert_eq!(obstacle(&[MountTarget { vpc: None, zone: None, state: Available }]), None);
+        let gone = mount_targets(&file_system(), &vpc(), None).unwrap();
+        assert!(!gone.passes_by_itself() && gone.sentence().contains("fs-00000001"), "{gone:?}");
+    }
+
+    #[test]
+    fn a_zone_without_a_mount_target_is_told_and_is_no_obstacle() {
+        use MountTargetState::{Available, Creating};
+        let subnets = [(subnet(1), there("vpc-00000001", "a")), (subnet(2), there("vpc-00000001", "b"))].into();
+        let warning = |targets: &[MountTarget]| {
+            distant_subnets(&[subnet(1), subnet(2)].into(), &vpc(), &subnets, targets, Timestamp::UNIX_EPOCH)
+        };
+        let (a, b) = (target("vpc-00000001", "a", Available), target("vpc-00000001", "b", Available));
+        assert_eq!(warning(&[a.clone(), b]), None);
+        let told = warning(&[a.clone(), target("vpc-00000001", "b", Creating)]).unwrap();
+        assert_eq!(told.severity, Severity::Warning);
+        assert!(told.message.ends_with("the zone of subnet-00000002 (b)"), "{}", told.message);
+        assert_eq!(mount_targets(&file_system(), &vpc(), Some(&[a])), None);
+        assert_eq!(warning(&[target("vpc-00000002", "a", Available)]), None, "that is an obstacle, and told as one");
     }
 
     #[test]

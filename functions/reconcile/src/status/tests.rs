@@ -24,7 +24,7 @@ impl Case {
 
     fn findings<T>(&self, ask: impl FnOnce(&Findings<'_>) -> T) -> T {
         let wanted = testing::wanted(&self.item);
-        let obstacles = self.reached.observation.obstacles(&testing::network(), &wanted.placement);
+        let obstacles = self.reached.observation.obstacles(&testing::spec(), &wanted.placement);
         let now = now();
         ask(&Findings {
             item: &self.item,

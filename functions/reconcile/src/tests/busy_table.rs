@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use wharfinger_decisions::ids::SubnetId;
 
 use super::{
-    cloud_with, cloud_with_item, condition, deleted_user, deliver, group, network_as_wanted, now, rules, status,
-    subnet, users::accounts_without_record,
+    MOUNT_TARGETS, cloud_with, cloud_with_item, condition, deleted_user, deliver, group, mount_targets,
+    network_as_wanted, now, rules, status, subnet, users::accounts_without_record,
 };
 use crate::testing::{self, invocation};
 
@@ -108,6 +108,7 @@ async fn a_server_is_not_opened_again_while_the_refusal_of_its_network_can_not_b
         cloud.answer("DescribeSecurityGroupRules", rules(&["10.1.0.0/16"]));
         cloud.answer("DescribeSubnets", subnet("subnet-00000002"));
         cloud.answer("DescribeSecurityGroups", group("sg-00000001"));
+        cloud.answer(MOUNT_TARGETS, mount_targets(&["us-east-1a"]));
         cloud.answer(
             "DescribeServer",
             json!({ "Server": {

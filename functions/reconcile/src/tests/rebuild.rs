@@ -127,7 +127,7 @@ async fn created_with(settings: &Settings) -> Value {
     let record = testing::record();
     let (cloud, app) = cloud_with(&record);
     cloud.answer("CreateServer", json!({ "ServerId": "s-2" }));
-    let (server, network) = (main(), testing::network());
+    let (server, network) = (main(), testing::spec().network);
     let tags = testing::deployment().tags(&server);
     let new = NewServer {
         vpc_id: &network.vpc_id,

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 pub use endpoints::Endpoint;
 pub use interfaces::Interface;
+pub(crate) use model::zone_id;
 use model::{State, Subnet, Vpc};
 
 use super::{

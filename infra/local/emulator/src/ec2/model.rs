@@ -104,17 +104,17 @@ impl Subnet {
     pub(super) fn show(&self) -> Value {
         json!({
             "subnetId": self.id, "vpcId": self.vpc, "availabilityZone": self.zone, "cidrBlock": self.cidr,
-            "availabilityZoneId": self.zone_id(), "state": "available", "ownerId": ACCOUNT, "defaultForAz": false,
+            "availabilityZoneId": zone_id(&self.zone), "state": "available", "ownerId": ACCOUNT, "defaultForAz": false,
             "availableIpAddressCount": 4091, "mapPublicIpOnLaunch": false, "assignIpv6AddressOnCreation": false,
             "subnetArn": format!("arn:aws:ec2:{REGION}:{ACCOUNT}:subnet/{}", self.id), "tagSet": show_tags(&self.tags),
         })
     }
+}
 
-    /// `us-east-1a` is `use1-az1` here.
-    fn zone_id(&self) -> String {
-        let letter = self.zone.bytes().last().unwrap_or(b'a');
-        format!("use1-az{}", letter.saturating_sub(b'a') + 1)
-    }
+/// The id of a zone: `us-east-1a` is `use1-az1` here.
+pub(crate) fn zone_id(zone: &str) -> String {
+    let letter = zone.bytes().last().unwrap_or(b'a');
+    format!("use1-az{}", letter.saturating_sub(b'a') + 1)
 }
 
 /// A list of tags of an input.

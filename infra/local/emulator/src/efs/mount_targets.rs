@@ -8,6 +8,7 @@ use super::{
     paged, refuse_unknown,
 };
 use crate::{
+    ec2::zone_id,
     error::AwsError,
     ids::{ACCOUNT, random_id},
     input::{text, texts},
@@ -107,6 +108,7 @@ impl Efs {
         if let Some(interface) = self.ec2.interface(&target.interface) {
             shown["SubnetId"] = interface.subnet.into();
             shown["VpcId"] = interface.vpc.into();
+            shown["AvailabilityZoneId"] = zone_id(&interface.zone).into();
             shown["AvailabilityZoneName"] = interface.zone.into();
             shown["IpAddress"] = interface.private_address.to_string().into();
         }

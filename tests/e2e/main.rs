@@ -7,6 +7,7 @@ mod bill;
 mod burst;
 mod command_line;
 mod crash;
+mod drift;
 mod faults;
 mod idle;
 mod isolation;

@@ -279,7 +279,10 @@ mod tests {
         );
         let Err(problem) = spec::<ServerSpec>(&server(r#","a/b":1"#)) else { panic!("taken") };
         assert_eq!(problem.field.as_deref(), Some("/a~1b"));
-        assert_eq!(problem.allowed, ["file_system_id", "network", "idle", "user_role_arn", "manual_keep", "drain_for"]);
+        assert_eq!(
+            problem.allowed,
+            ["file_system_id", "network", "idle", "user_role_arn", "manual_keep", "drain_for", "drift"]
+        );
     }
 
     #[test]

@@ -17,9 +17,9 @@ use wharfinger_decisions::{
     deployment::{OtherServer, Owner},
     ids::AllocationId,
     ingress::Rule,
-    power::{self, Observed, Placement, Situation},
+    power::{self, AwsState, History, Observed, Placement, Recorded, Situation},
     preflight::Obstacle,
-    server::{Endpoint, ServerPhase, ServerSpec},
+    server::{Endpoint, ServerSpec},
 };
 
 use crate::{memory::Memory, visit::Visit};
@@ -69,7 +69,7 @@ impl Visit<'_> {
         let Found { server, other, others } = self.find(known, search).await;
         let found = server.as_ref().ok().and_then(Option::as_ref);
         let (elastic_ips, (endpoint, rules), new_network) =
-            tokio::join!(self.elastic_ips(), self.endpoint_and_rules(found), self.new_network(found));
+            tokio::join!(self.elastic_ips(found), self.endpoint_and_rules(found), self.new_network(found));
         Observation { server, other, others, endpoint, elastic_ips, rules, new_network }
     }
 
@@ -115,11 +115,14 @@ impl Visit<'_> {
         (tagged.next(), tagged.map(|other| other.id).collect())
     }
 
-    async fn elastic_ips(&self) -> Result<BTreeMap<AllocationId, ElasticIp>, AwsError> {
+    /// The wanted Elastic IPs, and those that the server has instead.
+    async fn elastic_ips(&self, server: Option<&Server>) -> Result<BTreeMap<AllocationId, ElasticIp>, AwsError> {
         if self.record.deleting {
             return Ok(BTreeMap::new());
         }
-        self.app.ec2.elastic_ips(&self.network().address_allocation_ids).await
+        let attached = server.into_iter().flat_map(|server| &server.placement.addresses);
+        let asked: BTreeSet<_> = self.network().address_allocation_ids.iter().chain(attached).cloned().collect();
+        self.app.ec2.elastic_ips(&asked).await
     }
 
     async fn endpoint_and_rules(
@@ -137,11 +140,27 @@ impl Visit<'_> {
     }
 
     async fn new_network(&self, server: Option<&Server>) -> Option<NewNetwork> {
-        let changes = server.is_none_or(|server| server.placement != self.wanted.placement);
+        let changes = match server {
+            Some(server) => server.placement != self.wanted.placement && !self.is_left_as_it_is(server),
+            None => true,
+        };
         if self.record.deleting || !changes {
             return None;
         }
         Some(NewNetwork::ask(&self.app.ec2, &self.app.file_systems, &self.record.intent.spec).await)
+    }
+
+    /// Whether the placement of `server`, which somebody changed by hand, is told and not repaired.
+    fn is_left_as_it_is(&self, server: &Server) -> bool {
+        let history = self.completed(self.record.status.history.clone(), Some(server));
+        server.state != AwsState::Offline && history.has_drifted(&self.wanted.placement, &server.placement)
+    }
+
+    /// Completes `history` by what the record tells of `server`.
+    fn completed(&self, history: History, server: Option<&Server>) -> History {
+        let spec = &self.record.intent.spec;
+        let recorded = Recorded { spec, status: &self.record.status, version: self.record.version };
+        recorded.complete(history, spec.drift(), server.map(|server| (server.id.as_str(), &server.placement)))
     }
 
     /// Returns what the next step is decided from.
@@ -154,13 +173,7 @@ impl Visit<'_> {
         memory: &Memory,
     ) -> Result<Situation, &'a AwsError> {
         let server = observation.server.as_ref()?.as_ref();
-        let mut history = memory.history.clone();
-        // Records of earlier versions do not tell in which placement it was online.
-        let status = &self.record.status;
-        if status.power == ServerPhase::Online {
-            let same = server.filter(|server| status.server_id.as_ref() == Some(&server.id));
-            history.in_service = history.in_service.or_else(|| same.map(|server| server.placement.clone()));
-        }
+        let history = self.completed(memory.history.clone(), server);
         let obstacles = observation.obstacles(&self.record.intent.spec, &self.wanted.placement);
         let observed = |server: &Server| Observed {
             lacks_host_keys: !memory.has_keyed(&server.id),
@@ -179,7 +192,10 @@ impl Visit<'_> {
             return Ok(self.record.status.endpoint.clone());
         };
         let wanted = &self.network().address_allocation_ids;
-        let attached = wanted.iter().filter(|id| server.placement.addresses.contains(*id));
+        // In the order of the spec; somebody may have given it others by hand.
+        let (first, attached) = (wanted.iter(), &server.placement.addresses);
+        let others = attached.iter().filter(|id| !wanted.contains(id));
+        let attached = first.filter(|id| attached.contains(*id)).chain(others);
         let mut addresses: Vec<String> =
             attached.filter_map(|id| elastic_ips.get(id)).map(|address| address.public_ip.clone()).collect();
         if wanted.is_empty()

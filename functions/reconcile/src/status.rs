@@ -194,14 +194,19 @@ impl Findings<'_> {
     }
 
     fn history(&self, phase: ServerPhase) -> History {
-        let History { in_service, refused } = self.reached.memory.history.clone();
+        let wanted = &self.wanted.placement;
+        let history = self.reached.memory.history.clone();
         let placement = self.reached.observation.server().map(|server| &server.placement);
         let in_use = placement.filter(|_| phase == ServerPhase::Online && self.is_open());
+        let history =
+            if self.reached.observation.server.is_ok() { history.after_look(wanted, placement) } else { history };
         History {
-            in_service: in_use.cloned().or(in_service),
+            in_service: in_use.cloned().or(history.in_service),
             // Another one is wanted now, or this one was taken after all.
-            refused: refused
-                .filter(|refused| refused.placement == self.wanted.placement && Some(&refused.placement) != placement),
+            refused: history
+                .refused
+                .filter(|refused| refused.placement == *wanted && Some(&refused.placement) != placement),
+            ..history
         }
     }
 
@@ -282,9 +287,24 @@ impl Findings<'_> {
             let remedy = "give it the log group of this deployment as its StructuredLogDestination";
             conditions.push(found("sessions_not_logged", Severity::Info, message.into(), remedy));
         }
+        conditions.extend(self.drift());
         conditions.extend(self.second_server());
         conditions.extend(self.of_users(found));
         conditions
+    }
+
+    /// Reports that somebody changed the placement by hand, where that is left as it is.
+    fn drift(&self) -> Option<Condition> {
+        let current = &self.reached.observation.server()?.placement;
+        let wanted = &self.wanted.placement;
+        self.reached.memory.history.has_drifted(wanted, current).then(|| Condition {
+            code: "drift".into(),
+            severity: Severity::Warning,
+            message: format!("somebody changed its subnets or Elastic IPs in AWS: {}", current.differs_from(wanted)),
+            remedy: "PUT it with \"drift\": \"repair\", which drains and stops it once, or stop and start it; or PUT what it has"
+                .into(),
+            since: self.now,
+        })
     }
 
     /// Reports another server with our tags. Between two searches the last result stands.

@@ -152,7 +152,7 @@ impl Ec2 {
     /// When EC2 fails or refuses.
     pub async fn elastic_ips(
         &self,
-        allocations: &[AllocationId],
+        allocations: &BTreeSet<AllocationId>,
     ) -> Result<BTreeMap<AllocationId, ElasticIp>, AwsError> {
         if allocations.is_empty() {
             return Ok(BTreeMap::new());

@@ -6,6 +6,7 @@
 //! server that clients can reach is drained before it is shut. Each step may be lost, repeated or cut short: the next
 //! look decides anew.
 
+mod interruption;
 mod situation;
 
 use std::collections::BTreeSet;
@@ -16,8 +17,9 @@ use crate::{
     server::{Power, ServerPhase},
 };
 
-pub use crate::placement::{History, Placement, Refused};
-pub use situation::{AwsState, Door, Endpoint, Observed, Situation, Wanted};
+pub use crate::placement::{DriftPolicy, History, Placement, Refused};
+pub use interruption::{Interruption, interruption};
+pub use situation::{AwsState, Door, Endpoint, Observed, Recorded, Situation, Wanted};
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,9 +242,14 @@ enum Aim<'a> {
 
 /// A server that clients could reach is not taken down for a placement that it can't have, and does not stay down.
 fn aim<'a>(wanted: &Wanted, server: &Observed, situation: &'a Situation) -> Aim<'a> {
-    let History { in_service, refused } = &situation.history;
+    let History { in_service, refused, .. } = &situation.history;
     if server.placement == wanted.placement {
         return Aim::Wanted;
+    }
+    // Nobody is cut off to undo what a person did by hand. A server that is offline has it undone.
+    if server.state != AwsState::Offline && situation.history.has_drifted(&wanted.placement, &server.placement) {
+        let differs = server.placement.differs_from(&wanted.placement);
+        return Aim::Keep(format!("somebody changed them in AWS, {differs}"));
     }
     let refused = refused.as_ref().filter(|refused| refused.placement == wanted.placement);
     let Some(in_service) = in_service.as_ref().filter(|_| wanted.power == Power::Online) else {

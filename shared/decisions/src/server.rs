@@ -9,7 +9,7 @@ use crate::{
     deployment::OtherServer,
     duration::HumanDuration,
     ids::{AllocationId, FileSystemId, RoleArn, SecurityGroupId, SubnetId, VpcId},
-    placement::History,
+    placement::{DriftPolicy, History},
     settings::Settings,
     text::{Misfit, all_fit},
 };
@@ -38,6 +38,9 @@ pub struct ServerSpec {
     /// How long people who are logged in may go on after a person had it closed; [`DRAIN_FOR`], if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_for: Option<HumanDuration>,
+    /// What is done where somebody changed its subnets or Elastic IPs by hand; it is reported, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftPolicy>,
 }
 
 /// How long an order to open a server is kept, where the spec says nothing.
@@ -106,6 +109,12 @@ impl ServerSpec {
     #[must_use]
     pub fn drain_for(&self) -> SignedDuration {
         self.drain_for.unwrap_or(DRAIN_FOR).get()
+    }
+
+    /// What is done where somebody changed its subnets or Elastic IPs by hand.
+    #[must_use]
+    pub fn drift(&self) -> DriftPolicy {
+        self.drift.unwrap_or_default()
     }
 
     /// Checks what concerns several fields: counts that must agree, and repeats.
@@ -355,6 +364,7 @@ mod tests {
             user_role_arn: None,
             manual_keep: None,
             drain_for: None,
+            drift: None,
         }
     }
 

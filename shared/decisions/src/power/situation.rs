@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::{
     ids::SecurityGroupId,
-    placement::{History, Placement},
+    placement::{DriftPolicy, History, Placement},
     preflight::Obstacle,
-    server::{Power, ServerSpec},
+    server::{Network, Power, ServerPhase, ServerSpec, ServerStatus},
     wish::{Because, Wish},
 };
 
@@ -54,10 +54,7 @@ impl Wanted {
             power: wish.power,
             because: wish.because,
             power_reason: wish.reason,
-            placement: Placement {
-                subnets: network.subnet_ids.iter().cloned().collect(),
-                addresses: network.address_allocation_ids.iter().cloned().collect(),
-            },
+            placement: Placement::of(network),
             groups: network.security_group_ids.iter().cloned().collect(),
         }
     }
@@ -66,6 +63,50 @@ impl Wanted {
     #[must_use]
     pub fn opens(&self) -> bool {
         self.power == Power::Online && !self.deleting
+    }
+}
+
+impl Placement {
+    /// The placement that `network` wants.
+    #[must_use]
+    pub fn of(network: &Network) -> Self {
+        Self {
+            subnets: network.subnet_ids.iter().cloned().collect(),
+            addresses: network.address_allocation_ids.iter().cloned().collect(),
+        }
+    }
+}
+
+/// What a record tells of its server's placements, to complete the history of.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    /// The spec that was recorded last.
+    pub spec: &'a ServerSpec,
+    /// What is known of the server.
+    pub status: &'a ServerStatus,
+    /// The version of the spec.
+    pub version: u64,
+}
+
+impl Recorded<'_> {
+    /// Completes `history` for the server that AWS shows, by its `id` and placement. `drift`: what is done about drift;
+    /// where it is to be repaired, there is none to leave alone.
+    ///
+    /// Records of earlier versions do not tell in which placement a server was online, nor that it was applied.
+    #[must_use]
+    pub fn complete(&self, history: History, drift: DriftPolicy, shown: Option<(&str, &Placement)>) -> History {
+        let status = self.status;
+        let was_online = status.power == ServerPhase::Online;
+        let is_the_same = shown.is_some_and(|(id, _)| status.server_id.as_deref() == Some(id));
+        let settled = was_online && status.settled_version == self.version;
+        let applied = history.applied.or_else(|| settled.then(|| Placement::of(&self.spec.network)));
+        History {
+            in_service: history
+                .in_service
+                .or_else(|| shown.filter(|_| was_online && is_the_same).map(|(_, current)| current.clone())),
+            applied: applied.filter(|_| is_the_same && drift == DriftPolicy::Report),
+            ..history
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+mod drift;
+mod interruption;
 mod properties;
 mod world;
 
@@ -238,7 +240,7 @@ fn a_network_that_aws_refuses_is_asked_for_once_where_there_is_none_to_go_back_t
 #[test]
 fn a_refusal_is_remembered_while_there_is_a_session_to_cut_or_a_placement_to_go_back_to() {
     let refused = Some(Refused { placement: placement(&[2], &[2]), message: "AWS refuses it".into() });
-    let never = History { in_service: None, refused };
+    let never = History { refused, ..History::default() };
     let served = History { in_service: Some(placement(&[1], &[1])), ..never.clone() };
     assert_eq!(served.at_first(true, true), served);
     assert_eq!(served.at_first(false, false), served);

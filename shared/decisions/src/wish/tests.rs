@@ -28,6 +28,7 @@ fn spec(action: Option<IdleAction>) -> ServerSpec {
         user_role_arn: None,
         manual_keep: None,
         drain_for: None,
+        drift: None,
     }
 }
 

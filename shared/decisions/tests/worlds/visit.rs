@@ -352,7 +352,7 @@ impl Visit {
 impl Memory {
     pub(crate) fn history(&self) -> History {
         let refused = |place: Place| Refused { placement: place.placement(), message: "AWS refuses it".into() };
-        History { in_service: self.in_service.map(Place::placement), refused: self.refused.map(refused) }
+        History { in_service: self.in_service.map(Place::placement), refused: self.refused.map(refused), applied: None }
     }
 
     pub(crate) fn from_history(self, change: impl FnOnce(History) -> History) -> Self {

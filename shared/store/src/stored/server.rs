@@ -7,6 +7,7 @@ use wharfinger_decisions::{
     cidr::Cidr,
     duration::HumanDuration,
     ids::{AllocationId, FileSystemId, RoleArn, SecurityGroupId, SubnetId, VpcId},
+    placement::DriftPolicy,
     server::{Asker, IdleAction, IdlePolicy, Network, Power, ServerIntent, ServerSpec, WantedPower},
 };
 
@@ -30,6 +31,8 @@ struct StoredSpec {
     manual_keep: Option<String>,
     #[serde(default)]
     drain_for: Option<String>,
+    #[serde(default)]
+    drift: Value,
 }
 
 #[derive(Default, Deserialize)]
@@ -82,6 +85,7 @@ impl Intent for ServerIntent {
             user_role_arn: None,
             manual_keep: None,
             drain_for: None,
+            drift: None,
         };
         let power = value.pointer("/power").and_then(|power| StoredPower::deserialize(power).ok());
         let unknown = || WantedPower {
@@ -103,6 +107,8 @@ impl From<StoredSpec> for ServerSpec {
             user_role_arn: stored.user_role_arn.map(RoleArn::from_stored),
             manual_keep: stored.manual_keep.as_deref().and_then(HumanDuration::from_stored),
             drain_for: stored.drain_for.as_deref().and_then(HumanDuration::from_stored),
+            // What this version does not know interrupts nobody.
+            drift: DriftPolicy::deserialize(&stored.drift).ok(),
         }
     }
 }

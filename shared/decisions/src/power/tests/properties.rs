@@ -70,7 +70,7 @@ prop_compose! {
         in_service in prop::option::of(subsets()), refused in prop::option::of(subsets()),
     ) -> Situation {
         let refused = refused.map(|placement| Refused { placement, message: "refused".into() });
-        Situation { server, making: false, sleeps: false, obstacles, history: History { in_service, refused } }
+        Situation { server, making: false, sleeps: false, obstacles, history: History { in_service, refused, applied: None } }
     }
 }
 

@@ -8,6 +8,7 @@ mod burst;
 mod command_line;
 mod crash;
 mod drift;
+mod dry_run;
 mod faults;
 mod idle;
 mod isolation;

@@ -127,6 +127,7 @@ async fn move_house(local: &LocalRegion) -> anyhow::Result<()> {
     let mut moved = server(None);
     moved["network"]["allowed_cidrs"] = json!(["127.0.0.0/9", "203.0.113.0/24"]);
     moved["network"]["security_group_ids"] = json!([seed::SFTP_GROUP, seed::DEFAULT_GROUP]);
+    local.api.put("/v1/servers/main?dry_run=true", &moved).await?;
     local.api.put("/v1/servers/main", &moved).await?;
     local
         .until("groups and rules are changed", || async {
@@ -351,7 +352,9 @@ fn what_no_function_needs_is_refused() {
         ),
         (rollout, Request::new("ecs:TagResource", definition), false),
         (rollout, Request::new("ecs:UpdateService", "arn:aws:ecs:us-east-1:111122223333:service/a/b"), false),
-        ("ApiFunction", server("transfer:DescribeServer"), false),
+        ("ApiFunction", server("transfer:DescribeServer").having(&ours), true),
+        ("ApiFunction", server("transfer:DescribeServer").having(&others), false),
+        ("ApiFunction", server("transfer:StopServer").having(&ours), false),
     ] {
         let decision = plan.function(function).unwrap().policy.decide(&request);
         assert_eq!(matches!(decision, Decision::Allowed(_)), allowed, "{function} {request:?}");

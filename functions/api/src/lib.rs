@@ -1,12 +1,14 @@
 //! The HTTP API, version 1: people declare the servers, users and sites that they want, and see their status.
 //!
 //! A handler observes (reads the table), decides (plain functions, no I/O) and acts (one conditional write, then a
-//! message that wakes `reconcile` or `rollout`). It never calls Transfer Family or ECS, and never waits for them.
+//! message that wakes `reconcile` or `rollout`). It never waits for Transfer Family or ECS, and asks AWS only where a dry
+//! run of a server is to tell what would come of it.
 
 mod body;
 mod call;
 mod change;
 mod context;
+mod forecast;
 mod found;
 pub mod gateway;
 mod precondition;
@@ -28,7 +30,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use axum::{Router, body::Body, response::Response};
 use lambda_runtime::{LambdaEvent, service_fn};
 use tower::ServiceExt as _;
-use wharfinger_aws::{OnFirstUse, error::AwsError, sqs::Queue};
+use wharfinger_aws::{OnFirstUse, ec2::Ec2, efs::FileSystems, error::AwsError, sqs::Queue, transfer::Transfer};
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     messages::{ServerWake, SiteTick},
@@ -39,7 +41,7 @@ use wharfinger_store::table::Table;
 
 pub use routes::router;
 
-/// The longest that one call to the table or a queue may take, with all its tries: the caller gets our answer and not
+/// The longest that one call may take, with all its tries: the caller gets our answer and not
 /// the gateway's, as the function itself ends after 15 s.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -49,6 +51,25 @@ pub struct App {
     table: Table,
     servers: Queue,
     ticks: Queue,
+    aws: Aws,
+}
+
+/// What a dry run asks. Other requests do without, so nothing of it is made at the start.
+#[derive(Clone, Debug)]
+struct Aws {
+    transfer: OnFirstUse<Transfer>,
+    ec2: Ec2,
+    file_systems: FileSystems,
+}
+
+impl Aws {
+    fn new(sdk: &SdkConfig) -> Self {
+        Self {
+            transfer: OnFirstUse::new(sdk, |sdk| Transfer::new(aws_sdk_transfer::Client::new(sdk))),
+            ec2: Ec2::new(OnFirstUse::new(sdk, aws_sdk_ec2::Client::new)),
+            file_systems: FileSystems::new(OnFirstUse::new(sdk, aws_sdk_efs::Client::new)),
+        }
+    }
 }
 
 impl App {
@@ -69,6 +90,7 @@ impl App {
             ),
             servers: Queue::new(queues.clone(), environment.required::<String>("SERVERS_QUEUE_URL")?),
             ticks: Queue::new(queues, environment.required::<String>("TICKS_QUEUE_URL")?),
+            aws: Aws::new(sdk),
         })
     }
 

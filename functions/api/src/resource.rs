@@ -11,6 +11,7 @@ use wharfinger_store::record::Record;
 
 use crate::{
     change::Change,
+    forecast::Forecast,
     precondition::{etag, etag_header},
     query::write_cursor,
 };
@@ -29,6 +30,8 @@ pub(crate) struct Resource<Spec, Status> {
     updated_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     would: Option<Would>,
+    #[serde(flatten)]
+    forecast: Option<Forecast>,
     #[serde(skip)]
     version: u64,
 }
@@ -69,6 +72,7 @@ impl<Spec: Serialize, Status: Serialize> Resource<Spec, Status> {
             created_at: record.created_at,
             updated_at: record.updated_at,
             would: None,
+            forecast: None,
             version: record.version,
         }
     }
@@ -101,6 +105,12 @@ impl<Spec: Serialize, Status: Serialize> Resource<Spec, Status> {
     pub(crate) fn preview(mut self, would: Would) -> Response {
         self.would = Some(would);
         (StatusCode::OK, Json(self)).into_response()
+    }
+
+    /// The same, with what AWS would make of it.
+    pub(crate) fn forecast(mut self, would: Would, forecast: Forecast) -> Response {
+        self.forecast = Some(forecast);
+        self.preview(would)
     }
 
     fn answered(self, status: StatusCode) -> Response {

@@ -78,7 +78,8 @@ async fn replace(api: &App, call: &Call, name: &ServerName, wanted: &Wanted<Serv
     };
     let next = Found::from(next);
     if wanted.dry_run {
-        return Ok(resource(name.as_str(), &next, call.now).preview(change.into()));
+        let forecast = Box::pin(api.aws.forecast(record, &next.thing, call.now)).await;
+        return Ok(resource(name.as_str(), &next, call.now).forecast(change.into(), forecast));
     }
 
     if change != Change::Keep {

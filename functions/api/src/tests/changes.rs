@@ -65,8 +65,10 @@ async fn a_dry_run_answers_what_would_be_and_does_nothing() {
         assert_eq!(answer.body["would"], would, "{line}");
         assert_eq!(answer.header("etag"), "", "{line}");
     }
-    let writes: Vec<String> =
-        stage.calls().into_iter().filter(|call| !call.ends_with("GetItem") && !call.ends_with("Query")).collect();
+    let reads = |call: &String| {
+        ["GetItem", "Query"].contains(&call.as_str()) || call.starts_with("Describe") || call.starts_with("GET ")
+    };
+    let writes: Vec<String> = stage.calls().into_iter().filter(|call| !reads(call)).collect();
     assert_eq!(writes, Vec::<String>::new());
 }
 

@@ -1,6 +1,7 @@
 //! The handlers, over an embedded DynamoDB.
 
 mod changes;
+mod dry_run;
 mod gateway;
 mod records;
 mod refusals;

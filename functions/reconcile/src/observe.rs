@@ -147,7 +147,8 @@ impl Visit<'_> {
         if self.record.deleting || !changes {
             return None;
         }
-        Some(NewNetwork::ask(&self.app.ec2, &self.app.file_systems, &self.record.intent.spec).await)
+        // Boxed: the calls that it holds side by side make it large.
+        Some(Box::pin(NewNetwork::ask(&self.app.ec2, &self.app.file_systems, &self.record.intent.spec)).await)
     }
 
     /// Whether the placement of `server`, which somebody changed by hand, is told and not repaired.

@@ -30,6 +30,7 @@ async fn recorded() -> Stage {
         ..ServerStatus::default()
     };
     status.history.in_service = Some(Placement::of(&spec.network));
+    status.history.applied = status.history.in_service.clone();
     stage.table.write_status(&servers::key(&name), &status).await.unwrap();
     stage
 }

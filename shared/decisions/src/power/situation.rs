@@ -77,7 +77,7 @@ impl Placement {
     }
 }
 
-/// What a record tells of its server's placements, to complete the history of.
+/// A server's record, as far as it tells of placements.
 #[derive(Clone, Copy, Debug)]
 pub struct Recorded<'a> {
     /// The spec that was recorded last.
@@ -98,7 +98,8 @@ impl Recorded<'_> {
         let status = self.status;
         let was_online = status.power == ServerPhase::Online;
         let is_the_same = shown.is_some_and(|(id, _)| status.server_id.as_deref() == Some(id));
-        let settled = was_online && status.settled_version == self.version;
+        let is_earlier = history.in_service.is_none();
+        let settled = is_earlier && was_online && status.settled_version == self.version;
         let applied = history.applied.or_else(|| settled.then(|| Placement::of(&self.spec.network)));
         History {
             in_service: history

@@ -82,6 +82,8 @@ fn what_earlier_versions_recorded_tells_what_was_applied() {
     assert_eq!(applied(&status()), Some(placement(&[1], &[1])));
     assert_eq!(applied(&ServerStatus { settled_version: 2, ..status() }), None, "the spec may have changed since");
     assert_eq!(applied(&ServerStatus { power: ServerPhase::Starting, ..status() }), None, "it is being made");
+    let known = History { in_service: Some(placement(&[1], &[])), ..History::default() };
+    assert_eq!(told(known, &status(), DriftPolicy::Report).applied, None, "this version would have recorded it");
     let in_service = told(History::default(), &status(), DriftPolicy::Report).in_service;
     assert_eq!(in_service, Some(placement(&[1], &[2])));
 }

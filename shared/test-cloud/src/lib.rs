@@ -3,6 +3,7 @@
 //! answer. What nobody answers is refused.
 
 mod call;
+mod cbor;
 mod table;
 
 use std::{
@@ -22,7 +23,6 @@ use aws_smithy_runtime_api::{
     },
     http::StatusCode,
 };
-use aws_smithy_types::body::SdkBody;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
@@ -117,7 +117,7 @@ impl HttpConnector for Cloud {
                 return Err(ConnectorError::io("the connection broke off".into()));
             }
             let status = StatusCode::try_from(status).expect("a status");
-            Ok(HttpResponse::new(status, SdkBody::from(answer)))
+            Ok(HttpResponse::new(status, call.encoded(answer)))
         })
     }
 }

@@ -4,6 +4,8 @@
 //! Members are followed by name and form. AWS adds some now and then: one that this version does not know may change
 //! what the server does, and can't be given back.
 
+pub mod refused;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -7,6 +7,7 @@
 mod account;
 mod adoption;
 mod app;
+mod create;
 mod delete;
 mod drain;
 mod error;

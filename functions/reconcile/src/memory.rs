@@ -1,11 +1,15 @@
 //! What the steps of a visit change of what is known of a server, and the next step is decided from.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wharfinger_decisions::{
     power::History,
-    server::{Asleep, Draining, ServerStatus},
+    server::{Asleep, Draining, Made, ServerStatus},
+    settings::refused::RefusedSetting,
 };
 use wharfinger_store::servers::ServerItem;
+
+/// A server that AWS made and did not show for so long is gone. Lists and descriptions lag behind by seconds.
+const SHOWN_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// What is remembered of a server's earlier steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +26,10 @@ pub(crate) struct Memory {
     pub(crate) keyed: Option<(String, Vec<String>)>,
     /// Since when its sessions are logged, if that began after it was made.
     pub(crate) logged_since: Option<Timestamp>,
+    /// The server that AWS has made and not shown yet.
+    pub(crate) made: Option<Made>,
+    /// What it was made without, because AWS refused it.
+    pub(crate) refused_settings: Vec<RefusedSetting>,
 }
 
 impl Memory {
@@ -36,6 +44,8 @@ impl Memory {
             asleep: item.asleep.clone(),
             keyed,
             logged_since: status.logged_since,
+            made: status.made.clone(),
+            refused_settings: status.refused_settings.clone(),
         }
     }
 
@@ -47,6 +57,11 @@ impl Memory {
     /// The memory of a server that is asked for. The placement in service went with the server that had it.
     pub(crate) fn making_since(self, now: Timestamp) -> Self {
         Self { making: Some(now), history: History::default(), ..self }
+    }
+
+    /// The server that AWS has made, if it may show it yet.
+    pub(crate) fn made_lately(&self, now: Timestamp) -> Option<&Made> {
+        self.made.as_ref().filter(|made| now.duration_since(made.at) < SHOWN_WITHIN)
     }
 
     /// The memory of a server that begins to be drained.
@@ -64,6 +79,8 @@ impl Memory {
             host_key_fingerprints: fingerprints.unwrap_or(status.host_key_fingerprints),
             keyed,
             logged_since: self.logged_since,
+            made: self.made,
+            refused_settings: self.refused_settings,
             ..status
         }
     }

@@ -116,8 +116,10 @@ impl Visit<'_> {
 
     /// Takes one step, and observes what became of it.
     async fn advance(&self, course: Course) -> ControlFlow<Reached, Course> {
-        if let Some(other) = course.observation.other.as_ref().filter(|_| !self.record.deleting) {
-            let plan = self.left_alone(other);
+        let course = course.looked_at();
+        let others = course.observation.other.as_ref().filter(|_| !self.record.deleting);
+        let others = others.map(|other| self.left_alone(other));
+        if let Some(plan) = others.or_else(|| self.plan_for_an_unshown_server(&course)) {
             return ControlFlow::Break(course.ends(End::Plan(plan)));
         }
         let situation = match self.situation(&course.observation, &course.memory) {
@@ -131,28 +133,26 @@ impl Visit<'_> {
         let rules = self.authorize_rules(&course.observation, self.admits(&course.memory)).await;
         let course = Course { rules: course.rules.and(rules), ..course };
         let plan = power::next(&self.wanted, &situation, &door);
-        let outcome = match self.step(&course, &plan).await {
+        let memory = match self.step(&course, &plan).await {
             Err(end) => return ControlFlow::Break(course.ends(end)),
-            Ok(outcome) => outcome,
+            Ok(Outcome::Asked) => course.memory,
+            Ok(Outcome::Changed(memory)) => *memory,
         };
-        let is_made = matches!(outcome, Outcome::Made(_));
-        let (known, memory) = match outcome {
-            Outcome::Made(id) => (Some(id), course.memory),
-            Outcome::Asked => (self.server_id(&course.observation).map(str::to_owned), course.memory),
-            Outcome::Changed(memory) => (self.server_id(&course.observation).map(str::to_owned), *memory),
-        };
+        let made = memory.made.as_ref().map(|made| &made.id);
+        let known = self.server_id(&course.observation).or(made.map(String::as_str));
         let lost = if plan.loses_rules() { course.lost.and(course.rules) } else { course.lost };
-        let others = course.observation.others;
-        let mut observation = Box::pin(self.observe(known.as_deref(), false)).await;
-        observation.others = observation.others.or(others);
+        let mut observation = Box::pin(self.observe(known, false)).await;
+        observation.others = observation.others.or(course.observation.others);
         let rules = self.revoke_rules(&observation, self.admits(&memory)).await;
-        let course = Course { observation, rules, lost, memory };
-        // It is not made a second time because AWS does not show it yet.
-        if is_made && matches!(course.observation.server, Ok(None)) {
-            let wait = Plan { step: Step::Wait, reason: "AWS does not show the new server yet".into(), ..plan };
-            return ControlFlow::Break(course.ends(End::Plan(wait)));
-        }
-        ControlFlow::Continue(course)
+        ControlFlow::Continue(Course { observation, rules, lost, memory })
+    }
+
+    /// The plan for a server that AWS has made and does not show yet: it is neither made a second time nor forgotten.
+    fn plan_for_an_unshown_server(&self, course: &Course) -> Option<Plan> {
+        let is_unshown = matches!(course.observation.server, Ok(None));
+        course.memory.made_lately(self.moment.present()).filter(|_| is_unshown)?;
+        let phase = if self.wanted.deleting { ServerPhase::Deleting } else { ServerPhase::Creating };
+        Some(Plan { step: Step::Wait, phase, reason: "AWS does not show the new server yet".into() })
     }
 
     /// Looks how far a server that is to be shut is drained. One that is not is not drained any longer.
@@ -205,25 +205,7 @@ impl Visit<'_> {
         }
         tracing::info!(server = %self.server, step = ?plan.step, reason = plan.reason, "taking a step");
         self.check_lease().await?;
-        let outcome = self.act(course, &plan.step).await?;
-        if let Outcome::Made(id) = &outcome {
-            self.note_made(id, plan, &course.memory).await;
-        }
-        Ok(outcome)
-    }
-
-    /// Records the id of a new server at once. If that fails, the server is found by its tags.
-    async fn note_made(&self, id: &str, plan: &Plan, memory: &Memory) {
-        tracing::info!(server = %self.server, id, "a server was made");
-        let status = ServerStatus {
-            server_id: Some(id.to_owned()),
-            power: plan.phase,
-            reason: plan.reason.clone(),
-            ..self.record.status.clone()
-        };
-        if let Err(error) = self.remember(memory, status).await {
-            tracing::warn!(server = %self.server, id, %error, "the new server's id could not be written down");
-        }
+        self.act(course, plan).await
     }
 
     /// Records what is to be remembered before the next step: after a crash, sessions must not be cut a second time for
@@ -232,7 +214,7 @@ impl Visit<'_> {
         self.remember(memory, self.record.status.clone()).await
     }
 
-    async fn remember(&self, memory: &Memory, status: ServerStatus) -> Result<(), StoreError> {
+    pub(crate) async fn remember(&self, memory: &Memory, status: ServerStatus) -> Result<(), StoreError> {
         self.write(&memory.clone().into_status(status), memory.asleep.as_ref()).await
     }
 

@@ -10,6 +10,7 @@ use wharfinger_decisions::{
     preflight::Obstacle,
     rebuild::{self, Lack},
     server::{Asleep, Power, ServerPhase, ServerStatus},
+    settings::refused::{self, RefusedSetting},
 };
 use wharfinger_store::servers::ServerItem;
 
@@ -23,6 +24,9 @@ use crate::{
 
 /// The code of the condition that AWS has another server with our tags.
 pub(crate) const SECOND_SERVER: &str = "second_server";
+
+/// The code of the condition that AWS refused a step.
+pub(crate) const STEP_REFUSED: &str = "step_refused";
 
 /// What a visit found.
 pub(crate) struct Findings<'a> {
@@ -54,8 +58,13 @@ impl Findings<'_> {
         let server = observation.server();
         let (phase, reason) = self.phase();
         let is_open = server.is_some_and(|server| server.state == AwsState::Online);
-        let is_other = observation.other.is_some();
-        let seen = |id: Option<String>| if observation.server.is_ok() { id } else { before.server_id.clone() };
+        let memory = self.memory(phase);
+        let made = memory.made.as_ref().map(|made| made.id.clone());
+        let server_id = match &observation.server {
+            _ if observation.other.is_some() => before.server_id.clone(),
+            Ok(server) => server.as_ref().map(|server| server.id.clone()).or(made),
+            Err(_) => made.or_else(|| before.server_id.clone()),
+        };
         let status = ServerStatus {
             power: match phase {
                 ServerPhase::Draining => ServerPhase::Online,
@@ -63,7 +72,7 @@ impl Findings<'_> {
                 phase => phase,
             },
             reason,
-            server_id: if is_other { before.server_id.clone() } else { seen(server.map(|server| server.id.clone())) },
+            server_id,
             endpoint: before.endpoint.clone(),
             host_key_fingerprints: match server {
                 Some(server) => server.host_key_fingerprint.iter().cloned().collect(),
@@ -85,7 +94,7 @@ impl Findings<'_> {
             other_deployment: observation.other.clone(),
             ..ServerStatus::default()
         };
-        self.memory(phase).into_status(status)
+        memory.into_status(status)
     }
 
     /// What the server is rebuilt from, if it sleeps or is being woken.
@@ -96,6 +105,7 @@ impl Findings<'_> {
     /// What is remembered of a server in `phase`.
     fn memory(&self, phase: ServerPhase) -> Memory {
         let (memory, observation) = (self.reached.memory.clone(), &self.reached.observation);
+        let made = memory.made_lately(self.now).filter(|_| observation.server().is_none()).cloned();
         Memory {
             history: self.history(phase),
             draining: memory.draining.filter(|_| self.may_be_open()),
@@ -111,6 +121,17 @@ impl Findings<'_> {
                 Some(server) if server.log_group_arn.is_none() => Some(self.now),
                 _ => memory.logged_since,
             },
+            made,
+            refused_settings: self.refused_settings(),
+        }
+    }
+
+    /// What AWS refused, and nobody has given the server since.
+    fn refused_settings(&self) -> Vec<RefusedSetting> {
+        let refused = &self.reached.memory.refused_settings;
+        match self.reached.observation.server() {
+            Some(server) => refused.iter().filter(|it| it.is_missing(&server.settings)).cloned().collect(),
+            None => refused.clone(),
         }
     }
 
@@ -272,7 +293,7 @@ impl Findings<'_> {
         if let End::Failed(error) = &self.reached.end
             && !error.is_temporary()
         {
-            conditions.push(found("step_refused", Severity::Error, error.sentence(), ""));
+            conditions.push(found(STEP_REFUSED, Severity::Error, error.sentence(), ""));
         }
         if let End::Unseen(error) = &self.reached.end {
             conditions.push(found("server_unknown", severity(error), error.sentence(), ""));
@@ -282,6 +303,7 @@ impl Findings<'_> {
             conditions.push(found("rules_refused", severity(error), error.sentence(), remedy));
         }
         conditions.extend(rebuild::condition(self.lacks, self.now));
+        conditions.extend(refused::condition(&self.refused_settings(), self.now));
         if self.reached.observation.server().is_some_and(|server| server.log_group_arn.is_none()) {
             let message = "it has no structured log, so who is logged in is known from metrics alone, minutes late";
             let remedy = "give it the log group of this deployment as its StructuredLogDestination";
@@ -327,7 +349,7 @@ impl Findings<'_> {
         let mut conditions = Vec::new();
         if let Some(count) = without_record {
             let message = format!(
-                "AWS has {count} users that were made here and have no record any more: none of them is deleted, \
+                "AWS has at least {count} users that were made here and have no record any more: none of them is deleted, \
                  because the table may be new, or restored to an earlier time"
             );
             let remedy = "restore the table or PUT the users again; if they are to go, delete them in Transfer Family";

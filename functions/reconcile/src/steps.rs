@@ -1,17 +1,13 @@
 //! Carries out one step of a plan.
 
-use wharfinger_aws::{
-    error::AwsError,
-    transfer::{NewServer, Server},
-};
+use wharfinger_aws::{error::AwsError, transfer::Server};
 use wharfinger_decisions::{
-    power::{History, Placement, Step},
+    power::{History, Placement, Plan, Step},
     server::Asleep,
 };
 
 use crate::{
-    error::Error,
-    host_keys::{self, Kind},
+    error::{Error, sentence},
     memory::Memory,
     reached::{Course, End},
     visit::Visit,
@@ -22,23 +18,21 @@ use crate::{
 pub(crate) enum Outcome {
     /// AWS accepted the call, or no call was needed.
     Asked,
-    /// AWS created a server with this id.
-    Made(String),
     /// The step changed what is remembered, and that is recorded.
     Changed(Box<Memory>),
 }
 
 impl Visit<'_> {
-    /// Carries out `step` on the server as just observed.
+    /// Carries out the step of `plan` on the server as just observed.
     ///
     /// # Errors
     /// When no more steps are to be taken.
-    pub(crate) async fn act(&self, course: &Course, step: &Step) -> Result<Outcome, End> {
+    pub(crate) async fn act(&self, course: &Course, plan: &Plan) -> Result<Outcome, End> {
         let transfer = &self.app.transfer;
         let Some(server) = course.observation.server() else {
-            return if *step == Step::Create { self.make(course).await } else { Ok(Outcome::Asked) };
+            return if plan.step == Step::Create { self.create(course, plan).await } else { Ok(Outcome::Asked) };
         };
-        match step {
+        match &plan.step {
             Step::Drain => return self.changed(course.memory.clone().draining_since(self.moment.present())).await,
             Step::Stop => transfer.stop_server(&server.id).await?,
             Step::Start => transfer.start_server(&server.id).await?,
@@ -60,34 +54,9 @@ impl Visit<'_> {
     }
 
     /// Records `memory`.
-    async fn changed(&self, memory: Memory) -> Result<Outcome, End> {
+    pub(crate) async fn changed(&self, memory: Memory) -> Result<Outcome, End> {
         self.note(&memory).await?;
         Ok(Outcome::Changed(Box::new(memory)))
-    }
-
-    /// Records that a server is asked for; when that is done, asks. After an answer that was lost, the server is waited
-    /// for before there is another.
-    async fn make(&self, course: &Course) -> Result<Outcome, End> {
-        if course.memory.making == self.record.status.making {
-            return self.changed(course.memory.clone().making_since(self.moment.present())).await;
-        }
-        Ok(Outcome::Made(self.create().await?))
-    }
-
-    async fn create(&self) -> Result<String, Error> {
-        let network = self.network();
-        let host_key = host_keys::obtain(self.app, self.server, Kind::Ed25519).await?;
-        let settings = self.item.asleep.clone().map(|asleep| asleep.settings).unwrap_or_default();
-        let new = NewServer {
-            vpc_id: &network.vpc_id,
-            subnet_ids: &network.subnet_ids,
-            security_group_ids: &network.security_group_ids,
-            host_key: &host_key,
-            log_group_arn: Some(&self.app.log_group),
-            tags: &self.tags(),
-            settings: &settings,
-        };
-        Ok(self.app.transfer.create_server(&new).await?)
     }
 
     /// Records what the server is rebuilt from; when that is done, deletes it. What can't be rebuilt is not deleted. If
@@ -99,14 +68,22 @@ impl Visit<'_> {
             return Err(Error::Unknown { sentence, temporary }.into());
         }
         let recorded = course.memory.asleep.as_ref().map(|asleep| &asleep.settings);
-        if recorded != Some(&server.settings) {
-            let asleep = Asleep { since: self.moment.present(), settings: server.settings.clone() };
+        let refused = course.memory.refused_settings.iter().filter(|refused| refused.is_missing(&server.settings));
+        let settings = server.settings.clone().restored(&refused.cloned().collect::<Vec<_>>());
+        if recorded != Some(&settings) {
+            let asleep = Asleep { since: self.moment.present(), settings };
             return self.changed(Memory { asleep: Some(asleep), ..course.memory.clone() }).await;
         }
         self.app.transfer.delete_server(&server.id).await?;
         tracing::info!(server = %self.server, id = server.id, "the server sleeps");
         // The placement in service went with the server: the next one is not to be opened with less.
-        let memory = Memory { keyed: None, logged_since: None, history: History::default(), ..course.memory.clone() };
+        let memory = Memory {
+            keyed: None,
+            logged_since: None,
+            history: History::default(),
+            refused_settings: Vec::new(),
+            ..course.memory.clone()
+        };
         Ok(Outcome::Changed(Box::new(memory)))
     }
 

@@ -17,6 +17,7 @@ use crate::{
 
 mod adoption;
 mod busy_table;
+mod create;
 mod drift;
 mod host_keys;
 mod lease;

@@ -24,7 +24,7 @@ use crate::{
 
 /// The security policy of new servers whose settings name none.
 /// <https://docs.aws.amazon.com/transfer/latest/userguide/security-policies.html>
-const SECURITY_POLICY: &str = "TransferSecurityPolicy-2024-01";
+pub const SECURITY_POLICY: &str = "TransferSecurityPolicy-2024-01";
 
 /// Transfer Family in this account and Region.
 #[derive(Clone, Debug)]
@@ -72,8 +72,6 @@ pub struct NewServer<'a> {
     pub security_group_ids: &'a [SecurityGroupId],
     /// Its private host key in OpenSSH's form.
     pub host_key: &'a Secret,
-    /// The ARN of the log group that takes its structured log, with `:*` at its end.
-    pub log_group_arn: Option<&'a str>,
     /// Our tags.
     pub tags: &'a BTreeMap<String, String>,
     /// What it is given beside: of a rebuilt server, what was recorded of it.
@@ -154,7 +152,6 @@ impl Transfer {
             .protocols(Protocol::Sftp)
             .security_policy_name(SECURITY_POLICY)
             .host_key(new.host_key.reveal())
-            .set_structured_log_destinations(new.log_group_arn.map(|arn| vec![arn.to_owned()]))
             .set_tags(Some(tag_list(tags)));
         let once = Config::builder().retry_config(RetryConfig::disabled());
         let call = call.customize().config_override(once).mutate_request(move |request| extend_body(request, &members));

@@ -10,7 +10,7 @@ use crate::{
     duration::HumanDuration,
     ids::{AllocationId, FileSystemId, RoleArn, SecurityGroupId, SubnetId, VpcId},
     placement::{DriftPolicy, History},
-    settings::Settings,
+    settings::{Settings, refused::RefusedSetting},
     text::{Misfit, all_fit},
 };
 
@@ -295,6 +295,12 @@ pub struct ServerStatus {
     /// Since when its sessions are logged, if that began after the server was made: of earlier ones nothing is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logged_since: Option<Timestamp>,
+    /// The server that AWS has made and not shown yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Made>,
+    /// What it was made without, because AWS refused it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_settings: Vec<RefusedSetting>,
 }
 
 impl ServerStatus {
@@ -321,6 +327,15 @@ pub struct Draining {
     /// When it may be shut though nothing else changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+/// A server that AWS has made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// AWS's id.
+    pub id: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A server that was deleted, and what it is rebuilt from besides its spec.

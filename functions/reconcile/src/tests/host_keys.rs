@@ -38,7 +38,7 @@ impl Keys {
         cloud.answer_with(move |operation, input| keys.answer_to(operation, input, refused));
     }
 
-    fn answer_to(&self, operation: &str, input: &Value, refused: &str) -> Option<(u16, Value)> {
+    pub(super) fn answer_to(&self, operation: &str, input: &Value, refused: &str) -> Option<(u16, Value)> {
         let text = |member: &str| input[member].as_str().unwrap_or_default().to_owned();
         match operation {
             "GetSecretValue" => {

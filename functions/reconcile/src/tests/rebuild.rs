@@ -134,7 +134,6 @@ async fn created_with(settings: &Settings) -> Value {
         subnet_ids: &network.subnet_ids,
         security_group_ids: &network.security_group_ids,
         host_key: &Secret::new("key".into()),
-        log_group_arn: None,
         tags: &tags,
         settings,
     };

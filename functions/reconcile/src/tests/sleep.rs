@@ -80,3 +80,17 @@ async fn a_server_whose_network_aws_has_not_taken_is_not_deleted() {
     let status = status(&app).await;
     assert!(condition(&status, "not_rebuildable").is_some(), "{status}");
 }
+
+#[tokio::test]
+async fn what_aws_refused_when_it_woke_is_recorded_again_for_the_next_time() {
+    let (cloud, app) = ordered().await;
+    let mut item = asleep_now(testing::record());
+    let refused = json!([{ "member": "WorkflowDetails", "value": { "OnUpload": "w-1" }, "message": "gone" }]);
+    item.record.status.refused_settings = serde_json::from_value(refused).unwrap();
+    cloud.put_plain(servers::PARTITION, "main", &item);
+
+    deliver(&app, "one", invocation(now())).await;
+
+    let status = status(&app).await;
+    assert_eq!(status["asleep"]["settings"]["members"]["WorkflowDetails"], json!({ "OnUpload": "w-1" }), "{status}");
+}

@@ -1,0 +1,119 @@
+//! Makes a server: a new one with our defaults, or one that slept with what was recorded of it.
+//!
+//! What was recorded may name what is gone meanwhile. A server that AWS refuses twice for the same reason is made without
+//! the settings that AWS means, which keeps nobody out; a condition names them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use wharfinger_aws::{
+    error::AwsError,
+    secrets::Secret,
+    transfer::{NewServer, SECURITY_POLICY},
+};
+use wharfinger_decisions::{
+    power::Plan,
+    server::{Made, ServerStatus},
+    settings::{
+        Settings,
+        refused::{RefusedSetting, Search},
+    },
+};
+
+use crate::{
+    error::{Error, sentence},
+    host_keys::{self, Kind},
+    memory::Memory,
+    reached::{Course, End},
+    status::STEP_REFUSED,
+    steps::Outcome,
+    visit::Visit,
+};
+
+impl Visit<'_> {
+    /// Records that a server is asked for; when that is done, makes it and records its id at once. After an answer that
+    /// was lost, the server is waited for before there is another; one whose id is known is not made again while AWS does
+    /// not show it yet. If the id can't be recorded, the server is found by its tags.
+    pub(crate) async fn create(&self, course: &Course, plan: &Plan) -> Result<Outcome, End> {
+        if course.memory.making == self.record.status.making {
+            return self.changed(course.memory.clone().making_since(self.moment.present())).await;
+        }
+        let (id, refused_settings) = self.made().await?;
+        tracing::info!(server = %self.server, id, "a server was made");
+        let made = Some(Made { id: id.clone(), at: self.moment.present() });
+        let memory = Memory { made, refused_settings, ..course.memory.clone() };
+        let status = ServerStatus {
+            server_id: Some(id),
+            power: plan.phase,
+            reason: plan.reason.clone(),
+            ..self.record.status.clone()
+        };
+        if let Err(error) = self.remember(&memory, status).await {
+            tracing::warn!(server = %self.server, %error, "the new server's id could not be written down");
+        }
+        Ok(Outcome::Changed(Box::new(memory)))
+    }
+
+    /// Makes the server. Returns its id, and what it was made without.
+    async fn made(&self) -> Result<(String, Vec<RefusedSetting>), Error> {
+        let host_key = host_keys::obtain(self.app, self.server, Kind::Ed25519).await?;
+        let mut settings = self.item.asleep.clone().map(|asleep| asleep.settings).unwrap_or_default();
+        for (member, default) in self.defaults() {
+            settings.members.entry(member).or_insert(default);
+        }
+        match self.ask_for(&host_key, &settings).await {
+            Ok(id) => Ok((id, Vec::new())),
+            Err(error) if self.is_refused_again(&error) => self.create_without(&host_key, settings, error).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What a server has of which nothing else is recorded.
+    fn defaults(&self) -> BTreeMap<String, Value> {
+        let log_group = ("StructuredLogDestinations".to_owned(), json!([self.app.log_group]));
+        [("SecurityPolicyName".to_owned(), SECURITY_POLICY.into()), log_group].into()
+    }
+
+    /// Whether AWS refused the server with the same words in an earlier visit: some refusals pass.
+    fn is_refused_again(&self, error: &AwsError) -> bool {
+        let told = sentence(error);
+        let conditions = &self.record.status.conditions;
+        !error.is_temporary() && conditions.iter().any(|known| known.code == STEP_REFUSED && known.message == told)
+    }
+
+    /// Makes the server without the settings to which AWS objects. After a call without an answer there may be a server,
+    /// which is searched before the next try.
+    async fn create_without(
+        &self,
+        host_key: &Secret,
+        settings: Settings,
+        refusal: AwsError,
+    ) -> Result<(String, Vec<RefusedSetting>), Error> {
+        let mut search = Search::new(settings, self.defaults(), refusal.to_string());
+        while let Some(settings) = search.next() {
+            match self.ask_for(host_key, &settings).await {
+                Ok(id) => {
+                    let refused = search.taken();
+                    tracing::warn!(server = %self.server, id, ?refused, "AWS made it without what it refused");
+                    return Ok((id, refused));
+                }
+                Err(error) if error.is_temporary() => return Err(error.into()),
+                Err(error) => search = search.after_refusal(error.to_string()),
+            }
+        }
+        Err(refusal.into())
+    }
+
+    async fn ask_for(&self, host_key: &Secret, settings: &Settings) -> Result<String, AwsError> {
+        let network = self.network();
+        let new = NewServer {
+            vpc_id: &network.vpc_id,
+            subnet_ids: &network.subnet_ids,
+            security_group_ids: &network.security_group_ids,
+            host_key,
+            tags: &self.tags(),
+            settings,
+        };
+        self.app.transfer.create_server(&new).await
+    }
+}

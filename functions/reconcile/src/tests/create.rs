@@ -1,0 +1,197 @@
+//! How a server is made, on days when AWS refuses a part of it or shows it late.
+
+use std::sync::{Arc, Mutex};
+
+use super::{host_keys::Keys, *};
+
+/// What AWS has of servers.
+#[derive(Clone, Default)]
+struct Servers(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// The input of each `CreateServer` that was done.
+    made: Vec<Value>,
+    asked: usize,
+    /// What a server may not be given: AWS says that it is gone.
+    gone: Vec<&'static str>,
+    is_hidden: bool,
+}
+
+impl Servers {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    fn answer_to(&self, operation: &str, input: &Value) -> Option<(u16, Value)> {
+        let mut state = self.state();
+        match operation {
+            "CreateServer" => {
+                state.asked += 1;
+                let given = input.to_string();
+                if let Some(gone) = state.gone.iter().find(|gone| given.contains(**gone)) {
+                    let message = format!("{gone} does not exist");
+                    return Some((400, json!({ "__type": "InvalidRequestException", "message": message })));
+                }
+                state.made.push(input.clone());
+                Some((200, json!({ "ServerId": format!("s-{}", state.made.len() + 1) })))
+            }
+            "DescribeServer" => match state.made.last().filter(|_| !state.is_hidden) {
+                Some(given) => Some((200, described(given, state.made.len() + 1))),
+                None => Some((400, json!({ "__type": "ResourceNotFoundException", "message": "Unknown server" }))),
+            },
+            _ if operation.contains("/file-systems") => {
+                let file_system = json!({ "FileSystemId": "fs-0a1b2c3d", "LifeCycleState": "available", "OwnerId": "1",
+                    "CreationToken": "t", "CreationTime": 1, "NumberOfMountTargets": 1, "PerformanceMode": "generalPurpose",
+                    "SizeInBytes": { "Value": 1 }, "Tags": [] });
+                Some((200, json!({ "FileSystems": [file_system] })))
+            }
+            _ if operation.contains("/mount-targets") => {
+                let target = json!({ "MountTargetId": "fsmt-1", "FileSystemId": "fs-0a1b2c3d", "SubnetId": "subnet-1",
+                    "LifeCycleState": "available", "VpcId": "vpc-0a1b2c3d" });
+                Some((200, json!({ "MountTargets": [target] })))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A server that is starting, as AWS shows it after it was `given` that.
+fn described(given: &Value, number: usize) -> Value {
+    let mut server = given.clone();
+    let members = server.as_object_mut().unwrap();
+    members.remove("HostKey");
+    members["EndpointDetails"].as_object_mut().unwrap().remove("SecurityGroupIds");
+    members.insert("State".into(), json!("STARTING"));
+    members.insert("ServerId".into(), json!(format!("s-{number}")));
+    members.insert("Arn".into(), json!(format!("arn:aws:transfer:us-east-1:000000000000:server/s-{number}")));
+    json!({ "Server": server })
+}
+
+/// The record of a server that AWS does not have.
+fn unmade() -> ServerRecord {
+    let mut record = testing::record();
+    (record.status.power, record.status.server_id, record.status.keyed) = (ServerPhase::Creating, None, None);
+    record.status.online_since = None;
+    record
+}
+
+fn cloud_of(item: &ServerItem) -> (Cloud, App, Servers) {
+    let (cloud, app) = cloud_with_item(item);
+    network_as_wanted(&cloud, &[]);
+    cloud.answer("DescribeSubnets", subnet("subnet-00000001"));
+    cloud.answer("DescribeSecurityGroups", group("sg-00000001"));
+    cloud.answer("DescribeSecurityGroupRules", rules(&["10.1.0.0/16"]));
+    let (keys, servers) = (Keys::default(), Servers::default());
+    let answers = servers.clone();
+    cloud.answer_with(move |operation, input| {
+        answers.answer_to(operation, input).or_else(|| keys.answer_to(operation, input, ""))
+    });
+    (cloud, app, servers)
+}
+
+/// The record of a server that slept with these settings, and is to wake.
+fn sleeper(members: &Value) -> ServerItem {
+    let mut record = unmade();
+    record.status.power = ServerPhase::Stopped;
+    let asleep = json!({ "since": now(), "settings": { "members": members, "tags": { "team": "web" } } });
+    record.status.asleep = Some(serde_json::from_value(asleep).unwrap());
+    ServerItem::from(record)
+}
+
+async fn visit(app: &App, minute: i64) {
+    deliver(app, &format!("request-{minute}"), invocation(now() + SignedDuration::from_mins(minute))).await;
+}
+
+#[tokio::test]
+async fn a_new_server_that_aws_shows_late_is_made_once_and_not_forgotten() {
+    let (_cloud, app, servers) = cloud_of(&unmade().into());
+    servers.state().is_hidden = true;
+    for minute in 0..3 {
+        visit(&app, minute).await;
+        let status = status(&app).await;
+        assert_eq!((&status["power"], &status["server_id"]), (&json!("creating"), &json!("s-2")), "{status}");
+        assert_eq!(servers.state().asked, 1, "after {minute} minutes");
+    }
+    servers.state().is_hidden = false;
+    visit(&app, 3).await;
+    let status = status(&app).await;
+    assert_eq!((&status["server_id"], &status["made"]), (&json!("s-2"), &Value::Null), "{status}");
+    assert_eq!(servers.state().asked, 1);
+}
+
+#[tokio::test]
+async fn a_new_server_that_aws_never_shows_is_made_again() {
+    let (_cloud, app, servers) = cloud_of(&unmade().into());
+    servers.state().is_hidden = true;
+    visit(&app, 0).await;
+    visit(&app, 11).await;
+    assert_eq!(servers.state().asked, 2);
+    assert_eq!(status(&app).await["server_id"], "s-3");
+}
+
+#[tokio::test]
+async fn a_server_that_is_deleted_before_aws_shows_it_is_deleted_on_aws() {
+    let (cloud, app, servers) = cloud_of(&unmade().into());
+    servers.state().is_hidden = true;
+    visit(&app, 0).await;
+    let mut record: ServerRecord = app.table.get(&servers::key(&main())).await.unwrap().unwrap();
+    record.deleting = true;
+    cloud.put_plain(servers::PARTITION, "main", &ServerItem::from(record));
+    visit(&app, 1).await;
+    assert!(cloud.item(servers::PARTITION, "main").is_some(), "it is billed, so it is not forgotten");
+    servers.state().is_hidden = false;
+    visit(&app, 2).await;
+    assert!(cloud.count("DeleteServer") > 0);
+}
+
+#[tokio::test]
+async fn a_sleeper_that_aws_refuses_for_what_is_gone_is_woken_without_it_and_says_so() {
+    let recorded = json!({
+        "PreAuthenticationLoginBanner": "ahoy", "SecurityPolicyName": "TransferSecurityPolicy-2025-03",
+        "StructuredLogDestinations": ["arn:aws:logs:us-east-1:000000000000:log-group:/theirs:*"],
+        "WorkflowDetails": { "OnUpload": [{ "WorkflowId": "w-1", "ExecutionRole": "arn:aws:iam::0:role/x" }] },
+    });
+    let (_cloud, app, servers) = cloud_of(&sleeper(&recorded));
+    servers.state().gone = vec!["/theirs", "w-1", "TransferSecurityPolicy-2025-03"];
+
+    visit(&app, 0).await;
+    let first = status(&app).await;
+    assert!(condition(&first, "step_refused").is_some() && servers.state().made.is_empty(), "some refusals pass");
+    visit(&app, 1).await;
+
+    let given = servers.state().made[0].clone();
+    assert_eq!(given["PreAuthenticationLoginBanner"], "ahoy", "what is not gone is given back");
+    assert_eq!(given["SecurityPolicyName"], "TransferSecurityPolicy-2024-01", "never without a policy");
+    assert_eq!(
+        (&given["StructuredLogDestinations"], &given["WorkflowDetails"]),
+        (&json!([testing::LOG_GROUP]), &Value::Null)
+    );
+    let status = status(&app).await;
+    assert_eq!(status["server_id"], "s-2");
+    let told = condition(&status, "setting_refused").expect("it is told");
+    for part in ["w-1 does not exist", "/theirs", "TransferSecurityPolicy-2025-03", "TransferSecurityPolicy-2024-01"] {
+        assert!(told["message"].to_string().contains(part), "{told}");
+    }
+    assert_eq!(told["severity"], "error");
+
+    visit(&app, 2).await;
+    assert!(condition(&self::status(&app).await, "setting_refused").is_some(), "it stays until it is put right");
+    servers.state().made[0]["WorkflowDetails"] = recorded["WorkflowDetails"].clone();
+    visit(&app, 3).await;
+    let told = condition(&self::status(&app).await, "setting_refused").unwrap()["message"].to_string();
+    assert!(!told.contains("w-1") && told.contains("/theirs"), "{told}");
+}
+
+#[tokio::test]
+async fn a_refusal_of_something_else_makes_no_server_with_less() {
+    let (_cloud, app, servers) = cloud_of(&sleeper(&json!({ "PreAuthenticationLoginBanner": "ahoy" })));
+    servers.state().gone = vec!["subnet-00000001"];
+    visit(&app, 0).await;
+    visit(&app, 1).await;
+    assert!(servers.state().made.is_empty());
+    let told = status(&app).await;
+    assert!(
+        condition(&told, "step_refused").is_some_and(|told| told["message"].to_string().contains("subnet-00000001"))
+    );
+}

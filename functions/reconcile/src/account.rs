@@ -6,7 +6,7 @@ use wharfinger_decisions::{
     account::{self, Account, Step, Wanted},
     condition::{Condition, Severity, carry_on},
     deployment::Owner,
-    names::UserName,
+    names::{SiteName, UserName},
     user::{UserPhase, UserStatus},
 };
 use wharfinger_runtime::metrics::{self, Trouble};
@@ -17,8 +17,9 @@ use wharfinger_store::{
 
 use crate::{
     error::Error,
+    records::Sites,
     tally::Progress,
-    users::{Job, Outcome, Sites},
+    users::{Job, Outcome},
     visit::Visit,
 };
 
@@ -31,7 +32,10 @@ impl Visit<'_> {
         let spec = &self.record.intent.spec;
         let site = match (&user.intent.site, sites) {
             (None, _) => None,
-            (Some(name), Ok(sites)) => sites.get(name.as_str()),
+            (Some(name), Ok(sites)) => match sites.get(name.as_str()) {
+                Some(None) => return Err(Error::Missing(unreadable_site(name))),
+                site => site.and_then(Option::as_ref),
+            },
             (Some(name), Err(error)) => {
                 let sentence = format!("the site \"{name}\" can't be read: {error}");
                 return Err(Error::Unknown { sentence, temporary: true });
@@ -176,6 +180,10 @@ impl Visit<'_> {
             applied: before.applied.clone(),
         }
     }
+}
+
+fn unreadable_site(site: &SiteName) -> String {
+    format!("the record of the site \"{site}\" can't be read: PUT the site again, or deploy the version that wrote it")
 }
 
 /// Whether two statuses differ in nothing but their time.

@@ -21,7 +21,7 @@ use wharfinger_decisions::{
 };
 
 use crate::{
-    error::{Error, sentence},
+    error::Error,
     host_keys::{self, Kind},
     memory::Memory,
     reached::{Course, End},
@@ -76,7 +76,7 @@ impl Visit<'_> {
 
     /// Whether AWS refused the server with the same words in an earlier visit: some refusals pass.
     fn is_refused_again(&self, error: &AwsError) -> bool {
-        let told = sentence(error);
+        let told = error.sentence();
         let conditions = &self.record.status.conditions;
         !error.is_temporary() && conditions.iter().any(|known| known.code == STEP_REFUSED && known.message == told)
     }

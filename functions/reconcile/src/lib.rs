@@ -20,6 +20,7 @@ mod presence;
 mod rate;
 mod reached;
 mod rebuild;
+mod records;
 mod rules;
 mod run;
 mod status;

@@ -1,37 +1,37 @@
 //! What is known of a server that is to be deleted and rebuilt: independent answers, each of which may be missing.
 
-use std::collections::BTreeSet;
-
 use wharfinger_aws::{error::AwsError, transfer::Server};
 use wharfinger_decisions::{
     power::{AwsState, Wanted},
-    rebuild::{self, Facts, Kept, Lack, SecretVersion, Unanswered},
+    rebuild::{self, Accounts, Facts, Kept, Lack, SecretVersion, Unanswered},
     server::Power,
     wish::Because,
 };
-use wharfinger_store::{
-    table::StoreError,
-    users::{self, UserRecord},
-};
 
 use crate::{
-    error,
+    error::Error,
     host_keys::{self, Kind},
     observe::Observation,
+    records,
     status::SECOND_SERVER,
     visit::Visit,
 };
 
 impl Visit<'_> {
     /// The visit that leaves a server as it is which is to sleep and could not be rebuilt; `None` for any other.
-    pub(crate) async fn kept_for_a_lack(&self, first: &Observation) -> Option<Self> {
+    /// `accounts`: what is known of its accounts, if AWS has listed them.
+    pub(crate) async fn kept_for_a_lack(
+        &self,
+        first: &Observation,
+        accounts: Option<Result<Accounts, Unanswered>>,
+    ) -> Option<Self> {
         let server = first.server().filter(|_| self.wanted.power == Power::Asleep && !self.wanted.deleting)?;
         let power = match server.state {
             AwsState::Online | AwsState::StopFailed => Power::Online,
             AwsState::Offline | AwsState::StartFailed => Power::Stopped,
             AwsState::Starting | AwsState::Stopping => return None,
         };
-        let mut lacks = self.lacks(server).await;
+        let mut lacks = self.lacks(server, accounts).await;
         lacks.extend(self.lacks_of_network(server, first));
         // What AWS is too busy to tell is asked again before the server is deleted.
         if lacks.iter().all(Lack::is_unanswered_for_now) {
@@ -60,13 +60,16 @@ impl Visit<'_> {
     }
 
     /// Returns what a server rebuilt from our record and secret would lack of the one that was just `observed`.
-    /// Changes nothing, but that a secret which is about to be deleted is kept.
-    pub(crate) async fn lacks(&self, observed: &Server) -> Vec<Lack> {
-        let (host_keys, secrets, strangers) = tokio::join!(
-            self.app.transfer.host_keys(&observed.id),
-            self.kept_host_keys(),
-            self.accounts_without_record(&observed.id),
-        );
+    /// Changes nothing, but that a secret which is about to be deleted is kept. `accounts`: as above.
+    pub(crate) async fn lacks(&self, observed: &Server, accounts: Option<Result<Accounts, Unanswered>>) -> Vec<Lack> {
+        let accounts = async {
+            match accounts {
+                Some(known) => known,
+                None => self.accounts_on(&observed.id).await,
+            }
+        };
+        let (host_keys, secrets, accounts) =
+            tokio::join!(self.app.transfer.host_keys(&observed.id), self.kept_host_keys(), accounts);
         let roles = observed.settings.roles().into_iter();
         let may_pass = [Some(&self.app.user_role), self.record.intent.spec.user_role_arn.as_ref()];
         rebuild::lacks(&Facts {
@@ -74,7 +77,7 @@ impl Visit<'_> {
             secrets,
             attached: observed.placement.addresses.clone(),
             wanted: self.wanted.placement.addresses.clone(),
-            strangers,
+            accounts,
             lost: observed.lost.clone(),
             roles: roles.map(|(member, role)| (member.to_owned(), role.to_owned())).collect(),
             may_pass: may_pass.into_iter().flatten().map(|role| role.as_str().to_owned()).collect(),
@@ -94,24 +97,15 @@ impl Visit<'_> {
         kept
     }
 
-    /// The accounts on AWS that our records could not bring back: those without a record, and those whose record this
-    /// version can't read.
-    async fn accounts_without_record(&self, server_id: &str) -> Result<Vec<String>, Unanswered> {
-        let partition = users::partition(self.server);
-        let (listed, records) =
-            tokio::join!(self.app.transfer.users(server_id), self.app.table.all::<UserRecord>(&partition));
-        let (listed, records) = (listed.map_err(|error| unanswered(&error))?, records.map_err(unread)?);
-        let recorded: BTreeSet<String> =
-            records.into_iter().filter(|(_, user)| user.is_ok()).map(|(name, _)| name).collect();
-        Ok(listed.into_keys().filter(|name| !recorded.contains(name)).collect())
+    /// The accounts on the server `server_id` that the table could not bring back.
+    async fn accounts_on(&self, server_id: &str) -> Result<Accounts, Unanswered> {
+        let (listed, records) = tokio::join!(self.app.transfer.users(server_id), self.records());
+        let listed = listed.map_err(|error| unanswered(&error))?;
+        let records = records.map_err(|error| records::unanswered(&Error::from(error)))?;
+        self.lost_accounts(&records, &listed)
     }
 }
 
 fn unanswered(error: &AwsError) -> Unanswered {
-    Unanswered { error: error.sentence(), temporary: error.is_temporary() }
-}
-
-fn unread(error: StoreError) -> Unanswered {
-    let error = error::Error::from(error);
     Unanswered { error: error.sentence(), temporary: error.is_temporary() }
 }

@@ -51,7 +51,7 @@ impl Visit<'_> {
         }
         // Nothing that is refused or unknown holds up what closes.
         let revoked = self.revoke_rules(&first, self.may_admit(&first, &memory)).await;
-        let mut users = self.users(self.server_id(&first)).await;
+        let mut users = self.users(self.server_id(&first), TIME_TO_CLOSE).await;
         users.close(TIME_TO_CLOSE).await;
         self.mark(&first).await;
         if matches!(&first.server, Ok(None))
@@ -60,7 +60,7 @@ impl Visit<'_> {
             users.tally.unread(&error);
         }
         // From here on less may be wanted than the wish: what could not be rebuilt stays as it is.
-        let kept = Box::pin(self.kept_for_a_lack(&first)).await;
+        let kept = Box::pin(self.kept_for_a_lack(&first, users.accounts.take())).await;
         let visit = kept.as_ref().unwrap_or(self);
         let course = Course { observation: first, rules: revoked, lost: Ok(()), memory };
         let reached = Box::pin(visit.proceed(course)).await;
@@ -73,7 +73,7 @@ impl Visit<'_> {
             return Ok(NextVisit::NotNeeded.into());
         }
         if users.server_id.as_deref() != self.server_id(&reached.observation) {
-            users = self.users(self.server_id(&reached.observation)).await;
+            users = self.users(self.server_id(&reached.observation), TIME_FOR_USERS).await;
         }
         users.settle(TIME_FOR_USERS).await;
         Ok(visit.conclude(reached, &users.tally).await?)
@@ -260,8 +260,7 @@ impl Visit<'_> {
 
     /// Deletes the users that are to be deleted and does nothing else: for a server whose record can't be read.
     pub(crate) async fn remove_users(&self) -> NextVisit {
-        let mut users = self.users(self.record.status.server_id.as_deref()).await;
-        users.remove(TIME_FOR_USERS).await;
-        users.tally.next_visit()
+        let users = self.users(self.record.status.server_id.as_deref(), TIME_FOR_USERS).await;
+        users.only_removed().next_visit()
     }
 }

@@ -62,17 +62,17 @@ impl Visit<'_> {
     /// Records what the server is rebuilt from; when that is done, deletes it. What can't be rebuilt is not deleted. If
     /// the deletion fails, its record stays: AWS may have deleted the server all the same.
     async fn put_to_sleep(&self, server: &Server, course: &Course) -> Result<Outcome, End> {
-        // Looked at once more: the proof of the visit's beginning is older than the drain's last question.
-        if let Some(lack) = self.lacks(server).await.first() {
-            let (sentence, temporary) = (lack.sentence(), lack.passes_by_itself());
-            return Err(Error::Unknown { sentence, temporary }.into());
-        }
         let recorded = course.memory.asleep.as_ref().map(|asleep| &asleep.settings);
         let refused = course.memory.refused_settings.iter().filter(|refused| refused.is_missing(&server.settings));
         let settings = server.settings.clone().restored(&refused.cloned().collect::<Vec<_>>());
         if recorded != Some(&settings) {
             let asleep = Asleep { since: self.moment.present(), settings };
             return self.changed(Memory { asleep: Some(asleep), ..course.memory.clone() }).await;
+        }
+        // Looked at once more: the proof of the visit's beginning is older than the drain's last question.
+        if let Some(lack) = self.lacks(server, None).await.first() {
+            let (sentence, temporary) = (lack.sentence(), lack.passes_by_itself());
+            return Err(Error::Unknown { sentence, temporary }.into());
         }
         self.app.transfer.delete_server(&server.id).await?;
         tracing::info!(server = %self.server, id = server.id, "the server sleeps");

@@ -7,20 +7,19 @@ use std::{
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
+use wharfinger_aws::error::{AwsError, Kind};
 use wharfinger_decisions::{
     account::{Listed, Urgency, User, Wanted},
     names::UserName,
+    rebuild::{Accounts, Unanswered},
+    server::Power,
 };
 use wharfinger_runtime::metrics;
-use wharfinger_store::{
-    sites::{self, SiteRecord},
-    table::StoreError,
-    unreadable::readable,
-    users::{self, UserRecord},
-};
+use wharfinger_store::{unreadable::readable, users::UserRecord};
 
 use crate::{
     error::Error,
+    records::{self, Records, Sites},
     tally::{Progress, Tally},
     visit::Visit,
 };
@@ -43,6 +42,10 @@ const PAGE: usize = 1000;
 /// one after the other they take time in which nobody is let in.
 const LIST_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
+/// How long AWS's list is waited for. Without it accounts are taken to be as they were left, and what is to be closed is
+/// closed in time.
+const LIST_WITHIN: Duration = Duration::from_secs(8);
+
 /// Conditions that stand on what the list shows beside the users of the table.
 const FROM_THE_LIST: [&str; 4] = ["mass_deletion", "strangers", "strangers_unknown", "users_unknown"];
 
@@ -57,6 +60,8 @@ pub(crate) struct Users<'a> {
     pub(crate) listed: usize,
     /// Why AWS's list of accounts could not be read.
     unlisted: Option<String>,
+    /// Which of the listed accounts the table could not bring back; `None` if AWS was not asked for its list.
+    pub(crate) accounts: Option<Result<Accounts, Unanswered>>,
     pub(crate) tally: Tally,
 }
 
@@ -81,12 +86,11 @@ pub(crate) enum Outcome {
     Again(Box<Job>),
 }
 
-/// The sites that are not being deleted, by name, or why the table could not be read.
-pub(crate) type Sites = Result<BTreeMap<String, SiteRecord>, StoreError>;
-
 impl Visit<'_> {
-    /// Loads the users of the server `server_id`, the most urgent first. Without an id there is nothing to do.
-    pub(crate) async fn users(&self, server_id: Option<&str>) -> Users<'_> {
+    /// Loads the users of the server `server_id`, the most urgent first, and meanwhile deletes those that are to be
+    /// deleted, none of which is started after `until`: for that AWS need not list anybody. Without an id there is
+    /// nothing to do.
+    pub(crate) async fn users(&self, server_id: Option<&str>, until: Duration) -> Users<'_> {
         let mut users = Users {
             visit: self,
             server_id: server_id.map(str::to_owned),
@@ -94,21 +98,23 @@ impl Visit<'_> {
             without_record: Vec::new(),
             listed: 0,
             unlisted: None,
+            accounts: None,
             tally: Tally::default(),
         };
         let Some(server_id) = server_id else { return users };
-        let partition = users::partition(self.server);
-        let (records, sites) = tokio::join!(self.app.table.all::<UserRecord>(&partition), self.sites());
-        let records = match records {
+        let records = match self.records().await {
             Ok(records) => records,
             Err(error) => {
                 users.tally.unread(&error);
+                users.accounts = Some(Err(records::unanswered(&Error::from(error))));
                 return users;
             }
         };
-        let listed = match self.lists(records.len()) {
-            true => self.app.transfer.users(server_id).await.map(Some),
-            false => Ok(None),
+        let listing = self.list(server_id, records.users.len());
+        let (listed, ()) = tokio::join!(listing, users.remove_recorded(&records, until));
+        users.accounts = match &listed {
+            Ok(listed) => listed.as_ref().map(|listed| self.lost_accounts(&records, listed)),
+            Err(error) => Some(Err(records::unanswered(&Error::unknown(error)))),
         };
         let listed = listed.unwrap_or_else(|error| {
             users.unlisted = Some(error.sentence());
@@ -116,11 +122,21 @@ impl Visit<'_> {
         });
         users.listed = listed.as_ref().map_or(0, BTreeMap::len);
         // A record that can't be read is somebody's: its account is no stranger's.
+        let Records { users: records, sites } = records;
         let unknown = listed.iter().flatten().filter(|(name, _)| !records.iter().any(|(known, _)| known == *name));
         users.without_record = unknown.map(|(name, _)| name.clone()).collect();
         let records = readable(records, |item| metrics::unreadable_record(item, self.moment.present()));
         users.plan(records, &sites, server_id, listed.as_ref());
         users
+    }
+
+    /// The accounts as AWS lists them; `None` if it need not be asked, where the table has `known` users.
+    async fn list(&self, server_id: &str, known: usize) -> Result<Option<BTreeMap<String, Listed>>, AwsError> {
+        if !self.lists(known) {
+            return Ok(None);
+        }
+        let listed = tokio::time::timeout(LIST_WITHIN, self.app.transfer.users(server_id)).await;
+        listed.map_or_else(|_| Err(unlisted(server_id)), |listed| listed.map(Some))
     }
 
     /// Whether to ask AWS for the list of the accounts, where the table has `known` users.
@@ -129,13 +145,9 @@ impl Visit<'_> {
         let shows_more = before.conditions.iter().any(|condition| FROM_THE_LIST.contains(&&*condition.code));
         let slot = |at: Timestamp| at.as_second().div_euclid(LIST_EVERY.as_secs());
         let is_old = before.observed_at.is_none_or(|at| slot(at) != slot(self.moment.now));
-        known <= PAGE || is_old || shows_more
-    }
-
-    async fn sites(&self) -> Sites {
-        let sites = self.app.table.all::<SiteRecord>(sites::PARTITION).await?;
-        let sites = readable(sites, |item| metrics::unreadable_record(item, self.moment.present()));
-        Ok(sites.into_iter().filter(|(_, site)| !site.deleting).collect())
+        // One that is to sleep is deleted only if each account could be made again.
+        let sleeps = self.wanted.power == Power::Asleep;
+        known <= PAGE || is_old || shows_more || sleeps
     }
 }
 
@@ -150,16 +162,16 @@ impl Users<'_> {
     ) {
         let now = self.visit.moment.present();
         let mut jobs = Vec::new();
-        for (name, user) in records {
+        for (name, user) in records.into_iter().filter(|(_, user)| !user.deleting) {
             let wanted = self.visit.account(&user, sites);
-            if !user.deleting && wanted.as_ref().is_err_and(Error::is_temporary) {
+            if wanted.as_ref().is_err_and(Error::is_temporary) {
                 self.tally.count(Progress::Waiting);
                 continue;
             }
             let there = there(&name, &user, wanted.as_ref().ok(), server_id, listed);
             let Some(urgency) = urgency(&user, wanted.as_ref().ok(), server_id, there.as_ref(), now) else { continue };
             // A server on its way out takes nobody in any more.
-            if !self.visit.record.deleting || urgency == Urgency::Remove {
+            if !self.visit.record.deleting {
                 let name = UserName::from_stored(name);
                 jobs.push(Job { name, user, wanted, urgency, is_there: there.is_some(), tries: 0 });
             }
@@ -173,14 +185,29 @@ impl Users<'_> {
             rechecks -= usize::from(is_recheck && is_kept);
             is_kept
         });
-        self.jobs = jobs.into();
+        self.jobs.extend(jobs);
     }
 
-    /// Deletes the users that are to be deleted and drops all other jobs. No job is started after `until`.
-    pub(crate) async fn remove(&mut self, until: Duration) {
-        self.jobs.retain(|job| job.urgency == Urgency::Remove);
+    /// Deletes the users that are to be deleted according to `records`. What there is no time for stays the first job.
+    async fn remove_recorded(&mut self, records: &Records, until: Duration) {
+        let deleted = records.users.iter().filter_map(|(name, user)| Some((name, user.as_ref().ok()?)));
+        let deleted = deleted.filter(|(_, user)| user.deleting).map(|(name, user)| Job {
+            name: UserName::from_stored(name.clone()),
+            user: user.clone(),
+            wanted: self.visit.account(user, &records.sites),
+            urgency: Urgency::Remove,
+            is_there: true,
+            tries: 0,
+        });
+        self.jobs = deleted.collect();
         self.work_off(Urgency::Remove, until).await;
+    }
+
+    /// Deletes the users that are to be deleted and drops all other jobs.
+    pub(crate) fn only_removed(mut self) -> Tally {
+        self.jobs.retain(|job| job.urgency == Urgency::Remove);
         self.tally.left_over = self.jobs.len();
+        self.tally
     }
 
     /// Processes the accounts that may grant more access than wanted. No job is started after `until`.
@@ -214,6 +241,11 @@ impl Users<'_> {
             }
         }
     }
+}
+
+fn unlisted(server_id: &str) -> AwsError {
+    let kind = Kind::Unanswered(format!("nothing came within {} seconds", LIST_WITHIN.as_secs()));
+    AwsError { action: format!("list the users of server {server_id}"), kind }
 }
 
 /// The account of a user as AWS lists it. Where there is no list, accounts are taken to be as they were left.

@@ -1,7 +1,10 @@
 //! Whether a server could be rebuilt as it is, if it were deleted now. Every difference that a client, a person or
 //! another program could notice is a lack; so is everything that AWS did not tell. A server with a lack is not deleted.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use jiff::Timestamp;
 
@@ -74,6 +77,15 @@ pub struct Unanswered {
     pub temporary: bool,
 }
 
+/// The accounts that could not be made again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accounts {
+    /// Those without a record that can be read.
+    pub unrecorded: Vec<String>,
+    /// Those whose record is not enough, by what it lacks: a sentence for people.
+    pub incomplete: BTreeMap<String, Vec<String>>,
+}
+
 /// What is known of a server that is to be deleted and rebuilt.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -85,8 +97,8 @@ pub struct Facts {
     pub attached: BTreeSet<AllocationId>,
     /// The Elastic IPs that its spec gives it.
     pub wanted: BTreeSet<AllocationId>,
-    /// Its accounts that have no record.
-    pub strangers: Result<Vec<String>, Unanswered>,
+    /// Its accounts that could not be made again.
+    pub accounts: Result<Accounts, Unanswered>,
     /// What its settings don't give back.
     pub lost: Vec<Lost>,
     /// The roles that its settings name, each with the member that names it.
@@ -110,6 +122,13 @@ pub enum Lack {
     AddressDetached(AllocationId),
     /// Accounts without a record.
     Accounts(Vec<String>),
+    /// Accounts whose record is not enough.
+    Incomplete {
+        /// Their names.
+        accounts: Vec<String>,
+        /// What it lacks, in a sentence.
+        reason: String,
+    },
     /// A setting, or what makes it a server of another kind.
     Setting(Lost),
     /// A role that Wharfinger may not hand to Transfer Family.
@@ -132,11 +151,7 @@ pub enum Lack {
 pub fn lacks(facts: &Facts) -> Vec<Lack> {
     let mut lacks = host_keys(facts);
     lacks.extend(addresses(facts));
-    match &facts.strangers {
-        Ok(names) if names.is_empty() => {}
-        Ok(names) => lacks.push(Lack::Accounts(names.clone())),
-        Err(unanswered) => lacks.push(Lack::Unknown(unanswered.clone())),
-    }
+    lacks.extend(accounts(facts));
     lacks.extend(facts.lost.iter().cloned().map(Lack::Setting));
     let barred = facts.roles.iter().filter(|(_, role)| !facts.may_pass.contains(role));
     lacks.extend(barred.map(|(member, role)| Lack::Role { member: member.clone(), role: role.clone() }));
@@ -160,6 +175,18 @@ fn host_keys(facts: &Facts) -> Vec<Lack> {
         Err(unanswered) => lacks.push(Lack::Unknown(unanswered.clone())),
     }
     lacks
+}
+
+fn accounts(facts: &Facts) -> Vec<Lack> {
+    let Accounts { unrecorded, incomplete } = match &facts.accounts {
+        Ok(accounts) => accounts,
+        Err(unanswered) => return vec![Lack::Unknown(unanswered.clone())],
+    };
+    let unrecorded = (!unrecorded.is_empty()).then(|| Lack::Accounts(unrecorded.clone()));
+    let incomplete = incomplete
+        .iter()
+        .map(|(reason, accounts)| Lack::Incomplete { accounts: accounts.clone(), reason: reason.clone() });
+    unrecorded.into_iter().chain(incomplete).collect()
 }
 
 fn addresses(facts: &Facts) -> Vec<Lack> {
@@ -214,6 +241,9 @@ impl Lack {
             Self::AddressUnwanted(id) => format!("it has the Elastic IP {id}, which its record does not give it"),
             Self::AddressDetached(id) => format!("it does not have the Elastic IP {id} yet"),
             Self::Accounts(names) => format!("there is no record of the accounts {}", listed(names)),
+            Self::Incomplete { accounts, reason } => {
+                format!("the accounts {} could not be made again: {reason}", listed(accounts))
+            }
             Self::Setting(lost) => lost.sentence(),
             Self::Role { member, role } => {
                 format!("{member} names the role {role}, which Wharfinger may not hand to a new server")
@@ -245,6 +275,7 @@ impl Lack {
             Self::Network => "give it the network that it has, or wait until it has the one of its spec".into(),
             Self::SecondServer => "delete the other one in Transfer Family".into(),
             Self::Accounts(_) => "record these users with PUT, or delete their accounts".into(),
+            Self::Incomplete { .. } => "put right what these users lack, or delete them".into(),
             Self::Setting(lost) => lost.remedy().into(),
             Self::Role { member, .. } if member == "LoggingRole" => {
                 "take LoggingRole off the server: structured logs need no role".into()

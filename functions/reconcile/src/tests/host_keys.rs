@@ -280,7 +280,7 @@ async fn a_secret_that_is_about_to_be_deleted_is_restored_once_before_its_keys_a
     let (server, item) = (main(), testing::record().into());
     let (deployment, lease) = (testing::deployment(), testing::lease());
     let visit = Visit::new(&app, &deployment, &server, &lease, &item, invocation(now()));
-    let _ = visit.lacks(&testing::server(AwsState::Online)).await;
+    let _ = visit.lacks(&testing::server(AwsState::Online), None).await;
 
     assert_eq!((cloud.count("RestoreSecret"), cloud.count("GetSecretValue")), (1, 4));
 }

@@ -39,7 +39,7 @@ async fn lacks(app: &App, record: &ServerRecord) -> Vec<Lack> {
     let item = record.clone().into();
     let (lease, deployment) = (testing::lease(), testing::deployment());
     let visit = Visit::new(app, &deployment, &server, &lease, &item, invocation(now()));
-    visit.lacks(&testing::server(AwsState::Online)).await
+    visit.lacks(&testing::server(AwsState::Online), None).await
 }
 
 #[tokio::test]
@@ -59,6 +59,27 @@ async fn accounts_that_the_table_could_not_bring_back_are_lacks() {
     cloud.put_plain("USERS#main", "bob", &json!({ "intent": 5 }));
     list_users(&cloud, &["alice", "bob", "mallory"]);
     assert_eq!(lacks(&app, &record).await, [Lack::Accounts(vec!["bob".into(), "mallory".into()])]);
+}
+
+#[tokio::test]
+async fn an_account_whose_site_can_not_be_read_is_a_lack() {
+    let record = testing::record();
+    let (cloud, app) = whole(&record).await;
+    let mut user = deleted_user();
+    (user["deleting"], user["intent"]) = (json!(false), json!({ "public_keys": [], "site": "blog" }));
+    cloud.put_plain("USERS#main", "alice", &user);
+    let reason = |found: &[Lack]| match found {
+        [Lack::Incomplete { accounts, reason }] if accounts == &["alice"] => reason.clone(),
+        _ => panic!("{found:?}"),
+    };
+    assert!(reason(&lacks(&app, &record).await).contains("the site blog does not exist"));
+
+    cloud.put_plain("SITES", "blog", &json!({ "intent": 5 }));
+    assert!(reason(&lacks(&app, &record).await).contains("the record of the site \"blog\" can't be read"));
+
+    user["deleting"] = json!(true);
+    cloud.put_plain("USERS#main", "alice", &user);
+    assert_eq!(lacks(&app, &record).await, [], "one that goes anyway need not be brought back");
 }
 
 #[tokio::test]
@@ -97,7 +118,7 @@ async fn an_elastic_ip_that_the_spec_does_not_give_and_a_role_of_others_are_lack
     server.lost = vec![Lost::Unknown { member: "QuantumMode".into() }];
     let name = main();
     let (item, deployment, lease) = (record.clone().into(), testing::deployment(), testing::lease());
-    let found = Visit::new(&app, &deployment, &name, &lease, &item, invocation(now())).lacks(&server).await;
+    let found = Visit::new(&app, &deployment, &name, &lease, &item, invocation(now())).lacks(&server, None).await;
     let expected = [
         Lack::AddressUnwanted(address),
         Lack::Setting(Lost::Unknown { member: "QuantumMode".into() }),

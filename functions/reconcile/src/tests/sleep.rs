@@ -94,3 +94,33 @@ async fn what_aws_refused_when_it_woke_is_recorded_again_for_the_next_time() {
     let status = status(&app).await;
     assert_eq!(status["asleep"]["settings"]["members"]["WorkflowDetails"], json!({ "OnUpload": "w-1" }), "{status}");
 }
+
+#[tokio::test]
+async fn a_server_is_not_deleted_while_the_site_of_a_user_can_not_be_read() {
+    let (cloud, app) = ordered().await;
+    let mut user = deleted_user();
+    (user["deleting"], user["intent"]) = (json!(false), json!({ "public_keys": [], "site": "blog" }));
+    cloud.put_plain("USERS#main", "alice", &user);
+    cloud.put_plain("SITES", "blog", &json!({ "intent": "of another version" }));
+    let listed = json!([{ "UserName": "alice", "Arn": "arn", "SshPublicKeyCount": 1 }]);
+    cloud.answer("ListUsers", json!({ "ServerId": "s-1", "Users": listed }));
+    cloud.answer("DeleteServer", json!({}));
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.count("DeleteServer"), 0);
+    let status = status(&app).await;
+    let told = condition(&status, "not_rebuildable").expect("it is told")["message"].to_string();
+    assert!(told.contains("alice") && told.contains("blog"), "{told}");
+}
+
+#[tokio::test]
+async fn accounts_are_listed_at_the_visit_s_beginning_and_before_the_deletion_and_not_more_often() {
+    let (cloud, app) = ordered().await;
+    cloud.answer("DeleteServer", json!({}));
+    deliver(&app, "one", invocation(now())).await;
+    let operations: Vec<String> = cloud.calls().into_iter().map(|(name, _)| name).collect();
+    let deleted = operations.iter().position(|name| name == "DeleteServer").expect("it is deleted");
+    let lists = operations[..deleted].iter().filter(|name| *name == "ListUsers").count();
+    assert_eq!(lists, 2, "{operations:?}");
+}

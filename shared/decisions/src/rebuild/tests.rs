@@ -29,7 +29,7 @@ fn whole() -> Facts {
         secrets: vec![kept(1), kept(2), kept(3)],
         attached: [address(1)].into(),
         wanted: [address(1)].into(),
-        strangers: Ok(Vec::new()),
+        accounts: Ok(Accounts::default()),
         lost: Vec::new(),
         roles: vec![("LoggingRole".into(), "arn:aws:iam::1:role/ours".into())],
         may_pass: ["arn:aws:iam::1:role/ours".to_owned()].into(),
@@ -46,6 +46,7 @@ fn a_server_of_which_all_is_ours_lacks_nothing() {
 fn each_thing_that_is_not_ours_is_a_lack() {
     let unknown = Lost::Unknown { member: "QuantumMode".into() };
     let role = ("LoggingRole".to_owned(), "arn:aws:iam::1:role/theirs".to_owned());
+    let no_site = ("the site blog does not exist".to_owned(), vec!["alice".to_owned(), "bob".to_owned()]);
     let cases = [
         (Facts { host_keys: Ok(vec![host_key(1), host_key(9)]), ..whole() }, Lack::HostKey(host_key(9))),
         (Facts { secrets: vec![kept(1)], ..whole() }, Lack::HostKey(host_key(2))),
@@ -56,7 +57,14 @@ fn each_thing_that_is_not_ours_is_a_lack() {
         (Facts { attached: [].into(), wanted: [].into(), ..whole() }, Lack::Address),
         (Facts { attached: [address(1), address(2)].into(), ..whole() }, Lack::AddressUnwanted(address(2))),
         (Facts { wanted: [address(1), address(2)].into(), ..whole() }, Lack::AddressDetached(address(2))),
-        (Facts { strangers: Ok(vec!["mallory".into()]), ..whole() }, Lack::Accounts(vec!["mallory".into()])),
+        (
+            Facts { accounts: Ok(Accounts { unrecorded: vec!["mallory".into()], ..Accounts::default() }), ..whole() },
+            Lack::Accounts(vec!["mallory".into()]),
+        ),
+        (
+            Facts { accounts: Ok(Accounts { incomplete: [no_site.clone()].into(), ..Accounts::default() }), ..whole() },
+            Lack::Incomplete { accounts: no_site.1, reason: no_site.0 },
+        ),
         (Facts { lost: vec![unknown.clone()], ..whole() }, Lack::Setting(unknown)),
         (Facts { roles: vec![role.clone()], ..whole() }, Lack::Role { member: role.0, role: role.1 }),
     ];
@@ -78,7 +86,7 @@ fn what_was_not_answered_is_a_lack_that_may_pass() {
         for facts in [
             Facts { host_keys: Err(missing()), ..whole() },
             Facts { secrets: vec![(version("s"), Err(missing()))], ..whole() },
-            Facts { strangers: Err(missing()), ..whole() },
+            Facts { accounts: Err(missing()), ..whole() },
         ] {
             let found = lacks(&facts);
             assert_eq!(found, [Lack::Unknown(missing())]);
@@ -117,7 +125,7 @@ fn facts() -> impl Strategy<Value = Facts> {
     let answer = prop_oneof![3 => Just(None), 1 => any::<bool>().prop_map(Some)];
     let set = || prop::collection::btree_set((0..3_u8).prop_map(address), 0..3);
     (keys.clone(), keys, answer.clone(), answer.clone(), answer, set(), set()).prop_map(
-        |(on_aws, ours, keys, secret, strangers, attached, wanted)| Facts {
+        |(on_aws, ours, keys, secret, accounts, attached, wanted)| Facts {
             host_keys: keys.map_or_else(|| Ok(on_aws.into_iter().map(host_key).collect()), |it| Err(unanswered(it))),
             secrets: ours
                 .into_iter()
@@ -126,7 +134,7 @@ fn facts() -> impl Strategy<Value = Facts> {
                 .collect(),
             attached,
             wanted,
-            strangers: strangers.map_or_else(|| Ok(Vec::new()), |it| Err(unanswered(it))),
+            accounts: accounts.map_or_else(|| Ok(Accounts::default()), |it| Err(unanswered(it))),
             ..whole()
         },
     )
@@ -138,7 +146,7 @@ fn is_whole(facts: &Facts) -> bool {
     let in_secret =
         |key: &HostKey| facts.secrets.iter().any(|(_, kept)| *kept == Ok(Kept::Key(key.fingerprint.clone())));
     facts.secrets.iter().all(|(_, kept)| kept.is_ok())
-        && facts.strangers.is_ok()
+        && facts.accounts.is_ok()
         && keys.iter().all(in_secret)
         && facts.attached == facts.wanted
         && !facts.wanted.is_empty()

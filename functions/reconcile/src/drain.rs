@@ -34,7 +34,7 @@ impl Visit<'_> {
         if nobody_is_waited_for || self.was_out_of_reach(server, course) {
             return Drained::So(Door::Empty, None);
         }
-        let Some(draining) = course.memory.draining.clone() else { return Drained::So(Door::Open, None) };
+        let Some(draining) = course.memory.draining.clone() else { return self.before_the_drain(server).await };
         let cause = self.cause();
         match (cause, &course.rules) {
             (Cause::Person, _) | (_, Ok(())) => {}
@@ -62,6 +62,18 @@ impl Visit<'_> {
             }
             Verdict::Reopen { reason } => Drained::Reopened(Decision::keep(reason, self.moment.present())),
         }
+    }
+
+    /// An idle server is not drained while the log shows somebody: it would be opened again at once.
+    async fn before_the_drain(&self, server: &Server) -> Drained {
+        let now = self.moment.present();
+        if self.cause() == Cause::Idle
+            && let Answer::Known(presence) = self.presence(server).await
+            && let Some(who) = presence.describe(now)
+        {
+            return Drained::Reopened(Decision::keep(who, now));
+        }
+        Drained::So(Door::Open, None)
     }
 
     /// Whether clients could never reach the server, which was not in service yet: it does not have the wanted addresses,
@@ -97,9 +109,13 @@ impl Visit<'_> {
             Cause::Person | Cause::Interruption => None,
         };
         let traffic: Answer<_> = match (&idle, presence) {
-            // The decision has asked for it, or the logs know better.
-            (Some(_), _) | (None, Answer::Known(_)) => Answer::NotAsked,
-            (None, _) => app.metrics.traffic(&server.id, now.duration_since(draining.since) + period, now).await.into(),
+            // The decision has asked for it, or the log shows somebody.
+            (Some(_), _) => Answer::NotAsked,
+            (None, Answer::Known(presence)) if !presence.is_nobody() => Answer::NotAsked,
+            (None, _) => {
+                let window = now.duration_since(draining.since) + period + period;
+                app.metrics.traffic(&server.id, window, now).await.into()
+            }
         };
         let facts = Facts {
             cause,

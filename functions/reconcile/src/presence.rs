@@ -2,7 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_aws::transfer::Server;
-use wharfinger_decisions::{idle::Answer, presence::Presence};
+use wharfinger_decisions::{
+    idle::Answer,
+    presence::{LAPSES_AFTER, Presence},
+};
 
 use crate::{app::App, visit::Visit};
 
@@ -15,13 +18,21 @@ const SEEN_LATE: SignedDuration = SignedDuration::from_mins(5);
 
 impl Visit<'_> {
     /// Who is on `server` according to its log of sessions; `NotAsked` if it writes none into this deployment's group.
+    /// Metrics tell whether one that fell silent long ago is still there.
     pub(crate) async fn presence(&self, server: &Server) -> Answer<Presence> {
         let (status, now) = (&self.record.status, self.moment.present());
         if !writes_log(self.app, server) || is_partial(status.logged_since, status.online_since, now) {
             return Answer::NotAsked;
         }
         let since = look_back(status.online_since, now);
-        self.app.logs.sessions(&self.app.log_group, &server.id, since).await.into()
+        match self.app.logs.sessions(&self.app.log_group, &server.id, since).await {
+            Ok(presence) if presence.has_silent_session(now) => {
+                let window = LAPSES_AFTER + self.app.metrics.period();
+                let traffic = self.app.metrics.traffic(&server.id, window, now).await;
+                Answer::Known(presence.without_lapsed(&traffic.into(), now))
+            }
+            answer => answer.into(),
+        }
     }
 }
 

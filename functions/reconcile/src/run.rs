@@ -13,6 +13,7 @@ use wharfinger_decisions::{
     idle::Decision,
     power::{self, AwsState, Door, Plan, Situation, Step},
     server::{Asleep, Power, ServerPhase, ServerStatus},
+    wish::Because,
 };
 use wharfinger_runtime::metrics::{self, Trouble};
 use wharfinger_store::table::StoreError;
@@ -79,11 +80,13 @@ impl Visit<'_> {
         Ok(visit.conclude(reached, &users.tally).await?)
     }
 
-    /// Whether new clients may still be let in, before it is known whether a server that is to sleep can be rebuilt: one
-    /// that can't stays open. One that nobody was told of yet is shut at once, and takes nobody meanwhile.
+    /// Whether new clients may still be let in, before it is known whether a server that is to sleep can be rebuilt, and
+    /// whether somebody is on one that seems idle: such a one stays open. One that nobody was told of yet is shut at once,
+    /// and takes nobody meanwhile.
     fn may_admit(&self, first: &Observation, memory: &Memory) -> bool {
         let is_open = first.server().is_some_and(|server| power::is_open(server.state));
-        let is_undecided = self.wanted.power == Power::Asleep && !self.wanted.deleting && is_open;
+        let may_stay_open = self.wanted.power == Power::Asleep || self.wanted.because == Because::Idle;
+        let is_undecided = may_stay_open && !self.wanted.deleting && is_open;
         let is_in_service = memory.history.in_service.is_some() || self.record.status.phase() == ServerPhase::Online;
         self.admits(memory) || is_undecided && is_in_service && memory.draining.is_none()
     }

@@ -18,6 +18,7 @@ use crate::{
 mod adoption;
 mod busy_table;
 mod create;
+mod drain;
 mod drift;
 mod host_keys;
 mod lease;

@@ -2,8 +2,8 @@
 //!
 //! Its trusted rules are withdrawn first: nobody new gets in, and whoever is there stays. Then it is looked at. A server
 //! that was found idle is opened again if anybody is there after all. What a person asks for is done as soon as nobody
-//! is there, and at the latest when `drain_for` is over; it is never undone. As time passes with the same facts, "shut"
-//! stays "shut".
+//! is there, and at the latest when `drain_for` is over; it is never undone. The log alone is not believed that nobody is
+//! there: an upload whose lines are late shows in the metrics. As time passes with the same facts, "shut" stays "shut".
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,7 +13,8 @@ use crate::{
     presence::{Presence, clock},
 };
 
-/// So late may a line of the log of sessions come. AWS gives no figure; some seconds are usual.
+/// So late may a line of the log of sessions come at least: AWS gives no figure, and some seconds are usual. A fifth of a
+/// period of the metrics, which is a minute on AWS, is waited for; this is for metrics that come faster.
 const LOG_LAG: SignedDuration = SignedDuration::from_secs(10);
 
 /// Why the door is being shut.
@@ -85,7 +86,7 @@ fn idle(facts: &Facts<'_>, now: Timestamp) -> Verdict {
     }
     match facts.sessions {
         Answer::Known(_) => {
-            let settled = after(facts.since, (facts.period / 5).max(LOG_LAG));
+            let settled = facts.log_settled();
             let waiting = format!("nobody is logged in; it shuts at {}, when the log is complete", clock(settled, now));
             shut_at(settled, now, "nobody is logged in".into(), waiting)
         }
@@ -124,7 +125,7 @@ fn asked(facts: &Facts<'_>, now: Timestamp) -> Verdict {
                 shut_at(deadline, now, over, format!("{who}; {latest}"))
             }
             None => {
-                let settled = after(facts.since, LOG_LAG).min(deadline);
+                let settled = facts.log_settled().max(facts.metrics_agree(presence)).min(deadline);
                 shut_at(settled, now, "nobody is logged in".into(), format!("nobody seems to be logged in; {latest}"))
             }
         };
@@ -154,6 +155,26 @@ impl Facts<'_> {
     /// When what a person asked for is done at the latest.
     fn deadline(&self) -> Timestamp {
         after(self.asked_at.map_or(self.since, |asked| asked.max(self.since)), self.drain_for)
+    }
+
+    /// When the lines about everybody who was let in have come.
+    fn log_settled(&self) -> Timestamp {
+        after(self.since, (self.period / 5).max(LOG_LAG))
+    }
+
+    /// When the metrics agree with a log that shows nobody. A session of which the log has no line near the end of its
+    /// last datapoint may still be open until the next datapoint is missing. A datapoint may bear the time at which it
+    /// was emitted, up to a period after the session's end.
+    fn metrics_agree(&self, presence: &Presence) -> Timestamp {
+        let traffic = match self.traffic {
+            Answer::Known(traffic) => traffic,
+            Answer::Unknown(_) => return Timestamp::MAX,
+            Answer::NotAsked => return Timestamp::MIN,
+        };
+        let two_periods = self.period.saturating_mul(2);
+        let is_told = |end: Timestamp| presence.last_sign().is_some_and(|sign| after(sign, two_periods) >= end);
+        let untold = traffic.last_session.filter(|end| !is_told(*end));
+        untold.map_or(Timestamp::MIN, |end| after(end, two_periods))
     }
 
     /// When metrics of the first whole period without newcomers have come: they come up to a period late.

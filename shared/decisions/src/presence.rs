@@ -2,16 +2,25 @@
 //!
 //! Transfer Family writes CONNECTED and DISCONNECTED for a session, and OPEN and CLOSE or PARTIAL_CLOSE for a file. The
 //! lines come in any order, late, and sometimes twice; only CONNECTED names the user. A session is open until its end
-//! is known, also if its beginning is older than the lines that were read.
+//! is known, also if its beginning is older than the lines that were read. An end whose line got lost is known from long
+//! silence.
 //! <https://docs.aws.amazon.com/transfer/latest/userguide/cw-structure-logs.html>
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+
+use crate::idle::{Answer, Traffic};
 
 /// So many people are named in a sentence; the others are counted.
 const NAMED: usize = 3;
+
+/// After so long without a line, and without a trace in the metrics, a session is over. AWS ends one that does nothing
+/// after 30 minutes, and one whose client does not answer after 5. A long upload writes no line before its end, but shows
+/// in the metrics, which are complete a period of 5 minutes later.
+/// <https://docs.aws.amazon.com/transfer/latest/userguide/transfer-file.html>
+pub const LAPSES_AFTER: SignedDuration = SignedDuration::from_mins(35);
 
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +50,14 @@ pub struct Session {
     pub id: String,
     /// Who, if its beginning was read.
     pub user: Option<String>,
+    /// Its latest line.
+    pub last_line: Timestamp,
+}
+
+impl Session {
+    fn is_silent(&self, now: Timestamp) -> bool {
+        now.duration_since(self.last_line) >= LAPSES_AFTER
+    }
 }
 
 /// A file that is being read or written.
@@ -83,6 +100,27 @@ impl Presence {
         sessions.sort();
         open_files.sort();
         Self { sessions, open_files, last_sign }
+    }
+
+    /// Whether a session is open that has written nothing for so long that it may be over.
+    #[must_use]
+    pub fn has_silent_session(&self, now: Timestamp) -> bool {
+        self.sessions.iter().any(|session| session.is_silent(now))
+    }
+
+    /// Who is there if the silent sessions are over. They are not while `traffic`, of the last [`LAPSES_AFTER`] or longer,
+    /// shows a session or is not known.
+    #[must_use]
+    pub fn without_lapsed(mut self, traffic: &Answer<Traffic>, now: Timestamp) -> Self {
+        let Answer::Known(traffic) = traffic else { return self };
+        if traffic.last_session.is_some_and(|end| now.duration_since(end) < LAPSES_AFTER) {
+            return self;
+        }
+        let lapsed: BTreeSet<String> =
+            self.sessions.iter().filter(|session| session.is_silent(now)).map(|session| session.id.clone()).collect();
+        self.sessions.retain(|session| !lapsed.contains(&session.id));
+        self.open_files.retain(|file| !lapsed.contains(&file.session));
+        self
     }
 
     /// The time of the latest line about a session, also of one that has ended.
@@ -153,7 +191,8 @@ fn text(value: &Value) -> Option<String> {
 fn session(id: String, course: &Course) -> Option<Session> {
     let connected = course.iter().find(|(_, activity)| matches!(activity, Activity::Connected(_)));
     let (since, _) = connected.or(course.first())?;
-    Some(Session { since: *since, id, user: user(course) })
+    let (last_line, _) = course.last()?;
+    Some(Session { since: *since, id, user: user(course), last_line: *last_line })
 }
 
 fn user(course: &Course) -> Option<String> {
@@ -182,162 +221,4 @@ fn files(session: &str, course: &Course) -> Vec<OpenFile> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
-    }
-    fn line(second: i64, activity: &str, session: &str, (member, value): (&str, &str)) -> LogLine {
-        let message = json!({ "activity-type": activity, "session-id": session, member: value });
-        LogLine { at: at(second), message: message.to_string() }
-    }
-    fn connected(second: i64, session: &str, user: &str) -> LogLine {
-        line(second, "CONNECTED", session, ("user", user))
-    }
-    fn disconnected(second: i64, session: &str) -> LogLine {
-        line(second, "DISCONNECTED", session, ("", ""))
-    }
-    fn opened(second: i64, session: &str, path: &str) -> LogLine {
-        line(second, "OPEN", session, ("path", path))
-    }
-    fn closed(second: i64, session: &str, path: &str) -> LogLine {
-        line(second, "CLOSE", session, ("path", path))
-    }
-    fn users(presence: &Presence) -> Vec<&str> {
-        presence.sessions.iter().map(|session| session.user.as_deref().unwrap_or("?")).collect()
-    }
-    fn paths(presence: &Presence) -> Vec<&str> {
-        presence.open_files.iter().map(|file| file.path.as_str()).collect()
-    }
-
-    #[test]
-    fn whoever_came_and_did_not_go_is_there() {
-        let lines = [connected(0, "1", "alice"), connected(5, "2", "bob"), disconnected(9, "1")];
-        let presence = Presence::read(&lines);
-        assert_eq!(presence.sessions, [Session { since: at(5), id: "2".into(), user: Some("bob".into()) }]);
-        assert_eq!(presence.last_sign(), Some(at(9)));
-        assert_eq!(Presence::read(&[]).sessions, []);
-    }
-
-    #[test]
-    fn a_file_is_open_until_it_is_closed_or_its_session_ends() {
-        let mut lines = vec![connected(0, "1", "alice"), opened(1, "1", "/a"), opened(2, "1", "/b")];
-        lines.push(line(3, "PARTIAL_CLOSE", "1", ("path", "/a")));
-        let presence = Presence::read(&lines);
-        let file = OpenFile { since: at(2), session: "1".into(), user: Some("alice".into()), path: "/b".into() };
-        assert_eq!(presence.open_files, [file]);
-        lines.push(disconnected(4, "1"));
-        assert_eq!(Presence::read(&lines), Presence { last_sign: Some(at(4)), ..Presence::default() });
-    }
-
-    #[test]
-    fn a_path_that_is_opened_twice_is_open_until_both_are_closed() {
-        let mut lines = vec![opened(1, "1", "/a"), opened(2, "1", "/a"), closed(3, "1", "/a")];
-        assert_eq!(Presence::read(&lines).open_files[0].since, at(2));
-        lines.push(closed(3, "1", "/a"));
-        assert_eq!(paths(&Presence::read(&lines)), ["/a"], "the same line twice is one line");
-        lines.push(closed(4, "1", "/a"));
-        assert_eq!(paths(&Presence::read(&lines)), [""; 0]);
-        lines.extend([opened(5, "1", "/a"), closed(5, "1", "/a")]);
-        assert_eq!(paths(&Presence::read(&lines)), [""; 0], "opened and closed within one moment");
-    }
-
-    #[test]
-    fn a_session_that_began_before_the_first_line_is_open_all_the_same() {
-        let presence = Presence::read(&[opened(1, "1", "/a"), closed(2, "1", "/a")]);
-        assert_eq!((users(&presence), presence.sessions[0].since), (vec!["?"], at(1)));
-    }
-
-    #[test]
-    fn what_is_no_line_about_a_session_is_ignored() {
-        let other = |message: &str| LogLine { at: at(9), message: message.into() };
-        let lines = [
-            other("START"),
-            other("[]"),
-            other(r#"{"activity-type":"CONNECTED"}"#),
-            other(r#"{"activity-type":"CONNECTED","session-id":""}"#),
-            other(r#"{"activity-type":7,"session-id":"1"}"#),
-            line(9, "AUTH_FAILURE", "1", ("user", "mallory")),
-            line(9, "SOMETHING_NEW", "1", ("user", "alice")),
-        ];
-        assert_eq!(Presence::read(&lines), Presence::default());
-        let number = other(r#"{"activity-type":"CONNECTED","session-id":17,"user":["alice"]}"#);
-        assert_eq!(users(&Presence::read(&[number])), ["?"]);
-    }
-
-    #[test]
-    fn people_are_named_and_many_are_counted() {
-        let told = |lines: &[LogLine]| Presence::read(lines).describe(at(0)).unwrap_or_default();
-        assert_eq!(told(&[]), "");
-        let mut lines = vec![connected(0, "1", "alice"), connected(60, "2", "bob"), connected(90, "3", "alice")];
-        assert_eq!(told(&lines), "alice has been logged in since 08:00 UTC, bob since 08:01 UTC");
-        lines.extend([opened(99, "1", "/a"), connected(100, "4", "carol"), connected(101, "5", "dora")]);
-        assert_eq!(
-            told(&lines),
-            "alice has been logged in since 08:00 UTC, bob since 08:01 UTC, carol since 08:01 UTC, and 1 other (1 file \
-             is open)"
-        );
-        let yesterday = told(&[connected(-86_400, "1", "alice")]);
-        assert_eq!(yesterday, "alice has been logged in since 2027-01-14 08:00 UTC");
-        assert_eq!(told(&[opened(0, "1", "/a")]), "somebody has been logged in since 08:00 UTC (1 file is open)");
-    }
-
-    prop_compose! {
-        fn any_line()(
-            second in 0i64..60, session in 0u8..4, kind in 0usize..8, path in 0u8..3, text in ".{0,12}",
-        ) -> LogLine {
-            let session = session.to_string();
-            let path = format!("/{path}");
-            match kind {
-                0 => connected(second, &session, "alice"),
-                1 => connected(second, &session, &text),
-                2 => disconnected(second, &session),
-                3 => opened(second, &session, &path),
-                4 => closed(second, &session, &path),
-                5 => line(second, "PARTIAL_CLOSE", &session, ("path", &path)),
-                6 => line(second, &text, &session, ("user", "alice")),
-                _ => LogLine { at: at(second), message: text },
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn neither_order_nor_doubles_matter(
-            lines in prop::collection::vec(any_line(), 0..40),
-            order in any::<prop::sample::Index>(), again in any::<prop::sample::Index>(),
-        ) {
-            let first = Presence::read(&lines);
-            let mut other = lines.clone();
-            other.reverse();
-            other.rotate_left(order.index(lines.len().max(1)));
-            other.extend(lines.iter().skip(again.index(lines.len().max(1))).cloned());
-            prop_assert_eq!(Presence::read(&other), first);
-        }
-
-        #[test]
-        fn who_is_there_came_and_did_not_go(lines in prop::collection::vec(any_line(), 0..40)) {
-            let presence = Presence::read(&lines);
-            let gone = |id: &str| lines.iter().filter_map(read).any(|(session, _, activity)| session == id && activity == Activity::Disconnected);
-            for (id, _, activity) in lines.iter().filter_map(read) {
-                let is_there = presence.sessions.iter().any(|session| session.id == id);
-                prop_assert_eq!(is_there, !gone(&id), "{} {:?}", id, activity);
-            }
-            for file in &presence.open_files {
-                prop_assert!(presence.sessions.iter().any(|session| session.id == file.session && session.user == file.user));
-            }
-            prop_assert_eq!(presence.describe(at(0)).is_none(), presence.sessions.is_empty());
-            prop_assert_eq!(presence.last_sign(), lines.iter().filter_map(read).map(|(_, at, _)| at).max());
-        }
-
-        #[test]
-        fn any_text_is_read(messages in prop::collection::vec(".{0,60}", 0..5)) {
-            let lines: Vec<LogLine> = messages.into_iter().map(|message| LogLine { at: at(0), message }).collect();
-            prop_assert!(Presence::read(&lines).describe(Timestamp::MAX).is_none());
-        }
-    }
-}
+mod tests;

@@ -89,10 +89,26 @@ fn what_is_not_idle_any_more_is_opened_again() {
 
 #[test]
 fn what_a_person_asks_for_is_done_at_once_where_nobody_is_logged_in() {
-    assert!(person(&nobody(), &traffic(None), 9).starts_with("wait 10: "));
-    assert_eq!(person(&nobody(), &traffic(None), 10), "shut: nobody is logged in");
-    let interrupted = told(Cause::Interruption, &nobody(), &traffic(Some(900)), Some(Action::Keep), 10);
+    assert!(person(&nobody(), &traffic(None), 59).starts_with("wait 60: "));
+    assert_eq!(person(&nobody(), &traffic(None), 60), "shut: nobody is logged in");
+    let interrupted = told(Cause::Interruption, &nobody(), &traffic(None), Some(Action::Keep), 60);
     assert_eq!(interrupted, "shut: nobody is logged in");
+}
+
+#[test]
+fn a_session_of_which_only_the_metrics_tell_is_waited_for() {
+    let left = lines(&[(-480, "CONNECTED"), (-300, "DISCONNECTED")]);
+    assert_eq!(person(&left, &traffic(Some(300)), 60), "shut: nobody is logged in", "the log tells of it");
+    for silent in [&left, &nobody()] {
+        let waits = person(silent, &traffic(Some(301)), 60);
+        assert_eq!(waits, "wait 600: nobody seems to be logged in; it shuts at 08:10 UTC at the latest");
+        assert_eq!(person(silent, &traffic(Some(301)), 600), "shut: nobody is logged in");
+    }
+    assert!(
+        person(&nobody(), &traffic(Some(-200)), 60).starts_with("wait 400: "),
+        "the next datapoint would have come"
+    );
+    assert!(person(&nobody(), &Answer::Unknown("throttled".into()), 60).starts_with("wait 600: "));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use wharfinger_decisions::{deployment::Deployment, ids::RoleArn};
 use wharfinger_runtime::Environment;
 use wharfinger_store::table::Table;
 
-use crate::{owners::Owners, rate::Rate};
+use crate::{owners::Owners, rate::Rate, seen_tags::SeenTags};
 
 /// The function's clients and configuration.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub struct App {
     pub(crate) accounts: Transfer,
     pub(crate) rate: Rate,
     pub(crate) owners: Owners,
+    pub(crate) seen_tags: SeenTags,
     pub(crate) ec2: Ec2,
     pub(crate) file_systems: FileSystems,
     pub(crate) secrets: Secrets,
@@ -66,6 +67,7 @@ impl App {
             transfer,
             rate: Rate::default(),
             owners: Owners::default(),
+            seen_tags: SeenTags::default(),
             ec2: Ec2::new(OnFirstUse::new(sdk, aws_sdk_ec2::Client::new)),
             file_systems: FileSystems::new(OnFirstUse::new(sdk, aws_sdk_efs::Client::new)),
             secrets: Secrets::new(OnFirstUse::new(sdk, aws_sdk_secretsmanager::Client::new)),

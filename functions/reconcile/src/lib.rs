@@ -23,6 +23,8 @@ mod rebuild;
 mod records;
 mod rules;
 mod run;
+mod search;
+mod seen_tags;
 mod status;
 mod steps;
 mod strangers;

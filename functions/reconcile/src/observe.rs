@@ -74,18 +74,16 @@ impl Visit<'_> {
     }
 
     async fn find(&self, known: Option<&str>, search: bool) -> Found {
-        let transfer = &self.app.transfer;
         let found = match known {
-            Some(id) => transfer.server(id).await,
+            Some(id) => self.app.transfer.server(id).await,
             None => Ok(None),
         };
-        let tags = self.deployment.search_tags(self.server);
         let (server, others) = match found {
             Ok(Some(found)) if search => {
-                let others = transfer.tagged_servers(&tags, Some(&found.id)).await;
-                (Ok(Some(found)), Some(others.map(|others| others.into_iter().map(|other| other.id).collect())))
+                let others = self.others_like(&found.id).await;
+                (Ok(Some(found)), Some(others))
             }
-            Ok(None) => match transfer.tagged_servers(&tags, None).await {
+            Ok(None) => match self.tagged_servers().await {
                 Ok(tagged) => {
                     let (kept, others) = self.in_use(tagged);
                     (Ok(kept), Some(Ok(others)))

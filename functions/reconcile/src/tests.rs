@@ -27,6 +27,7 @@ mod order_end;
 mod preflight;
 mod rebuild;
 mod rules;
+mod search;
 mod sleep;
 mod users;
 

@@ -106,25 +106,18 @@ impl Transfer {
         }
     }
 
-    /// Lists the servers that carry all of `tags`, except the one that is `known`.
+    /// The ids of all servers.
     ///
     /// # Errors
     /// When AWS fails or refuses.
-    pub async fn tagged_servers(
-        &self,
-        tags: &BTreeMap<String, String>,
-        known: Option<&str>,
-    ) -> Result<Vec<Server>, AwsError> {
+    pub async fn server_ids(&self) -> Result<Vec<String>, AwsError> {
         let mut listed = self.client.list_servers().into_paginator().items().send();
-        let mut found = Vec::new();
+        let mut ids = Vec::new();
         while let Some(server) = listed.next().await {
             let server = server.map_err(|error| AwsError::sort("list servers", error))?;
-            let Some(id) = server.server_id().filter(|id| Some(*id) != known) else { continue };
-            let described = self.server(id).await?;
-            let ours = |server: &Server| tags.iter().all(|(key, value)| server.tags.get(key) == Some(value));
-            found.extend(described.filter(ours));
+            ids.extend(server.server_id().map(str::to_owned));
         }
-        Ok(found)
+        Ok(ids)
     }
 
     /// Creates a server for SFTP on EFS in a VPC and returns its id. AWS starts it at once.

@@ -129,6 +129,12 @@ impl Presence {
         self.last_sign
     }
 
+    /// Whether no session is open.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
     /// Who is there, in a clause for people: `alice has been logged in since 14:02 UTC, bob since 14:05 UTC`. `None` if
     /// nobody is. Times of another day than `now` bear their date.
     #[must_use]

@@ -364,3 +364,43 @@ async fn metrics_that_nobody_answers_keep_their_servers_online_and_hold_up_no_de
     assert_eq!(decision["action"]["S"], "keep", "{decision}");
     assert!(decision["reason"]["S"].as_str().unwrap().contains("traffic"), "{decision}");
 }
+
+/// The answer of CloudWatch that nothing moved on the only server that is asked about.
+fn no_traffic(stage: &Stage) {
+    let nothing = |id| json!({ "Id": id, "Timestamps": [], "Values": [], "StatusCode": "Complete" });
+    let results = json!({ "MetricDataResults": [nothing("bytesin_0"), nothing("bytesout_0")] });
+    stage.cloud.answer("GetMetricData", results);
+}
+
+#[tokio::test]
+async fn a_server_that_a_person_started_is_kept_for_manual_keep_though_nobody_comes() {
+    // The default is two hours.
+    for (keep, ordered_at, action) in [
+        (None, "2026-01-01T10:01:00Z", "keep"),
+        (None, "2026-01-01T10:00:00Z", "stop"),
+        (Some("1h"), "2026-01-01T10:59:59Z", "stop"),
+        (Some("3h"), "2026-01-01T09:01:00Z", "keep"),
+    ] {
+        let stage = Stage::new();
+        stage.server("main");
+        no_traffic(&stage);
+        let mut item = stage.cloud.item("SERVERS", "main").unwrap();
+        let spec = &mut item["intent"]["M"]["spec"]["M"];
+        spec["idle"] = json!({"M": {"after": {"S": "30m"}, "action": {"S": "stop"}}});
+        if let Some(keep) = keep {
+            spec["manual_keep"] = json!({"S": keep});
+        }
+        item["status"]["M"]["server_id"] = json!({"S": "s-1"});
+        item["status"]["M"]["online_since"] = json!({"S": "2026-01-01T08:00:00Z"});
+        item["intent"]["M"]["power"]["M"]["at"] = json!({"S": "2026-01-01T08:00:00Z"});
+        item["order"] = json!({"M": {"power": {"S": "online"}, "by": {"S": "alice"}, "at": {"S": ordered_at}}});
+        stage.cloud.put(&item);
+
+        stage.sweep().await.unwrap();
+
+        let decision = stage.cloud.item("SERVERS", "main").unwrap()["decision"]["M"].clone();
+        assert_eq!(decision["action"]["S"], action, "started at {ordered_at}, kept for {keep:?}: {decision}");
+        let is_told = decision["reason"]["S"].as_str().unwrap().contains("kept until");
+        assert_eq!(is_told, action == "keep", "{decision}");
+    }
+}

@@ -18,6 +18,8 @@ use crate::found::Found;
 
 /// The `reason` until `reconcile` has first looked.
 const ACCEPTED: &str = "it was accepted; work on it is about to begin";
+/// The `reason` of a user that the server does not have as wanted yet, because it sleeps.
+const WHEN_IT_WAKES: &str = "it was accepted, and is in effect when the server wakes";
 /// The `reason` between a DELETE and the end of the resource.
 const DELETING: &str = "it is being deleted";
 
@@ -114,13 +116,16 @@ pub(crate) struct UserView {
 }
 
 impl UserView {
-    pub(crate) fn of(found: &Found<UserRecord>, now: Timestamp) -> Self {
+    /// What is known of the user, whose server may be asleep.
+    pub(crate) fn of(found: &Found<UserRecord>, asleep: bool, now: Timestamp) -> Self {
         let (record, status) = (&found.thing, found.thing.status.clone());
+        let (readable, settled) = (found.unreadable.is_none(), status.settled_version == record.version);
+        let waits = asleep && readable && !record.deleting && !settled;
         Self {
             conditions: found.conditions(&status.conditions, now),
             state: if record.deleting { UserPhase::Deleting } else { status.state },
-            reason: reason(record.deleting, found.unreadable.is_none(), status.reason),
-            settled: found.unreadable.is_none() && !record.deleting && status.settled_version == record.version,
+            reason: if waits { WHEN_IT_WAKES.into() } else { reason(record.deleting, readable, status.reason) },
+            settled: readable && !record.deleting && settled,
             key_fingerprints: record.intent.public_keys.iter().map(PublicKey::fingerprint).collect(),
             observed_at: status.observed_at,
         }

@@ -4,12 +4,13 @@ use axum::{extract::State, response::Response};
 use jiff::Timestamp;
 use wharfinger_decisions::{
     names::{ServerName, SiteName, UserName},
+    server::ServerPhase,
     user::{UserSpec, UserStatus},
 };
 use wharfinger_store::{
     page::Page,
     record::Seen,
-    servers::{self, ServerRecord},
+    servers::{self, ServerItem, ServerRecord},
     sites::{self, SiteRecord},
     table::{Key, StoreError},
     users::{self, UserRecord},
@@ -35,19 +36,20 @@ pub(crate) async fn list(State(api): State<App>, call: Call) -> Result<Response,
     let server = call.known_server()?;
     let request = call.query(&["limit", "after"])?.page(false)?;
     let partition = users::partition(&server);
-    let (_, Page { items, next }) = tokio::try_join!(server_of(&api, &server), async {
+    let (found_server, Page { items, next }) = tokio::try_join!(server_of(&api, &server), async {
         Ok(api.table.page::<UserRecord>(&partition, &request).await?)
     })?;
     let items: Vec<(String, Found<UserRecord>)> = items.into_iter().map(|(user, read)| (user, read.into())).collect();
-    Ok(List::answer(next, items.iter().map(|(user, found)| resource(&server, user, found, call.now)).collect()))
+    let shown = items.iter().map(|(user, found)| resource(&server, user, found, view(&found_server, found, call.now)));
+    Ok(List::answer(next, shown.collect()))
 }
 
 /// `GET /v1/servers/{server}/users/{user}`
 pub(crate) async fn show(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let (server, user) = (call.known_server()?, call.known_user()?);
     call.query(&[])?;
-    let found = existing(&api, &server, &user).await?;
-    Ok(resource(&server, user.as_str(), &found, call.now).shown())
+    let (found, found_server) = tokio::try_join!(existing(&api, &server, &user), server_of(&api, &server))?;
+    Ok(resource(&server, user.as_str(), &found, view(&found_server, &found, call.now)).shown())
 }
 
 /// `PUT /v1/servers/{server}/users/{user}`
@@ -67,7 +69,7 @@ async fn replace(
     wanted: &Wanted<UserSpec>,
 ) -> Result<Response, Refused> {
     let key = users::key(server, user);
-    let (server_record, site, current) = tokio::try_join!(server_of(api, server), site_of(api, &wanted.spec), async {
+    let (found_server, site, current) = tokio::try_join!(server_of(api, server), site_of(api, &wanted.spec), async {
         Ok(Found::<UserRecord>::at(&api.table, &key).await?)
     },)?;
 
@@ -75,13 +77,14 @@ async fn replace(
     let readable = current.as_ref().is_some_and(|found| found.unreadable.is_none());
     let same = |spec: &UserSpec| readable && is_same(spec, &wanted.spec);
     let change = change::decide(&what(server, user), record, same, &wanted.preconditions)?;
-    if server_record.thing.deleting {
+    if found_server.thing.record.deleting {
         return Err(Problem::deleting(&what_server(server)));
     }
     if change == Change::Create {
         check_room(server, api.table.size_of(&users::partition(server)).await?)?;
     }
-    let server_record = server_record.whole(&what_server(server))?;
+    let asleep = is_asleep(&found_server);
+    let server_record = found_server.whole(&what_server(server))?.record;
     let narrows = |record: &UserRecord| readable && only_takes_keys_away(&record.intent, &wanted.spec);
     let site = match (site, &wanted.spec.site) {
         // A key is to be taken away whatever became of the site: nothing else of the user changes.
@@ -93,7 +96,7 @@ async fn replace(
         (_, None) => None,
     };
     let next = Found::from(change::next_record(change, record, wanted.spec.clone(), call.now));
-    let shown = resource(server, user.as_str(), &next, call.now);
+    let shown = resource(server, user.as_str(), &next, UserView::of(&next, asleep, call.now));
     if wanted.dry_run {
         return Ok(shown.preview(change.into()));
     }
@@ -166,7 +169,7 @@ pub(crate) async fn delete(State(api): State<App>, call: Call) -> Result<Respons
 }
 
 async fn remove(api: &App, call: &Call, server: &ServerName, user: &UserName) -> Result<Response, Refused> {
-    let found = existing(api, server, user).await?;
+    let (found, found_server) = tokio::try_join!(existing(api, server, user), server_of(api, server))?;
 
     call.preconditions()?.check(&what(server, user), Some(found.thing.version))?;
     let was_deleting = found.thing.deleting;
@@ -175,7 +178,7 @@ async fn remove(api: &App, call: &Call, server: &ServerName, user: &UserName) ->
         (next.deleting, next.version, next.updated_at) = (true, next.version + 1, call.now);
     }
     let next = Found::from(next);
-    let shown = resource(server, user.as_str(), &next, call.now);
+    let shown = resource(server, user.as_str(), &next, view(&found_server, &next, call.now));
     if call.query(&["dry_run"])?.flag("dry_run")? {
         return Ok(shown.preview(Would::Delete));
     }
@@ -202,7 +205,7 @@ pub(super) async fn mark_deleting(
     }
 }
 
-async fn server_of(api: &App, server: &ServerName) -> Result<Found<ServerRecord>, Refused> {
+async fn server_of(api: &App, server: &ServerName) -> Result<Found<ServerItem>, Refused> {
     Found::at(&api.table, &servers::key(server)).await?.ok_or_else(|| unknown_server(server))
 }
 
@@ -225,8 +228,16 @@ fn resource<'a>(
     server: &ServerName,
     user: &str,
     found: &'a Found<UserRecord>,
-    now: Timestamp,
+    view: UserView,
 ) -> Resource<&'a UserSpec, UserView> {
     let spec = found.unreadable.is_none().then_some(&found.thing.intent);
-    Resource::new(user, &found.thing, spec, UserView::of(found, now)).of_server(server.as_str())
+    Resource::new(user, &found.thing, spec, view).of_server(server.as_str())
+}
+
+fn view(server: &Found<ServerItem>, user: &Found<UserRecord>, now: Timestamp) -> UserView {
+    UserView::of(user, is_asleep(server), now)
+}
+
+fn is_asleep(server: &Found<ServerItem>) -> bool {
+    server.thing.record.status.phase() == ServerPhase::Asleep
 }

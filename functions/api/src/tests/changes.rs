@@ -273,3 +273,27 @@ async fn the_idle_decision_is_shown() {
     assert_eq!(stage.get("GET /v1/servers/main").await.expect(200).body["status"]["idle"], decision);
     assert_eq!(stage.get("GET /v1/servers").await.expect(200).body["items"][0]["status"]["idle"], decision);
 }
+
+#[tokio::test]
+async fn a_user_who_is_put_while_the_server_sleeps_is_told_when_it_takes_effect() {
+    let stage = furnished().await;
+    let key = servers::key(&ServerName::parse("main").unwrap());
+    let asleep =
+        json!({ "power": "stopped", "reason": "asked by alice", "asleep": { "since": "2026-01-01T00:00:00Z" } });
+    stage.table.write_status(&key, &asleep).await.unwrap();
+    assert_eq!(stage.get("GET /v1/servers/main").await.body["status"]["power"], "asleep");
+
+    let bob = stage.ask("PUT /v1/servers/main/users/bob", &user()).await.expect(201);
+
+    let waits = json!("it was accepted, and is in effect when the server wakes");
+    assert_eq!((&bob.body["status"]["reason"], &bob.body["status"]["settled"]), (&waits, &json!(false)));
+    for shown in [
+        stage.get("GET /v1/servers/main/users/bob").await.body,
+        stage.get("GET /v1/servers/main/users").await.body["items"][1].clone(),
+    ] {
+        assert_eq!(shown["status"]["reason"], waits, "{shown}");
+    }
+    stage.table.write_status(&key, &json!({ "power": "online", "reason": "asked by alice" })).await.unwrap();
+    let told = stage.get("GET /v1/servers/main/users/bob").await.body;
+    assert_eq!(told["status"]["reason"], "it was accepted; work on it is about to begin");
+}

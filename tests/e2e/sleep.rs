@@ -175,3 +175,61 @@ async fn a_sleeping_server_is_deleted_and_leaves_nothing_on_the_bill() {
     assert!(secret.contains("marked for deletion"), "{secret}");
     local.close().await;
 }
+
+/// The server as AWS describes it.
+async fn described(local: &LocalRegion) -> Value {
+    let id = local.server().await.unwrap()["status"]["server_id"].clone();
+    let answer = local.region.call("transfer", "DescribeServer", json!({ "ServerId": id })).await;
+    answer.expect("AWS has it")["Server"].clone()
+}
+
+async fn put_to_sleep(local: &LocalRegion) {
+    local.api.post("/v1/servers/main/sleep?now=true").await.unwrap();
+    local.until_power("asleep").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_gave_a_server_is_given_back_and_what_is_gone_locks_no_door() {
+    let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
+    let group = json!({ "logGroupName": "/theirs" });
+    local.region.call("logs", "CreateLogGroup", group.clone()).await.unwrap();
+    let theirs = json!(["arn:aws:logs:us-east-1:000000000000:log-group:/theirs:*"]);
+    let plain = described(&local).await;
+    let settings = json!({
+        "ServerId": plain["ServerId"], "PreAuthenticationLoginBanner": "ahoy", "StructuredLogDestinations": theirs,
+        "SecurityPolicyName": "TransferSecurityPolicy-2025-03",
+    });
+    local.region.call("transfer", "UpdateServer", settings.clone()).await.unwrap();
+    let tag = json!({ "Arn": plain["Arn"], "Tags": [{ "Key": "team", "Value": "web" }] });
+    local.region.call("transfer", "TagResource", tag).await.unwrap();
+
+    put_to_sleep(&local).await;
+    local.api.post("/v1/servers/main/wake").await.unwrap();
+    local.until_power("online").await;
+
+    let woken = described(&local).await;
+    for member in ["PreAuthenticationLoginBanner", "SecurityPolicyName", "StructuredLogDestinations"] {
+        assert_eq!(woken[member], settings[member], "{member}");
+    }
+    assert!(woken["Tags"].to_string().contains(r#""team""#), "{woken}");
+
+    // What it logs to is deleted while it sleeps.
+    put_to_sleep(&local).await;
+    local.region.call("logs", "DeleteLogGroup", group).await.unwrap();
+    let online = local
+        .until("the server is woken without it", || async {
+            local.api.post("/v1/servers/main/wake").await?;
+            let server = local.server().await?;
+            Ok((server["status"]["power"] == "online").then_some(server))
+        })
+        .await;
+
+    let conditions = online["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let told = conditions.iter().find(|condition| condition["code"] == "setting_refused").expect("it is told");
+    assert!(told["message"].to_string().contains("/theirs"), "{told}");
+    let woken = described(&local).await;
+    assert_eq!(woken["StructuredLogDestinations"], plain["StructuredLogDestinations"]);
+    assert_eq!((&woken["PreAuthenticationLoginBanner"], billed(&local).await.len()), (&json!("ahoy"), 1));
+    local.log_in().await.log_out().await.unwrap();
+    local.close().await;
+}

@@ -13,7 +13,7 @@ FLOORS = [
     ["wharfinger-cli", "simulation"],
     ["wharfinger-region"],
     ["wharfinger-emulator"],
-    ["wharfinger-api", "wharfinger-autostop", "wharfinger-reconcile", "wharfinger-rollout"],
+    ["wharfinger-api", "wharfinger-autostop", "wharfinger-publish", "wharfinger-reconcile", "wharfinger-rollout"],
     ["wharfinger-runtime", "wharfinger-test-cloud", "wharfinger-previous"],
     ["wharfinger-store", "wharfinger-aws"],
     ["wharfinger-chance", "wharfinger-decisions"],

@@ -1,6 +1,6 @@
 //! The open files and directories of a session.
 
-use std::{collections::HashMap, fs::File};
+use std::{collections::BTreeMap, fs::File};
 
 use jiff::Timestamp;
 use russh_sftp::protocol;
@@ -33,7 +33,7 @@ pub(super) struct Transfer {
 /// The handles of one session.
 #[derive(Default)]
 pub(super) struct Handles {
-    open: HashMap<String, Open>,
+    open: BTreeMap<u64, Open>,
     last: u64,
 }
 
@@ -47,35 +47,39 @@ impl Handles {
 
     pub(super) fn add(&mut self, open: Open) -> String {
         self.last += 1;
-        let handle = self.last.to_string();
-        self.open.insert(handle.clone(), open);
-        handle
+        self.open.insert(self.last, open);
+        self.last.to_string()
     }
 
     pub(super) fn file(&mut self, handle: &str) -> Result<&mut Transfer, Refusal> {
-        match self.open.get_mut(handle) {
+        match number(handle).and_then(|number| self.open.get_mut(&number)) {
             Some(Open::File(transfer)) => Ok(transfer),
             _ => Err(Refusal::failure("Not a handle of an open file")),
         }
     }
 
     pub(super) fn directory(&mut self, handle: &str) -> Result<&mut std::vec::IntoIter<protocol::File>, Refusal> {
-        match self.open.get_mut(handle) {
+        match number(handle).and_then(|number| self.open.get_mut(&number)) {
             Some(Open::Directory(entries)) => Ok(entries),
             _ => Err(Refusal::failure("Not a handle of an open directory")),
         }
     }
 
     pub(super) fn remove(&mut self, handle: &str) -> Result<Open, Refusal> {
-        self.open.remove(handle).ok_or_else(|| Refusal::failure("Not an open handle"))
+        let open = number(handle).and_then(|number| self.open.remove(&number));
+        open.ok_or_else(|| Refusal::failure("Not an open handle"))
     }
 
-    /// All files that are still open.
+    /// All files that are still open, the one that was opened first first.
     pub(super) fn drain(&mut self) -> Vec<Transfer> {
-        let files = self.open.drain().filter_map(|(_, open)| match open {
+        let files = std::mem::take(&mut self.open).into_values().filter_map(|open| match open {
             Open::File(transfer) => Some(transfer),
             Open::Directory(_) => None,
         });
         files.collect()
     }
+}
+
+fn number(handle: &str) -> Option<u64> {
+    handle.parse().ok()
 }

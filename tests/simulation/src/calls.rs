@@ -15,7 +15,7 @@ use wharfinger_emulator::{
 
 use crate::{
     invocation,
-    plant::Altered,
+    plant::{Altered, Plant},
     watch,
     weather::{Fate, Weather},
 };
@@ -28,6 +28,11 @@ impl Weather {
         caller: &str,
     ) -> Result<Value, AwsError> {
         watch::before(self, caller, &call).await;
+        if self.plant == Some(Plant::LeaveItThere)
+            && let Some(answer) = self.left_there(caller, &call)
+        {
+            return answer;
+        }
         if let Some(plant) = self.plant {
             match plant.alter(caller, &mut call) {
                 Altered::Passes => {}
@@ -56,6 +61,23 @@ impl Weather {
             watch::after(self, caller, (&name, &operation), &input).await;
         }
         answer
+    }
+}
+
+impl Weather {
+    /// The answer about a server that a planted bug takes for deleted; none about any other.
+    fn left_there(&self, caller: &str, call: &Call) -> Option<Result<Value, AwsError>> {
+        let id = call.input["ServerId"].as_str().filter(|_| caller == "reconcile")?;
+        match call.operation.as_str() {
+            "DeleteServer" => {
+                self.leave(id);
+                Some(Ok(Value::Null))
+            }
+            "DescribeServer" if self.has_left(id) => {
+                Some(Err(AwsError::client("ResourceNotFoundException", "Unknown server")))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rules, looked at after every act and once all is quiet.
 
+mod wished;
+
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -9,8 +11,8 @@ use crate::{
     model::{Expected, Site, Withdrawn},
     people::{self, SERVICES},
     rules,
-    stage::{Stage, is_over, key_of, line, longest},
-    story::{Record, SERVERS, SITES, USERS},
+    stage::{CLIENT, Stage, is_over, key_of, line, longest},
+    story::{Feature, Record, SERVERS, SITES, USERS},
     truth, watch,
 };
 
@@ -48,6 +50,19 @@ pub(crate) async fn all(stage: &Stage) {
     stage.weather.mute(false);
 }
 
+/// Whether on a server that is online who is wanted can log in, and who was removed can't.
+pub(crate) fn users_are_as_wanted(stage: &Stage, id: &Value) -> bool {
+    let enters = |user: usize, key: usize| {
+        let id = id.as_str().unwrap_or_default();
+        stage.world.log_in(id, USERS[user], &key_of(user, key), CLIENT.into()).is_ok()
+    };
+    stage.model.users.iter().all(|((_, user), expected)| match *expected {
+        Expected::There(key) => enters(*user, key) && !enters(*user, 1 - key),
+        Expected::Gone => !enters(*user, 0) && !enters(*user, 1),
+        Expected::Unknown => true,
+    })
+}
+
 /// What holds once everything has had its time.
 pub(crate) async fn at_last(stage: &Stage) {
     stage.weather.mute(true);
@@ -56,10 +71,14 @@ pub(crate) async fn at_last(stage: &Stage) {
         // Without its address a server can't become what is wanted, unless it is to go.
         if *server != 0 || !model.address_lost || *expected == Expected::Gone {
             settled(stage, *server, *expected).await;
+            if *expected == Expected::There(()) {
+                wished::server(stage, *server).await;
+            }
         }
     }
     for ((server, user), expected) in &model.users {
-        let is_there = *server != 0 || !model.address_lost || on_aws(stage, *server).await;
+        // Who comes while a server sleeps gets in when it wakes.
+        let is_there = *expected == Expected::Gone || on_aws(stage, *server).await;
         if is_there && model.servers.get(server) == Some(&Expected::There(())) {
             ready(stage, *server, *user, *expected).await;
         }
@@ -215,11 +234,14 @@ async fn settled(stage: &Stage, server: usize, expected: Expected<()>) {
         Expected::There(()) => {
             let (_, shown) = people::ask(&stage.world, Method::GET, &path, None).await;
             let status = &shown["status"];
-            let is_so = status["settled"] == true && status["power"] == status["wanted"]["power"];
+            // One that sleeps is not rebuilt to be stopped.
+            let sleeps = status["power"] == "asleep" && status["wanted"]["power"] == "stopped";
+            let is_so = status["settled"] == true && (sleeps || status["power"] == status["wanted"]["power"]);
             // Whether AWS stops a server whose start failed is not known. Its door is shut, and somebody is told.
             let failed = status["power"] == "failed" && status["conditions"] != json!([]);
             let is_shut = status["wanted"]["power"] == "stopped" && failed;
-            if !is_so && !is_shut && !drains(status) {
+            let is_kept = wished::is_kept(stage, server, status);
+            if !is_so && !is_shut && !is_kept && !drains(status) {
                 stage.weather.diary.violated(rules::BROUGHT_ABOUT, format!("{path}: {status}"));
             }
             if is_so && let Some(otherwise) = truth::of_server(stage.ground(), server, &shown).await {

@@ -54,6 +54,16 @@ impl Diary {
         self.pages().lines.clone()
     }
 
+    /// How much was noted so far.
+    pub(crate) fn len(&self) -> usize {
+        self.pages().lines.len()
+    }
+
+    /// What was noted after the first `seen` lines.
+    pub(crate) fn lines_from(&self, seen: usize) -> Vec<String> {
+        self.pages().lines[seen..].to_vec()
+    }
+
     /// Whether `rule` was broken.
     pub(crate) fn breaks(&self, rule: &str) -> bool {
         self.pages().violations.iter().any(|known| known.rule == rule)

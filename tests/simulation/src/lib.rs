@@ -13,15 +13,18 @@ pub mod known;
 mod letters;
 mod model;
 mod network;
+pub mod ordeal;
 mod people;
 pub mod plant;
 mod play;
+mod portrait;
 pub mod program;
 pub mod rules;
 mod secrets;
 mod stage;
 pub mod story;
 pub mod summary;
+pub mod trial;
 mod truth;
 mod watch;
 mod weather;
@@ -37,8 +40,11 @@ use wharfinger_region::{
 
 pub use crate::{diary::Violation, people::ask};
 use crate::{
+    ordeal::Trial,
     plant::Plant,
+    stage::Stage,
     story::{Mix, Story},
+    trial::Tried,
     weather::Weather,
 };
 
@@ -77,19 +83,43 @@ impl Player {
         self.play_until(story, plant, None)
     }
 
+    /// Puts a server to sleep and wakes it, again and again, with one call of a function gone wrong each time.
+    ///
+    /// # Errors
+    /// When the world can't be made.
+    pub fn try_sleep(&self, trial: Trial) -> anyhow::Result<Tried> {
+        let story = Story { seed: 0, scenes: Vec::new(), length: Duration::ZERO, features: Vec::new() };
+        self.in_a_world(&story, None, async |weather| {
+            let mut stage = Stage::open(&story, &self.plan, weather.clone()).await?;
+            let tried = trial::play(&mut stage, weather, trial).await;
+            stage.world.stop().await;
+            Ok(tried)
+        })
+    }
+
     /// Plays `story` until the rule `enough` does not hold, where one is given.
     fn play_until(&self, story: &Story, plant: Option<Plant>, enough: Option<&str>) -> anyhow::Result<Report> {
+        self.in_a_world(story, plant, async |weather| {
+            let begin = tokio::time::Instant::now();
+            play::play(story, &self.plan, weather, enough).await?;
+            let (lines, violations) = (weather.diary.lines(), weather.diary.violations());
+            Ok(Report { lines, violations, simulated: begin.elapsed() })
+        })
+    }
+
+    /// Runs `act` on a paused clock, with everything drawn from the story's seed.
+    fn in_a_world<T>(
+        &self,
+        story: &Story,
+        plant: Option<Plant>,
+        act: impl AsyncFnOnce(&Weather) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         fastrand::seed(story.seed);
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.context("start a paused runtime")?;
         let weather = Weather::new(story.seed, plant);
         let _logs = tracing::subscriber::set_default(weather.secrets.subscriber());
-        runtime.block_on(async {
-            let begin = tokio::time::Instant::now();
-            play::play(story, &self.plan, &weather, enough).await?;
-            let (lines, violations) = (weather.diary.lines(), weather.diary.violations());
-            Ok(Report { lines, violations, simulated: begin.elapsed() })
-        })
+        runtime.block_on(act(&weather))
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use wharfinger_decisions::server::Power;
 use wharfinger_emulator::transfer::sftp::Visit;
 
-use crate::story::Record;
+use crate::story::{Idle, Record};
 
 /// What is expected of all that was asked for.
 #[derive(Default)]
@@ -22,6 +23,12 @@ pub(crate) struct Model {
     pub(crate) unreadable: Vec<Record>,
     /// The first server's Elastic IP is gone.
     pub(crate) address_lost: bool,
+    /// The last order about each server's power.
+    pub(crate) orders: BTreeMap<usize, Ordered>,
+    /// What is to become of servers that nobody uses, where that is known.
+    pub(crate) idle: BTreeMap<usize, Idle>,
+    /// Servers with something in them of which nothing is recorded, so that they can't be rebuilt.
+    pub(crate) foreign: BTreeSet<usize>,
     /// Address blocks by server that a person asked for.
     asked_blocks: BTreeSet<(usize, u8)>,
     /// Open sessions by server and user.
@@ -36,6 +43,18 @@ pub(crate) enum Expected<T> {
     /// It is not wanted.
     Gone,
     /// Its caller was told nothing for sure.
+    Unknown,
+}
+
+/// A person's last order about a server's power.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Ordered {
+    /// None was given.
+    #[default]
+    Nothing,
+    /// This one.
+    For(Power, Timestamp),
+    /// Nobody knows which.
     Unknown,
 }
 
@@ -119,6 +138,7 @@ impl Model {
         match record {
             Record::Server { server } => {
                 self.servers.insert(server, Expected::Unknown);
+                self.orders.insert(server, Ordered::Unknown);
                 self.withdrawn_blocks.retain(|(of, _), _| *of != server);
             }
             Record::User { server, user } => {

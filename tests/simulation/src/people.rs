@@ -7,7 +7,10 @@ use http::{Method, header};
 use serde_json::{Value, json};
 use wharfinger_region::{region::world::World, seed};
 
-use crate::{functions::read_json, story::SITES};
+use crate::{
+    functions::read_json,
+    story::{Idle, SITES},
+};
 
 /// How often a person tries again what failed, and how long they wait between.
 const TRIES: usize = 6;
@@ -60,8 +63,16 @@ pub(crate) async fn insist(world: &World, method: Method, path: &str, body: Opti
     Told::Nothing
 }
 
+/// For how long an order to open a server is kept that is put to sleep when it is idle.
+pub(crate) const KEEP: &str = "40m";
+
+/// Whether a server has an Elastic IP.
+pub(crate) fn has_address(place: usize) -> bool {
+    place == 0
+}
+
 /// What is wanted of a server.
-pub(crate) fn server(place: usize, idle: bool, block: u8) -> Value {
+pub(crate) fn server(place: usize, idle: Idle, block: u8) -> Value {
     let mut server = json!({
         "file_system_id": seed::FILE_SYSTEM,
         "network": {
@@ -71,11 +82,16 @@ pub(crate) fn server(place: usize, idle: bool, block: u8) -> Value {
             "allowed_cidrs": [BLOCKS[usize::from(block)]],
         },
     });
-    if place == 0 {
+    if has_address(place) {
         server["network"]["address_allocation_ids"] = json!([seed::ADDRESSES[0]]);
     }
-    if idle {
-        server["idle"] = json!({ "after": "30m", "action": "stop" });
+    match idle {
+        Idle::Stays => {}
+        Idle::Stops => server["idle"] = json!({ "after": "30m", "action": "stop" }),
+        Idle::Sleeps => {
+            server["idle"] = json!({ "after": "15m", "action": "sleep" });
+            server["manual_keep"] = KEEP.into();
+        }
     }
     server
 }

@@ -46,6 +46,18 @@ pub enum Plant {
     IgnoreMetrics,
     /// A server is not drained: clients can still log in, and nobody looks again before it is stopped.
     StopAtOnce,
+    /// The log of sessions is not looked at before a server is shut.
+    DrainForNobody,
+    /// An order to open is not kept for longer than a second.
+    KeepBriefly,
+    /// Orders about the power of servers are not read.
+    ForgetOrders,
+    /// What is recorded of a server that is put to sleep lacks its banner.
+    OverlookTheBanner,
+    /// Host keys that others gave a server are not noticed.
+    OverlookHostKeys,
+    /// A server is not deleted, and taken for one that is.
+    LeaveItThere,
     /// The host key is logged.
     LogTheHostKey,
     /// A rollout does not lock its site.
@@ -97,6 +109,12 @@ impl Plant {
             Self::KeepUsers | Self::KeepKeys => rules::REMOVED,
             Self::KeepRules => rules::CLOSED,
             Self::IgnoreMetrics | Self::StopAtOnce => rules::NOT_CUT,
+            Self::DrainForNobody => rules::DRAINED,
+            Self::KeepBriefly => rules::KEPT,
+            Self::ForgetOrders => rules::WISHED,
+            Self::OverlookTheBanner => rules::REBUILT,
+            Self::OverlookHostKeys => rules::REBUILDABLE,
+            Self::LeaveItThere => rules::ASLEEP,
             Self::LogTheHostKey => rules::SECRET,
             Self::LockNothing => rules::ONE_DEPLOYMENT,
             Self::ForgetTheVerdict | Self::OverlookRollouts => rules::VERDICT,
@@ -121,6 +139,12 @@ impl Plant {
             // Changes that are ready at once, and others that are heard of while these are rolled out.
             Self::LockNothing => vec![Feature::Marker],
             Self::FailAtTheUnreadable | Self::EndAtTheUnreadable => vec![Feature::StrangeRecord],
+            Self::DrainForNobody
+            | Self::KeepBriefly
+            | Self::ForgetOrders
+            | Self::OverlookTheBanner
+            | Self::OverlookHostKeys
+            | Self::LeaveItThere => vec![Feature::Sleep],
             _ => Vec::new(),
         };
         let hours = if matches!(self, Self::IgnoreMetrics | Self::StopAtOnce) { 2 } else { 1 };
@@ -176,6 +200,24 @@ impl Plant {
                 }
             }
             (Self::IgnoreMetrics | Self::StopAtOnce, "reconcile", "FilterLogEvents") => answer["events"] = json!([]),
+            (Self::DrainForNobody, "reconcile", "FilterLogEvents") => answer["events"] = json!([]),
+            (Self::KeepBriefly, "reconcile" | "autostop", "GetItem" | "Query") => {
+                for item in items(answer).filter(|item| item["intent"]["M"]["spec"]["M"].is_object()) {
+                    item["intent"]["M"]["spec"]["M"]["manual_keep"] = json!({ "S": "1s" });
+                }
+            }
+            (Self::ForgetOrders, "reconcile", "GetItem") => {
+                for item in items(answer).filter(|item| item["order"]["M"].is_object()) {
+                    item["order"] = json!({ "NULL": true });
+                    let mirror = &mut item["intent"]["M"]["power"]["M"];
+                    (mirror["power"], mirror["by"]) = (json!({ "S": "online" }), json!({ "S": "autostop" }));
+                }
+            }
+            (Self::OverlookTheBanner, "reconcile", "DescribeServer") => {
+                answer["Server"]["PreAuthenticationLoginBanner"] = Value::Null;
+            }
+            (Self::OverlookHostKeys, "reconcile", "ListHostKeys") => answer["HostKeys"] = json!([]),
+            (Self::LeaveItThere, "reconcile", "ListServers") => answer["Servers"] = json!([]),
             (Self::CountTwice, "rollout", "GetItem") => {
                 if let Some(item) = answer["Item"].as_object_mut() {
                     item.remove("seen");
@@ -235,6 +277,17 @@ impl Plant {
         let of_changes = || String::from_utf8_lossy(event).contains("-changes\"");
         self == Self::AcknowledgeEarly && binary == "wharfinger-rollout" && of_changes()
     }
+}
+
+/// The items in an answer of DynamoDB.
+fn items(answer: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let Value::Object(members) = answer else { return Vec::new().into_iter() };
+    let found = members.iter_mut().flat_map(|(name, member)| match (name.as_str(), member) {
+        ("Item", item) => vec![item],
+        ("Items", Value::Array(items)) => items.iter_mut().collect(),
+        _ => Vec::new(),
+    });
+    found.collect::<Vec<_>>().into_iter()
 }
 
 fn keep_last_mount(definition: &mut Value) {

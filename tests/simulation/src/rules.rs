@@ -4,8 +4,20 @@
 pub const REMOVED: &str = "nobody who was removed can log in";
 /// An address block that was withdrawn is closed, 5 minutes later.
 pub const CLOSED: &str = "a withdrawn address block is closed";
-/// No session that AWS's metrics tell of is cut by the idle sweep's stop.
+/// No open session is cut because nobody seems to be there.
 pub const NOT_CUT: &str = "nobody is cut for idleness";
+/// A person's order to close cuts nobody before `drain_for` is over, unless it says so.
+pub const DRAINED: &str = "an order leaves time to finish";
+/// What a person opened is not closed within `manual_keep`.
+pub const KEPT: &str = "what a person opened stays open for a while";
+/// A server is deleted to sleep only if record and secrets rebuild it.
+pub const REBUILDABLE: &str = "what is put to sleep can be rebuilt";
+/// A server that has woken differs in nothing that people can notice.
+pub const REBUILT: &str = "a server wakes as it was";
+/// What is shown asleep is not billed, and its Elastic IPs stay allocated.
+pub const ASLEEP: &str = "a server that sleeps costs nothing";
+/// A server is what was wished last: online and reachable, stopped or asleep.
+pub const WISHED: &str = "a server is what was wished last";
 /// A server of a name is there once.
 pub const ONE_SERVER: &str = "one billed server";
 /// A deployment of ours does not break off another of ours.

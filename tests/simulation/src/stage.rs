@@ -1,7 +1,9 @@
 //! Plays a story: a world of its own, on a paused clock, with everything in it drawn from the story's seed.
 
 mod accidents;
+mod console;
 mod operators;
+mod orders;
 mod sessions;
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
@@ -9,7 +11,6 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use russh::keys::{PublicKey, ssh_key::private::Ed25519Keypair};
 use serde_json::{Value, json};
@@ -25,13 +26,13 @@ use crate::{
     functions::Functions,
     model::{Model, Site},
     network::Network,
-    people::{self, SERVICES},
-    story::{Act, Feature, SERVERS, Story},
+    people::SERVICES,
+    story::{Act, Feature, Story},
     weather::{Ground, Weather},
 };
 
 /// From where users come.
-const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 
 /// What AWS takes minutes for takes about as long here.
 fn pace() -> Pace {
@@ -82,6 +83,11 @@ impl Stage {
             clock: world.clock().clone(),
             callers: callers.collect(),
             table: plan.tables.first().map(|table| table.name.clone()).unwrap_or_default(),
+            secrets: plan
+                .functions
+                .iter()
+                .find_map(|one| one.environment.get("SECRET_PREFIX").cloned())
+                .unwrap_or_default(),
         });
         world.make_directory("/sites/shop").context("make the shop's directory")?;
         let stage = Self { world, weather, model: Model::default(), features: story.features.clone() };
@@ -132,10 +138,9 @@ impl Stage {
         self.weather.diary.note(act);
         match act.clone() {
             Act::PutServer { server, idle, cidr } => self.put_server(server, idle, cidr).await,
-            Act::Power { server, start } => {
-                let path = format!("/v1/servers/{}/{}", SERVERS[server], if start { "start" } else { "stop" });
-                people::insist(&self.world, Method::POST, &path, None).await;
-            }
+            Act::Power { server, power, now } => self.order(server, power, now).await,
+            Act::Contest { server, powers } => self.contest(server, powers).await,
+            Act::Touch { server, touch } => self.touch(server, touch).await,
             Act::DeleteServer { server } => self.delete_server(server).await,
             Act::PutUser { server, user, key, site } => self.put_user(server, user, key, site).await,
             Act::DeleteUser { server, user } => self.delete_user(server, user).await,

@@ -7,6 +7,7 @@ mod words;
 use std::time::Duration;
 
 use fastrand::Rng;
+use wharfinger_decisions::server::Power;
 
 use self::author::Author;
 
@@ -45,11 +46,13 @@ pub enum Feature {
     SiteMoves,
     /// CI deploys while a rollout is under way.
     Collision,
+    /// The first server sleeps and wakes again and again, on people's orders and by itself.
+    Sleep,
 }
 
 impl Feature {
     /// Those that any story with moods may have, one in twelve each.
-    pub const USUAL: [Self; 9] = [
+    pub const USUAL: [Self; 10] = [
         Self::EndlessPartial,
         Self::MissingAddress,
         Self::StrangeRecord,
@@ -59,6 +62,7 @@ impl Feature {
         Self::Doubles,
         Self::PastedKey,
         Self::SiteMoves,
+        Self::Sleep,
     ];
 }
 
@@ -111,6 +115,30 @@ pub enum Strike {
     NeverAnswers,
 }
 
+/// What becomes of a server that nobody uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// It stays online.
+    Stays,
+    /// It is stopped after half an hour.
+    Stops,
+    /// It is put to sleep after a quarter of an hour. Only a server with Elastic IPs can be.
+    Sleeps,
+}
+
+/// What somebody does to a server in AWS's console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// They give it a banner.
+    Banner,
+    /// They give it another security policy, and a tag.
+    PolicyAndTag,
+    /// They make an account of their own on it.
+    Account,
+    /// They give it another host key.
+    HostKey,
+}
+
 /// A record of the table.
 #[expect(missing_docs, reason = "the fields are what their names say")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,10 +155,14 @@ pub enum Record {
 #[expect(missing_docs, reason = "the fields are what their names say")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// An operator wants a server; `idle`: to be stopped after half an hour of silence.
-    PutServer { server: usize, idle: bool, cidr: u8 },
-    /// An operator wants the door open or shut.
-    Power { server: usize, start: bool },
+    /// An operator wants a server.
+    PutServer { server: usize, idle: Idle, cidr: u8 },
+    /// An operator wants a server open, shut or asleep; `now`: without waiting for whoever is logged in.
+    Power { server: usize, power: Power, now: bool },
+    /// Two operators want different things of a server at the same time.
+    Contest { server: usize, powers: [Power; 2] },
+    /// Somebody changes a server in AWS's console.
+    Touch { server: usize, touch: Touch },
     /// An operator deletes a server.
     DeleteServer { server: usize },
     /// An operator wants a user with one of two keys.

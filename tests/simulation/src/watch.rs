@@ -1,9 +1,10 @@
 //! Rules that are looked at where AWS is called, as only there they can be seen: no snapshot shows a deployment that was
 //! begun too early, or a session that was open when its server was stopped.
 
+pub(crate) mod doors;
+
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use wharfinger_decisions::revision::{READ_ONLY, ROLLOUT_TAG, ROLLOUT_VARIABLE, SITE_TAG};
 use wharfinger_emulator::endpoint::wire::Call;
@@ -13,15 +14,15 @@ use crate::{
     weather::{Ground, Weather},
 };
 
-/// How long a session must be open until its metrics tell of it for sure: two periods, and a minute.
-const KNOWN_AFTER: SignedDuration = SignedDuration::from_mins(11);
-
 /// Looks at a call before it is made.
 pub(crate) async fn before(weather: &Weather, caller: &str, call: &Call) {
     let Some(ground) = weather.ground() else { return };
     match (caller, call.service.as_str(), call.operation.as_str()) {
         ("rollout", "ecs", "UpdateService") => deployment(weather, ground, &call.input).await,
-        ("reconcile", "transfer", "StopServer") => stop(weather, ground, &call.input).await,
+        ("reconcile", "transfer", "CreateServer") => doors::create(weather, ground, &call.input).await,
+        ("reconcile", "transfer", "StopServer") => doors::stop(weather, ground, &call.input).await,
+        ("reconcile", "transfer", "DeleteServer") => doors::delete(weather, ground, &call.input).await,
+        ("reconcile", "dynamodb", "TransactWriteItems") => doors::forget(weather, &call.input),
         ("rollout", "dynamodb", "PutItem") => verdict(weather, ground, &call.input["Item"]).await,
         _ => {}
     }
@@ -32,6 +33,7 @@ pub(crate) async fn after(weather: &Weather, caller: &str, (service, operation):
     let Some(ground) = weather.ground() else { return };
     match (caller, service, operation) {
         ("reconcile", "transfer", "CreateServer") => servers(weather, ground).await,
+        ("reconcile", "dynamodb", "UpdateItem") => doors::shown(weather, ground, input).await,
         ("rollout", "ecs", "RegisterTaskDefinition") => revision(weather, input),
         _ => {}
     }
@@ -59,28 +61,6 @@ pub(crate) async fn transfer_servers(ground: &Ground) -> BTreeMap<String, Value>
         found.insert(text(&listed["ServerId"]), described["Server"].clone());
     }
     found
-}
-
-/// A session that AWS's metrics tell of is not cut for idleness.
-async fn stop(weather: &Weather, ground: &Ground, input: &Value) {
-    let id = text(&input["ServerId"]);
-    let now = ground.clock.now();
-    let Some(since) = weather.session_since(&id).filter(|since| now.duration_since(*since) > KNOWN_AFTER) else {
-        return;
-    };
-    let server = &ask(ground, "transfer", "DescribeServer", json!({ "ServerId": id })).await["Server"];
-    let tags = server["Tags"].as_array().into_iter().flatten();
-    let name = tags.clone().find(|tag| tag["Key"] == "wharfinger:server").map(|tag| tag["Value"].clone());
-    let key = json!({ "pk": { "S": "SERVERS" }, "sk": { "S": name } });
-    let item = ask(ground, "dynamodb", "GetItem", json!({ "TableName": ground.table, "Key": key })).await;
-    let (order, decision) = (&item["Item"]["order"]["M"], &item["Item"]["decision"]["M"]);
-    let at = |of: &Value| of["at"]["S"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
-    // One that waits for the end of an order is not acted upon yet.
-    let counts_from = decision["possible_at"]["S"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
-    let counts = decision["action"]["S"] == "stop" && counts_from.is_none_or(|from| from <= now);
-    if counts && at(decision) >= at(order) {
-        weather.diary.violated(rules::NOT_CUT, format!("a session is open since {since}"));
-    }
 }
 
 /// One deployment of ours at a time, and nothing of anybody's is lost by it.

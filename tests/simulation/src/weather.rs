@@ -15,7 +15,14 @@ use wharfinger_emulator::{
     endpoint::{front::Services, wire::Call},
 };
 
-use crate::{diary::Diary, plant::Plant, secrets::Secrets, story::Strike};
+use crate::{
+    diary::Diary,
+    ordeal::{Mishap, Ordeal},
+    plant::Plant,
+    portrait::Portrait,
+    secrets::Secrets,
+    story::Strike,
+};
 
 /// The weather of one world. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +42,8 @@ pub(crate) struct Ground {
     pub(crate) callers: BTreeMap<String, String>,
     /// The name of the table.
     pub(crate) table: String,
+    /// The prefix of the secrets' names.
+    pub(crate) secrets: String,
 }
 
 struct State {
@@ -45,6 +54,7 @@ struct State {
     /// When an operation was denied last.
     refused: BTreeMap<String, Timestamp>,
     strikes: Vec<(&'static str, &'static str, Strike)>,
+    ordeal: Option<Ordeal>,
     /// Until when messages are delivered twice.
     doubles: Option<Timestamp>,
     muted: bool,
@@ -59,6 +69,12 @@ struct State {
     failing_starts: u32,
     /// How many dead letters were found, by queue.
     letters: BTreeMap<String, usize>,
+    /// What servers were like when they were put to sleep, by name.
+    portraits: BTreeMap<String, Portrait>,
+    /// Elastic IPs that went away by accident.
+    lost_addresses: BTreeSet<String>,
+    /// Servers that a planted bug takes for deleted.
+    left: BTreeSet<String>,
 }
 
 struct Denial {
@@ -109,6 +125,17 @@ impl From<Strike> for Fate {
     }
 }
 
+impl From<Mishap> for Fate {
+    fn from(mishap: Mishap) -> Self {
+        match mishap {
+            Mishap::Dies => Self::KilledAfter,
+            Mishap::Throttled => Self::Throttled,
+            Mishap::LosesAnswer => Self::CutAfter,
+            Mishap::NeverAnswers => Self::HangsAfter,
+        }
+    }
+}
+
 impl Weather {
     pub(crate) fn new(seed: u64, plant: Option<Plant>) -> Self {
         let rng = Rng::with_seed(seed ^ 0x5eed);
@@ -118,6 +145,7 @@ impl Weather {
             denied: Vec::new(),
             refused: BTreeMap::new(),
             strikes: Vec::new(),
+            ordeal: None,
             doubles: None,
             muted: false,
             last_fault: None,
@@ -126,6 +154,9 @@ impl Weather {
             revisions: BTreeSet::new(),
             failing_starts: 0,
             letters: BTreeMap::new(),
+            portraits: BTreeMap::new(),
+            lost_addresses: BTreeSet::new(),
+            left: BTreeSet::new(),
         };
         let state = Arc::new(Mutex::new(state));
         Self { state, ground: Arc::default(), diary: Diary::default(), secrets: Secrets::default(), plant }
@@ -166,6 +197,16 @@ impl Weather {
     /// The next call of `operation` goes wrong.
     pub(crate) fn strike(&self, service: &'static str, operation: &'static str, strike: Strike) {
         self.state().strikes.push((service, operation, strike));
+    }
+
+    /// From now on the calls that functions make are counted, and one may go wrong.
+    pub(crate) fn begin(&self, ordeal: Ordeal) {
+        self.state().ordeal = Some(ordeal);
+    }
+
+    /// The calls since the beginning.
+    pub(crate) fn end(&self) -> Ordeal {
+        self.state().ordeal.take().expect("calls are counted")
     }
 
     /// Messages are delivered twice until `until`.
@@ -250,6 +291,39 @@ impl Weather {
         self.state().sessions.get(server_id).copied()
     }
 
+    /// Keeps in mind what a server is like that is put to sleep.
+    pub(crate) fn remember(&self, server: &str, portrait: Portrait) {
+        self.state().portraits.insert(server.to_owned(), portrait);
+    }
+
+    /// What a server was like when it was put to sleep.
+    pub(crate) fn portrait(&self, server: &str) -> Option<Portrait> {
+        self.state().portraits.get(server).cloned()
+    }
+
+    /// The server has woken, or is gone for good.
+    pub(crate) fn forget(&self, server: &str) {
+        self.state().portraits.remove(server);
+    }
+
+    /// An Elastic IP goes away by accident.
+    pub(crate) fn lose_address(&self, allocation: &str) {
+        self.state().lost_addresses.insert(allocation.to_owned());
+    }
+
+    pub(crate) fn has_lost(&self, allocation: &str) -> bool {
+        self.state().lost_addresses.contains(allocation)
+    }
+
+    /// A server is taken for deleted from now on.
+    pub(crate) fn leave(&self, id: &str) {
+        self.state().left.insert(id.to_owned());
+    }
+
+    pub(crate) fn has_left(&self, id: &str) -> bool {
+        self.state().left.contains(id)
+    }
+
     /// Notes a registered revision: whether it was registered before.
     pub(crate) fn registered(&self, input: &Value) -> bool {
         !self.state().revisions.insert(input.to_string())
@@ -275,6 +349,10 @@ impl Weather {
             _ => state.rng.u64(20..150),
         };
         let latency = Duration::from_millis(latency);
+        if let Some(mishap) = state.ordeal.as_mut().and_then(|ordeal| ordeal.mishap(caller, call)) {
+            (state.last_fault, state.last_hit) = (Some(now), Some(now));
+            return (mishap.into(), latency);
+        }
         state.denied.retain(|denial| denial.until > now);
         if state.denied.iter().any(|denial| denial.service == call.service && denial.operation == call.operation) {
             state.last_fault = Some(now);

@@ -58,6 +58,7 @@ impl Stage {
 
     pub(super) async fn lose_address(&mut self) {
         self.model.address_lost = true;
+        self.weather.lose_address(seed::ADDRESSES[0]);
         let ground = self.ground();
         let found = watch::transfer_servers(ground).await;
         for server in found.values() {

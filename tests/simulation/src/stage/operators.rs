@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::{Stage, key_of, line};
 use crate::{
-    model::{Expected, Site},
+    model::{Expected, Ordered, Site},
     people::{self, Told},
-    story::{Feature, Record, SERVERS, SITES, USERS},
+    story::{Feature, Idle, Record, SERVERS, SITES, USERS},
 };
 
 impl Stage {
@@ -23,15 +23,19 @@ impl Stage {
         people::insist(&self.world, Method::DELETE, path, None).await
     }
 
-    pub(super) async fn put_server(&mut self, server: usize, idle: bool, block: u8) {
+    pub(super) async fn put_server(&mut self, server: usize, idle: Idle, block: u8) {
         let told = self.put(&format!("/v1/servers/{}", SERVERS[server]), &people::server(server, idle, block)).await;
         let now = self.now();
         match told {
             Told::Taken(_) => {
                 self.model.restored(Record::Server { server }, now);
                 self.model.admit(server, block, now);
+                self.model.idle.insert(server, idle);
             }
-            Told::Nothing => self.model.may_admit(server, block),
+            Told::Nothing => {
+                self.model.may_admit(server, block);
+                self.model.idle.remove(&server);
+            }
             Told::Refused(_) => {}
         }
         self.model.servers.insert(server, expected(&told, ()));
@@ -41,7 +45,9 @@ impl Stage {
         let told = self.delete(&format!("/v1/servers/{}", SERVERS[server])).await;
         let gone = matches!(told, Told::Taken(_));
         self.model.servers.insert(server, if gone { Expected::Gone } else { Expected::Unknown });
+        self.model.orders.insert(server, if gone { Ordered::Nothing } else { Ordered::Unknown });
         if gone {
+            self.model.foreign.remove(&server);
             self.model.restored(Record::Server { server }, self.now());
         }
         for ((of, user), expected) in &mut self.model.users {

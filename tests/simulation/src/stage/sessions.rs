@@ -1,10 +1,11 @@
 //! What users do in their sessions.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{CLIENT, Stage, key_of};
 use crate::{
     model::{Expected, Visitor},
+    people,
     story::{Act, SERVERS, SITES, USERS},
     watch,
 };
@@ -62,7 +63,7 @@ impl Stage {
         let key = key_of(user, *key);
         let ground = self.ground();
         for (id, found) in watch::transfer_servers(ground).await {
-            if watch::name_of(&found) != Some(SERVERS[server]) {
+            if watch::name_of(&found) != Some(SERVERS[server]) || !is_in_reach(server, &found) {
                 continue;
             }
             let Ok(visit) = self.world.log_in(&id, USERS[user], &key, CLIENT.into()) else { continue };
@@ -103,4 +104,9 @@ impl Stage {
             self.leave(server, user);
         }
     }
+}
+
+/// Whether clients on the internet find a server: one that has Elastic IPs is nowhere else.
+fn is_in_reach(server: usize, found: &Value) -> bool {
+    !people::has_address(server) || found["EndpointDetails"]["AddressAllocationIds"] != json!([])
 }

@@ -1,42 +1,15 @@
 //! Writes a story: what is usual in one, what AWS is like, and what some stories are about.
 
+mod calls;
+mod sleep;
+
 use std::time::Duration;
 
 use fastrand::Rng;
+use wharfinger_decisions::server::Power;
 
-use super::{Act, Feature, Mix, Record, SITES, Scene, Strike, USERS};
-
-/// The calls at which a death or a lost answer hurts: what was done by then must be found again.
-const CRITICAL: [(&str, &str); 13] = [
-    ("transfer", "CreateServer"),
-    ("transfer", "StopServer"),
-    ("transfer", "CreateUser"),
-    ("transfer", "DeleteUser"),
-    ("transfer", "ImportSshPublicKey"),
-    ("ecs", "RegisterTaskDefinition"),
-    ("ecs", "UpdateService"),
-    ("ec2", "AuthorizeSecurityGroupIngress"),
-    ("ec2", "RevokeSecurityGroupIngress"),
-    ("dynamodb", "TransactWriteItems"),
-    ("dynamodb", "PutItem"),
-    ("dynamodb", "UpdateItem"),
-    ("sqs", "SendMessage"),
-];
-
-const STRIKES: [Strike; 4] = [Strike::DiesBefore, Strike::DiesAfter, Strike::LosesAnswer, Strike::NeverAnswers];
-
-/// What may be missing in a role for a while.
-const REFUSALS: [(&str, &str); 9] = [
-    ("transfer", "CreateUser"),
-    ("transfer", "ImportSshPublicKey"),
-    ("transfer", "StopServer"),
-    ("transfer", "StartServer"),
-    ("ec2", "DescribeVpcEndpoints"),
-    ("ec2", "AuthorizeSecurityGroupIngress"),
-    ("ec2", "RevokeSecurityGroupIngress"),
-    ("ecs", "DeregisterTaskDefinition"),
-    ("monitoring", "GetMetricData"),
-];
+use self::calls::{CRITICAL, REFUSALS, STRIKES};
+use super::{Act, Feature, Idle, Mix, Record, SITES, Scene, USERS};
 
 /// Writes one story.
 pub(super) struct Author<'a> {
@@ -83,6 +56,15 @@ impl<'a> Author<'a> {
         usize::from(self.rng.u8(0..4) == 0)
     }
 
+    /// The second server has no Elastic IP, and so can't sleep.
+    fn idle(&mut self, server: usize) -> Idle {
+        match self.rng.u8(0..3) {
+            0 => Idle::Stays,
+            1 if server == 0 => Idle::Sleeps,
+            _ => Idle::Stops,
+        }
+    }
+
     /// Where a site's container lives: two sites share a service only where the story is about that.
     fn service_of(&self, site: usize) -> usize {
         if self.features.contains(&Feature::SharedService) { 0 } else { site }
@@ -90,9 +72,11 @@ impl<'a> Author<'a> {
 
     fn opening(&mut self) {
         let spare = self.rng.bool();
-        self.add(1, Act::PutServer { server: 0, idle: true, cidr: 0 });
+        let idle = if self.rng.bool() { Idle::Sleeps } else { Idle::Stops };
+        self.add(1, Act::PutServer { server: 0, idle, cidr: 0 });
         if spare {
-            self.add(2, Act::PutServer { server: 1, idle: self.storms, cidr: 0 });
+            let idle = if self.storms { Idle::Stops } else { Idle::Stays };
+            self.add(2, Act::PutServer { server: 1, idle, cidr: 0 });
         }
         for site in 0..SITES.len() {
             self.add(3, Act::PutSite { site, quiet_seconds: 60, service: self.service_of(site) });
@@ -107,13 +91,15 @@ impl<'a> Author<'a> {
         for _ in 0..acts {
             let (at, server, user, site) =
                 (self.time(), self.server(), self.rng.usize(..USERS.len()), self.rng.usize(..SITES.len()));
-            let act = match self.rng.u8(0..16) {
-                0 | 1 => Act::PutServer { server, idle: self.rng.bool(), cidr: self.rng.u8(0..3) },
-                2 | 3 => Act::Power { server, start: true },
-                4 => Act::Power { server, start: false },
+            let act = match self.rng.u8(0..20) {
+                0 | 1 => Act::PutServer { server, idle: self.idle(server), cidr: self.rng.u8(0..3) },
+                2 | 3 | 16 => Act::Power { server, power: Power::Online, now: false },
+                4 => Act::Power { server, power: Power::Stopped, now: self.rng.bool() },
+                17 => Act::Power { server, power: Power::Asleep, now: self.rng.bool() },
+                18 => Act::Touch { server, touch: self.touch() },
                 5 => {
-                    let again = at + self.rng.u64(30..1200);
-                    self.add(again, Act::PutServer { server, idle: true, cidr: 0 });
+                    let (again, idle) = (at + self.rng.u64(30..1200), self.idle(server));
+                    self.add(again, Act::PutServer { server, idle, cidr: 0 });
                     Act::DeleteServer { server }
                 }
                 6..=9 => Act::PutUser { server, user, key: self.rng.usize(..2), site },
@@ -255,6 +241,7 @@ impl<'a> Author<'a> {
                 let after = self.rng.u64(30..110);
                 self.add(at + after, Act::PutSite { site: 0, quiet_seconds: 60, service: 2 });
             }
+            Feature::Sleep => self.sleep(),
             Feature::Collision => {
                 for image in 10..16 {
                     let at = self.time();
@@ -305,10 +292,14 @@ impl<'a> Author<'a> {
         let removed = self.rng.bool();
         let act = match record {
             Record::Server { server } if removed => Act::DeleteServer { server },
-            Record::Server { server } => Act::PutServer { server, idle: true, cidr: 1 },
+            Record::Server { server } => Act::PutServer { server, idle: Idle::Stops, cidr: 1 },
             Record::User { server, user } if removed => Act::DeleteUser { server, user },
             Record::User { server, user } => Act::PutUser { server, user, key: 1, site: user },
-            Record::Site { site } if removed => Act::DeleteSite { site },
+            Record::Site { site } if removed => {
+                // While it has users it stays, and can't be read.
+                self.add(end + 60, Act::PutSite { site, quiet_seconds: 60, service: self.service_of(site) });
+                Act::DeleteSite { site }
+            }
             Record::Site { site } => Act::PutSite { site, quiet_seconds: 60, service: self.service_of(site) },
         };
         self.add(end, act);
@@ -320,14 +311,14 @@ impl<'a> Author<'a> {
         let times = self.rng.u32(1..4);
         self.add(at, Act::FailStarts { times });
         if at > 0 {
-            self.add(at + 1, Act::Power { server: 0, start: false });
-            self.add(at + 400, Act::Power { server: 0, start: true });
+            self.add(at + 1, Act::Power { server: 0, power: Power::Stopped, now: true });
+            self.add(at + 400, Act::Power { server: 0, power: Power::Online, now: false });
         }
     }
 
     /// On the second server, where it is quiet: it is to be stopped when its first user comes.
     fn late_stop(&mut self) {
-        self.add(10, Act::PutServer { server: 1, idle: true, cidr: 0 });
+        self.add(10, Act::PutServer { server: 1, idle: Idle::Stops, cidr: 0 });
         self.add(20, Act::PutUser { server: 1, user: 0, key: 0, site: 0 });
         self.add(1500, Act::Deny { service: "transfer", operation: "StopServer", seconds: 4800 });
         let (comes, file) = (self.rng.u64(2700..3600), "page-9.html".to_owned());

@@ -2,19 +2,31 @@
 
 use std::fmt;
 
-use super::{Act, Record, SERVERS, SITES, USERS};
+use wharfinger_decisions::server::Power;
+
+use super::{Act, Idle, Record, SERVERS, SITES, USERS};
 
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = |server: &usize, user: &usize| format!("{} of {}", USERS[*user], SERVERS[*server]);
         match self {
             Self::PutServer { server, idle, cidr } => {
-                let after = if *idle { "stopped when idle" } else { "never stopped" };
-                write!(f, "an operator puts the server {} ({after}, addresses {cidr})", SERVERS[*server])
+                let idle = match idle {
+                    Idle::Stays => "never closed",
+                    Idle::Stops => "stopped when idle",
+                    Idle::Sleeps => "asleep when idle",
+                };
+                write!(f, "an operator puts the server {} ({idle}, addresses {cidr})", SERVERS[*server])
             }
-            Self::Power { server, start } => {
-                write!(f, "an operator {} the server {}", if *start { "starts" } else { "stops" }, SERVERS[*server])
+            Self::Power { server, power, now } => {
+                let now = if *now { " now" } else { "" };
+                write!(f, "an operator wants the server {} {}{now}", SERVERS[*server], word(*power))
             }
+            Self::Contest { server, powers: [one, other] } => {
+                let (one, other) = (word(*one), word(*other));
+                write!(f, "one operator wants the server {} {one}, and another {other}", SERVERS[*server])
+            }
+            Self::Touch { server, touch } => write!(f, "somebody gives {} {touch:?} in the console", SERVERS[*server]),
             Self::DeleteServer { server } => write!(f, "an operator deletes the server {}", SERVERS[*server]),
             Self::PutUser { server, user, key, site } => {
                 write!(f, "an operator puts the user {} with key {key} at site {}", of(server, user), SITES[*site])
@@ -49,6 +61,14 @@ impl fmt::Display for Act {
                 write!(f, "an operator pastes the private key of {}", of(server, user))
             }
         }
+    }
+}
+
+fn word(power: Power) -> &'static str {
+    match power {
+        Power::Online => "online",
+        Power::Stopped => "stopped",
+        Power::Asleep => "asleep",
     }
 }
 

@@ -1,0 +1,71 @@
+//! A server sleeps and wakes with one call of AWS after the other gone wrong: always to the same end.
+
+use simulation::{
+    Player,
+    ordeal::{Calls, Mishap, Trial},
+    trial::Tried,
+};
+
+/// The calls without which no server sleeps and wakes.
+const NEEDED: [&str; 6] =
+    ["DeleteServer", "CreateServer", "ImportHostKey", "StopServer", "UpdateServer", "StartServer"];
+
+fn holds(trial: Trial) -> Tried {
+    let player = Player::new().expect("the template can be read");
+    let tried = player.try_sleep(trial).expect("the world can be made");
+    let Tried { struck, missed, violations, lines } = &tried;
+    if let Some(violation) = violations.first() {
+        let last = struck.last().map_or("no call", String::as_str);
+        let story = lines.join("\n");
+        panic!(
+            "{trial:?}, {} calls, the last one {last}: {}: {}\n{story}",
+            struck.len(),
+            violation.rule,
+            violation.seen
+        );
+    }
+    println!("{trial:?}: {} calls; not made: {missed:?}", struck.len());
+    assert!(struck.len() > 10 && missed.len() * 5 < struck.len(), "{struck:?}, but not {missed:?}");
+    tried
+}
+
+fn all_that_change_something(mishap: Mishap) {
+    let Tried { struck, .. } = holds(Trial { mishap, calls: Calls::Changing, skip: 0, step: 1 });
+    for needed in NEEDED {
+        assert!(struck.iter().any(|call| call.ends_with(needed)), "{needed} is not among {struck:?}");
+    }
+}
+
+fn some_that_look(mishap: Mishap, skip: usize) {
+    holds(Trial { mishap, calls: Calls::Looking, skip, step: 10 });
+}
+
+#[test]
+fn a_function_dies_after_each_change() {
+    all_that_change_something(Mishap::Dies);
+}
+
+#[test]
+fn the_answer_to_each_change_is_lost() {
+    all_that_change_something(Mishap::LosesAnswer);
+}
+
+#[test]
+fn some_changes_are_throttled_once() {
+    holds(Trial { mishap: Mishap::Throttled, calls: Calls::Changing, skip: 0, step: 3 });
+}
+
+#[test]
+fn some_changes_are_never_answered() {
+    holds(Trial { mishap: Mishap::NeverAnswers, calls: Calls::Changing, skip: 1, step: 5 });
+}
+
+#[test]
+fn a_function_dies_after_some_looks() {
+    some_that_look(Mishap::Dies, 0);
+}
+
+#[test]
+fn some_looks_are_throttled_once() {
+    some_that_look(Mishap::Throttled, 3);
+}

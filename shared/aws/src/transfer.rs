@@ -198,13 +198,23 @@ impl Transfer {
         answer.map(drop).map_err(|error| AwsError::sort(format!("start server {id}"), error))
     }
 
-    /// Stops a server: it refuses clients, and is billed as before.
+    /// Stops a server: it refuses clients, and is billed as before. Succeeds if AWS is stopping it already: when an answer
+    /// is lost the SDK asks again, which AWS refuses.
     ///
     /// # Errors
     /// When AWS fails or refuses.
     pub async fn stop_server(&self, id: &str) -> Result<(), AwsError> {
         let answer = self.client.stop_server().server_id(id).send().await;
-        answer.map(drop).map_err(|error| AwsError::sort(format!("stop server {id}"), error))
+        match answer.map_err(|error| AwsError::sort(format!("stop server {id}"), error)) {
+            Err(error) if error.is_temporary() || !self.is_shut(id).await => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a server is known to be shut, or to be on the way.
+    async fn is_shut(&self, id: &str) -> bool {
+        let server = self.server(id).await.ok().flatten();
+        server.is_some_and(|server| matches!(server.state, AwsState::Stopping | AwsState::Offline))
     }
 
     /// Deletes a server and its users. Succeeds if it does not exist.

@@ -22,7 +22,7 @@ const STALE: SignedDuration = SignedDuration::from_secs(60);
 /// Clocks differ by seconds.
 const SKEW: SignedDuration = SignedDuration::from_secs(4);
 
-/// The names of host keys' secrets, after the server's own.
+/// The labels of the versions that hold a server's host keys.
 const LABELS: [&str; 3] = ["AWSCURRENT", "ecdsa", "rsa"];
 
 /// A server that is about to be stopped or deleted, and its record.

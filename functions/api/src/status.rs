@@ -89,7 +89,7 @@ struct IdleView {
 impl IdleView {
     /// `kept` is the wish for a server that an order keeps for a while.
     fn of(decision: Decision, policy: Option<IdlePolicy>, kept: Option<&Wish>) -> Self {
-        let counts_at = decision.possible_at.filter(|_| decision.action == Action::Stop);
+        let counts_at = decision.possible_at.filter(|_| decision.action == Action::Close);
         if let (Some(until), Some(wish)) = (counts_at, kept) {
             let reason = format!("{}, but it is kept until {until:.0}: {}", decision.reason, wish.reason);
             return Self { action: "keep", reason, at: decision.at };

@@ -3,11 +3,19 @@
 use aws_config::retry::RetryConfig;
 use axum::{Router, body::Body, response::Response};
 use http::{HeaderMap, Request, StatusCode};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use wharfinger_chance::Chance;
+use wharfinger_decisions::{
+    names::ServerName,
+    server::{Asleep, ServerStatus},
+};
 use wharfinger_runtime::{Environment, Moment};
-use wharfinger_store::table::{Guard, Key, Table};
+use wharfinger_store::{
+    lease::Claim,
+    servers,
+    table::{Guard, Key, Table},
+};
 use wharfinger_test_cloud::{Cloud, TABLE};
 
 use crate::{App, handle, router};
@@ -105,6 +113,15 @@ impl Stage {
     /// The AWS calls since the last look.
     pub(crate) fn calls(&self) -> Vec<String> {
         self.cloud.calls().into_iter().map(|(operation, _)| operation).collect()
+    }
+
+    /// Writes what `reconcile` knows of `server`, as a visit would.
+    pub(crate) async fn show(&self, server: &ServerName, status: &ServerStatus, asleep: Option<&Asleep>) {
+        let (key, lasts) = (servers::key(server), SignedDuration::from_secs(1));
+        let claim = self.table.lease(&key, "a visit", Timestamp::UNIX_EPOCH, lasts).await.unwrap();
+        let Claim::Taken(lease) = claim else { panic!("the lease is free") };
+        self.table.write_server_status(&lease, status, asleep).await.unwrap();
+        self.table.release_lease(&lease, &lease.armed).await.unwrap();
     }
 
     /// Writes the item `sk` of the partition `pk` as it stands, in plain JSON.

@@ -339,7 +339,7 @@ async fn that_nobody_is_there_is_noted_while_an_order_keeps_the_server_and_count
     let read = read().await;
     let end: Timestamp = "2026-01-01T13:00:00Z".parse().unwrap();
     let decision = read.decision.clone().unwrap();
-    assert_eq!((decision.action, decision.possible_at), (Action::Stop, Some(end)), "{decision}");
+    assert_eq!((decision.action, decision.possible_at), (Action::Close, Some(end)), "{decision}");
     assert_eq!(read.wish(NOW.parse().unwrap()).power, Power::Online);
     assert_eq!(read.wish(end).power, Power::Stopped);
     assert_eq!(stage.woken(), [""; 0], "there is nothing to do yet");

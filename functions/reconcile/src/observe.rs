@@ -178,7 +178,7 @@ impl Visit<'_> {
             lacks_host_keys: !memory.has_keyed(&server.id),
             ..observation.observed(server)
         };
-        let asked = status.making.map(|at| self.moment.present().duration_since(at));
+        let asked = self.record.status.making.map(|at| self.moment.present().duration_since(at));
         let making = asked.is_some_and(|passed| passed < SHOWN_WITHIN);
         let sleeps = memory.asleep.is_some();
         Ok(Situation { server: server.map(observed), making, sleeps, obstacles, history })

@@ -60,8 +60,9 @@ impl Findings<'_> {
         let is_open = server.is_some_and(|server| server.state == AwsState::Online);
         let memory = self.memory(phase);
         let made = memory.made.as_ref().map(|made| made.id.clone());
+        let is_other = observation.other.is_some();
         let server_id = match &observation.server {
-            _ if observation.other.is_some() => before.server_id.clone(),
+            _ if is_other => before.server_id.clone(),
             Ok(server) => server.as_ref().map(|server| server.id.clone()).or(made),
             Err(_) => made.or_else(|| before.server_id.clone()),
         };

@@ -7,7 +7,7 @@ use wharfinger_decisions::{
 };
 
 use crate::{
-    error::{Error, sentence},
+    error::Error,
     memory::Memory,
     reached::{Course, End},
     visit::Visit,

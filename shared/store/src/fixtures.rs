@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use jiff::SignedDuration;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use wharfinger_chance::Chance;
@@ -19,6 +20,7 @@ use wharfinger_test_cloud::{Cloud, TABLE};
 use crate::{
     activity::Activity,
     item::read,
+    lease::Claim,
     record::{Record, WrittenRecord},
     rollouts::RolloutRecord,
     servers::{self, ServerItem},
@@ -122,7 +124,10 @@ async fn this_version_writes_its_fixture_of_a_server_that_sleeps_and_reads_it() 
     let asleep = Asleep { since, settings: serde_json::from_value(settings).unwrap() };
     let status = ServerStatus { power: ServerPhase::Stopped, ..ServerStatus::default() };
 
-    table.write_server_status(&server, &status, Some(&asleep)).await.unwrap();
+    let claim = table.lease(&servers::key(&server), "a visit", since, SignedDuration::from_mins(1)).await.unwrap();
+    let Claim::Taken(lease) = claim else { panic!("it is free") };
+    table.write_server_status(&lease, &status, Some(&asleep)).await.unwrap();
+    table.release_lease(&lease, &lease.armed).await.unwrap();
 
     is_present("server-asleep", &cloud.item(servers::PARTITION, "main").unwrap());
     let read: ServerItem = of("present", "server-asleep");

@@ -12,7 +12,7 @@ use crate::{
     people::{self, SERVICES},
     rules,
     stage::{CLIENT, Stage, is_over, key_of, line, longest},
-    story::{Feature, Record, SERVERS, SITES, USERS},
+    story::{Record, SERVERS, SITES, USERS},
     truth, watch,
 };
 

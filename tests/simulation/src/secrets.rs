@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use aho_corasick::AhoCorasick;
 use tracing::Subscriber;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use wharfinger_emulator::endpoint::wire::Call;
@@ -28,8 +29,30 @@ const HEADERS: [&str; 2] =
 /// What is secret in one world, and what its functions logged. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Secrets {
-    pieces: Arc<Mutex<BTreeSet<String>>>,
+    pieces: Arc<Mutex<Pieces>>,
     log: Arc<Mutex<Vec<u8>>>,
+}
+
+/// The pieces of what is secret, and what finds any of them: made when it is first asked for, as texts are many.
+#[derive(Debug, Default)]
+struct Pieces {
+    known: BTreeSet<String>,
+    finder: Option<AhoCorasick>,
+}
+
+impl Pieces {
+    fn extend(&mut self, pieces: impl Iterator<Item = String>) {
+        let before = self.known.len();
+        self.known.extend(pieces);
+        if self.known.len() > before {
+            self.finder = None;
+        }
+    }
+
+    fn are_in(&mut self, line: &str) -> bool {
+        let Self { known, finder } = self;
+        finder.get_or_insert_with(|| AhoCorasick::new(&*known).expect("they are few and short")).is_match(line)
+    }
 }
 
 impl Secrets {
@@ -58,9 +81,8 @@ impl Secrets {
 
     /// The first line of `text` that tells a secret.
     pub(crate) fn told_in(&self, text: &str) -> Option<String> {
-        let pieces = lock(&self.pieces);
-        let tells = |line: &&str| pieces.iter().any(|piece| line.contains(piece.as_str()));
-        text.lines().find(tells).map(str::to_owned)
+        let mut pieces = lock(&self.pieces);
+        text.lines().find(|line| pieces.are_in(line)).map(str::to_owned)
     }
 
     /// The first line of the log that tells a secret.

@@ -149,7 +149,7 @@ async fn what_another_deployment_has_is_adopted_as_the_status_shows_it() {
     let name = ServerName::parse("main").unwrap();
     let other = OtherServer { server_id: "s-1".into(), deployment: "another".into() };
     let status = ServerStatus { other_deployment: Some(other.clone()), ..ServerStatus::default() };
-    stage.table.write_server_status(&name, &status, None).await.unwrap();
+    stage.show(&name, &status, None).await;
     let read = async || stage.table.get::<ServerItem>(&servers::key(&name)).await.unwrap().unwrap();
     let _ = stage.messages();
 

@@ -48,7 +48,7 @@ async fn the_previous_release_reads_what_this_one_wrote() {
         ..ServerStatus::default()
     };
     let asleep = Asleep { since, settings: Settings::default() };
-    stage.table.write_server_status(&name, &status, Some(&asleep)).await.unwrap();
+    stage.show(&name, &status, Some(&asleep)).await;
     stage.ask("PUT /v1/servers/main", &with(server(), "/idle", Value::Null)).await.expect(200);
     stage.get("POST /v1/servers/main/sleep").await.expect(202);
     stage.get("POST /v1/servers/main/adopt").await.expect(202);
@@ -80,7 +80,7 @@ async fn what_a_server_is_rebuilt_from_outlives_the_previous_release() {
     .unwrap();
     let asleep = Asleep { since, settings };
     let stopped = ServerStatus { power: ServerPhase::Stopped, ..ServerStatus::default() };
-    stage.table.write_server_status(&name, &stopped, Some(&asleep)).await.unwrap();
+    stage.show(&name, &stopped, Some(&asleep)).await;
 
     // It reads the whole item by its own types, and writes the status alone.
     let seen: previous::ServerItem = read(&stage.table, "SERVERS", "main").await;

@@ -95,8 +95,7 @@ fn sleeper(members: &Value) -> ServerItem {
     let mut record = unmade();
     record.status.power = ServerPhase::Stopped;
     let asleep = json!({ "since": now(), "settings": { "members": members, "tags": { "team": "web" } } });
-    record.status.asleep = Some(serde_json::from_value(asleep).unwrap());
-    ServerItem::from(record)
+    ServerItem { asleep: Some(serde_json::from_value(asleep).unwrap()), ..ServerItem::from(record) }
 }
 
 async fn visit(app: &App, minute: i64) {

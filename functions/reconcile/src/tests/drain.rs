@@ -58,7 +58,7 @@ fn idle(draining: Option<i64>) -> ServerItem {
     let mut item = ServerItem::from(testing::record());
     item.record.intent.spec.idle = serde_json::from_value(json!({ "after": "30m", "action": "stop" })).unwrap();
     item.record.status.draining = draining.map(since);
-    item.decision = Some(Decision { action: Action::Stop, ..Decision::keep("nobody was here for 30m", ago(1)) });
+    item.decision = Some(Decision { action: Action::Close, ..Decision::keep("nobody was here for 30m", ago(1)) });
     item
 }
 
@@ -71,7 +71,7 @@ fn stopped(minutes: i64) -> ServerItem {
 }
 
 fn since(minutes: i64) -> Draining {
-    Draining { since: ago(minutes), users: Vec::new() }
+    Draining { since: ago(minutes), users: Vec::new(), until: None }
 }
 
 const IN: (&str, &str, i64) = ("CONNECTED", "1", 20);

@@ -14,7 +14,7 @@ fn opened(end: Timestamp) -> ServerItem {
     let mut record = testing::record();
     record.intent.spec.idle = Some(IdlePolicy { after: HumanDuration::from_secs(1800), action: IdleAction::Stop });
     let order = Order { power: Power::Online, by: "alice".into(), at: end - SignedDuration::from_hours(2), now: false };
-    let decided = Decision { action: Action::Stop, ..Decision::keep("nobody was here for 31m", end) };
+    let decided = Decision { action: Action::Close, ..Decision::keep("nobody was here for 31m", end) };
     let decision = Some(Decision { at: end - SignedDuration::from_mins(30), ..decided });
     ServerItem { order: Some(order), decision, ..record.into() }
 }

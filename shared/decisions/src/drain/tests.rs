@@ -66,7 +66,10 @@ fn an_idle_server_is_shut_when_its_log_is_complete() {
 #[test]
 fn an_idle_server_without_a_log_is_shut_when_metrics_have_come() {
     for unknown in [NOT_ASKED, Answer::Unknown("throttled".into())] {
-        assert_eq!(idle(&unknown, Action::Close, 599), "wait 600: nobody seems to be there; metrics can tell at 08:10 UTC");
+        assert_eq!(
+            idle(&unknown, Action::Close, 599),
+            "wait 600: nobody seems to be there; metrics can tell at 08:10 UTC"
+        );
         assert_eq!(idle(&unknown, Action::Close, 600), "shut: nobody was there while the door was shut to newcomers");
     }
 }
@@ -144,7 +147,10 @@ fn an_order_gives_its_time_also_to_whoever_is_on_a_server_that_drains_already() 
 #[test]
 fn without_a_log_metrics_tell_a_person_s_server() {
     let silent = traffic(Some(300));
-    assert_eq!(person(&NOT_ASKED, &silent, 599), "wait 600: metrics can tell at 08:10 UTC whether anybody is logged in");
+    assert_eq!(
+        person(&NOT_ASKED, &silent, 599),
+        "wait 600: metrics can tell at 08:10 UTC whether anybody is logged in"
+    );
     assert_eq!(person(&NOT_ASKED, &silent, 600), "shut: no session shows in its metrics any more");
     assert_eq!(
         person(&NOT_ASKED, &traffic(Some(301)), 599),
@@ -255,7 +261,7 @@ proptest! {
         let case = Case { drain_for, period, ..case };
         let edge = if now { Timestamp::MAX } else { Timestamp::MIN };
         for verdict in [decide(&case.facts(), edge), decide(&Facts { since: edge, ..case.facts() }, at(0))] {
-            let (Verdict::Wait { reason } | Verdict::Shut { reason } | Verdict::Reopen { reason }) = verdict;
+            let (Verdict::Wait { reason, .. } | Verdict::Shut { reason } | Verdict::Reopen { reason }) = verdict;
             prop_assert!(!reason.is_empty());
         }
     }

@@ -311,6 +311,7 @@ pub(crate) fn spec(action: IdleAction, network: u8) -> ServerSpec {
         idle: None,
         user_role_arn: None,
         manual_keep: None,
+        drift: None,
         drain_for: None,
     });
     let mut spec = SPEC.clone();

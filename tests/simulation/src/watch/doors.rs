@@ -247,7 +247,8 @@ impl<'a> Closing<'a> {
         let there = ask(ground, "transfer", "ListHostKeys", asked.clone()).await;
         let mut kept = Vec::new();
         for label in LABELS {
-            let asked = json!({ "SecretId": format!("{}servers/{name}/host-key", ground.secrets), "VersionStage": label });
+            let asked =
+                json!({ "SecretId": format!("{}servers/{name}/host-key", ground.secrets), "VersionStage": label });
             let secret = ask(ground, "secretsmanager", "GetSecretValue", asked).await;
             let key = PrivateKey::from_openssh(secret["SecretString"].as_str().unwrap_or_default());
             kept.extend(key.map(|key| key.public_key().fingerprint(HashAlg::Sha256).to_string()));

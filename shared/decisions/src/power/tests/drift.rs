@@ -1,6 +1,11 @@
 //! Placements that somebody changed by hand.
 
-use super::*;
+use proptest::prelude::*;
+
+use super::{
+    properties::{any_situation, anything_wanted},
+    *,
+};
 use crate::server::{ServerSpec, ServerStatus};
 
 /// A server that was as `wanted`, until somebody gave it the Elastic IP 2.

@@ -1,6 +1,11 @@
 //! What a change does to sessions, told before it is made.
 
-use super::*;
+use proptest::prelude::*;
+
+use super::{
+    properties::{any_situation, anything_observed, anything_wanted},
+    *,
+};
 
 fn told(world: &World, wanted: &Wanted) -> (bool, String) {
     let Interruption { interrupts, reason } = interruption(wanted, &world.situation);

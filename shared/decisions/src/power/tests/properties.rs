@@ -40,7 +40,7 @@ fn obstacles() -> impl Strategy<Value = Obstacle> {
 }
 
 prop_compose! {
-    fn anything_wanted()(
+    pub(super) fn anything_wanted()(
         deleting in prop::bool::weighted(0.1),
         power in prop::sample::select(vec![Power::Online, Power::Stopped, Power::Asleep]),
         placement in subsets(), groups in prop::collection::btree_set((1u8..5).prop_map(group), 1..4),
@@ -57,7 +57,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn anything_observed()(
+    pub(super) fn anything_observed()(
         state in states(), placement in subsets(), endpoint in endpoints(), lacks_host_keys in any::<bool>(),
     ) -> Observed {
         Observed { state, placement, endpoint, lacks_host_keys }
@@ -65,7 +65,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_situation()(
+    pub(super) fn any_situation()(
         server in prop::option::of(anything_observed()), obstacles in prop::collection::vec(obstacles(), 0..3),
         in_service in prop::option::of(subsets()), refused in prop::option::of(subsets()),
     ) -> Situation {

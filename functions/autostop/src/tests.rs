@@ -375,11 +375,11 @@ fn no_traffic(stage: &Stage) {
 #[tokio::test]
 async fn a_server_that_a_person_started_is_kept_for_manual_keep_though_nobody_comes() {
     // The default is two hours.
-    for (keep, ordered_at, action) in [
-        (None, "2026-01-01T10:01:00Z", "keep"),
-        (None, "2026-01-01T10:00:00Z", "stop"),
-        (Some("1h"), "2026-01-01T10:59:59Z", "stop"),
-        (Some("3h"), "2026-01-01T09:01:00Z", "keep"),
+    for (keep, ordered_at, power) in [
+        (None, "2026-01-01T10:01:00Z", Power::Online),
+        (None, "2026-01-01T10:00:00Z", Power::Stopped),
+        (Some("1h"), "2026-01-01T10:59:59Z", Power::Stopped),
+        (Some("3h"), "2026-01-01T09:01:00Z", Power::Online),
     ] {
         let stage = Stage::new();
         stage.server("main");
@@ -398,9 +398,9 @@ async fn a_server_that_a_person_started_is_kept_for_manual_keep_though_nobody_co
 
         stage.sweep().await.unwrap();
 
-        let decision = stage.cloud.item("SERVERS", "main").unwrap()["decision"]["M"].clone();
-        assert_eq!(decision["action"]["S"], action, "started at {ordered_at}, kept for {keep:?}: {decision}");
-        let is_told = decision["reason"]["S"].as_str().unwrap().contains("kept until");
-        assert_eq!(is_told, action == "keep", "{decision}");
+        let key = servers::key(&ServerName::parse("main").unwrap());
+        let item: ServerItem = stage.app.table.get(&key).await.unwrap().unwrap();
+        let wanted = item.wish("2026-01-01T12:00:00Z".parse().unwrap()).power;
+        assert_eq!(wanted, power, "started at {ordered_at}, kept for {keep:?}: {:?}", item.decision);
     }
 }

@@ -66,7 +66,8 @@ impl Visit<'_> {
         memory: Memory,
         error: Option<Error>,
     ) -> Result<Wakeup, Error> {
-        if self.record.deleting {
+        // Only what AWS shows now is another's: a server that was just taken over, or can't be seen, is deleted first.
+        if self.record.deleting && error.is_none() && seen.server.is_ok() {
             self.forget_records().await?;
             return Ok(NextVisit::NotNeeded.into());
         }

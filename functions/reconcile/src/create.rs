@@ -38,7 +38,7 @@ impl Visit<'_> {
         if course.memory.making == self.record.status.making {
             return self.changed(course.memory.clone().making_since(self.moment.present())).await;
         }
-        let (id, refused_settings) = self.made().await?;
+        let (id, refused_settings) = self.made(&course.memory).await?;
         tracing::info!(server = %self.server, id, "a server was made");
         let made = Some(Made { id: id.clone(), at: self.moment.present() });
         let memory = Memory { made, refused_settings, ..course.memory.clone() };
@@ -55,7 +55,7 @@ impl Visit<'_> {
     }
 
     /// Makes the server. Returns its id, and what it was made without.
-    async fn made(&self) -> Result<(String, Vec<RefusedSetting>), Error> {
+    async fn made(&self, memory: &Memory) -> Result<(String, Vec<RefusedSetting>), Error> {
         let host_key = host_keys::obtain(self.app, self.server, Kind::Ed25519).await?;
         let mut settings = self.item.asleep.clone().map(|asleep| asleep.settings).unwrap_or_default();
         for (member, default) in self.defaults() {
@@ -63,7 +63,9 @@ impl Visit<'_> {
         }
         match self.ask_for(&host_key, &settings).await {
             Ok(id) => Ok((id, Vec::new())),
-            Err(error) if self.is_refused_again(&error) => self.create_without(&host_key, settings, error).await,
+            Err(error) if self.is_refused_again(&error) => {
+                self.create_without(&host_key, settings, error, memory).await
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -74,11 +76,14 @@ impl Visit<'_> {
         [("SecurityPolicyName".to_owned(), SECURITY_POLICY.into()), log_group].into()
     }
 
-    /// Whether AWS refused the server with the same words in an earlier visit: some refusals pass.
+    /// Whether AWS refused the server with the same words in an earlier visit: some refusals pass, and one of a permission
+    /// is about no setting.
     fn is_refused_again(&self, error: &AwsError) -> bool {
         let told = error.sentence();
         let conditions = &self.record.status.conditions;
-        !error.is_temporary() && conditions.iter().any(|known| known.code == STEP_REFUSED && known.message == told)
+        !error.is_temporary()
+            && !error.is_denied()
+            && conditions.iter().any(|known| known.code == STEP_REFUSED && known.message == told)
     }
 
     /// Makes the server without the settings to which AWS objects. After a call without an answer there may be a server,
@@ -88,9 +93,12 @@ impl Visit<'_> {
         host_key: &Secret,
         settings: Settings,
         refusal: AwsError,
+        memory: &Memory,
     ) -> Result<(String, Vec<RefusedSetting>), Error> {
         let mut search = Search::new(settings, self.defaults(), refusal.to_string());
         while let Some(settings) = search.next() {
+            // What it is made without is known also if the answer is lost.
+            self.note(&Memory { refused_settings: search.taken(), ..memory.clone() }).await?;
             match self.ask_for(host_key, &settings).await {
                 Ok(id) => {
                     let refused = search.taken();

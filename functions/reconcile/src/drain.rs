@@ -156,10 +156,15 @@ fn still_admits(error: &Error) -> String {
 }
 
 /// Who is logged in, each once.
+/// So many of those who are logged in are named.
+const MOST_NAMES: usize = 100;
+
+/// Who is logged in.
 fn names(presence: &Answer<Presence>) -> Vec<String> {
     let Answer::Known(presence) = presence else { return Vec::new() };
     let mut names: Vec<_> = presence.sessions.iter().filter_map(|session| session.user.clone()).collect();
     names.sort();
     names.dedup();
+    names.truncate(MOST_NAMES);
     names
 }

@@ -94,10 +94,12 @@ impl Visit<'_> {
         };
         match server {
             Ok(Some(server)) => match self.deployment.owner(&server.tags) {
-                Owner::Other(deployment) => {
+                Owner::Other(deployment) if !self.is_known_as_ours(&server) => {
                     Found { server: Ok(None), other: Some(OtherServer { server_id: server.id, deployment }), others }
                 }
-                Owner::Us | Owner::Unmarked => Found { server: Ok(Some(server)), other: None, others },
+                Owner::Us | Owner::Unmarked | Owner::Other(_) => {
+                    Found { server: Ok(Some(server)), other: None, others }
+                }
             },
             Ok(None) => Found { server, other: None, others },
             Err(_) => Found { server, other: self.record.status.other_deployment.clone(), others },
@@ -105,12 +107,23 @@ impl Visit<'_> {
     }
 
     /// Of several servers with our tags, takes one of ours, then the one with the most users, then the lowest id, and
-    /// returns the ids of the others.
+    /// returns the ids of the others that are ours.
     fn in_use(&self, mut tagged: Vec<Server>) -> (Option<Server>, Vec<String>) {
-        let is_other = |server: &Server| matches!(self.deployment.owner(&server.tags), Owner::Other(_));
-        tagged.sort_by_key(|server| (is_other(server), Reverse(server.user_count), server.id.clone()));
+        tagged.sort_by_key(|server| (self.is_others(server), Reverse(server.user_count), server.id.clone()));
         let mut tagged = tagged.into_iter();
-        (tagged.next(), tagged.map(|other| other.id).collect())
+        let first = tagged.next();
+        (first, tagged.filter(|server| !self.is_others(server)).map(|second| second.id).collect())
+    }
+
+    /// Whether `server` bears our name and was given our host keys. If somebody changes its tag of the deployment's id,
+    /// whoever loses access loses it all the same.
+    fn is_known_as_ours(&self, server: &Server) -> bool {
+        self.record.status.keyed.as_ref() == Some(&server.id) && self.deployment.has_named(self.server, &server.tags)
+    }
+
+    /// Whether another deployment has `server`, by its tags.
+    pub(crate) fn is_others(&self, server: &Server) -> bool {
+        matches!(self.deployment.owner(&server.tags), Owner::Other(_))
     }
 
     /// The wanted Elastic IPs, and those that the server has instead.
@@ -259,7 +272,7 @@ mod tests {
         let theirs = Server { tags: other.tags(&name), ..server("s-0", 9) };
         let (kept, others) = visit.in_use(vec![theirs, server("s-c", 0), server("s-b", 2), server("s-a", 0)]);
         assert_eq!(kept.map(|server| server.id).as_deref(), Some("s-b"));
-        assert_eq!(others, ["s-a", "s-c", "s-0"]);
+        assert_eq!(others, ["s-a", "s-c"]);
     }
 
     #[test]

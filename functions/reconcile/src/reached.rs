@@ -17,12 +17,6 @@ pub(crate) struct Course {
 }
 
 impl Course {
-    /// The course after AWS was looked at: a server that it shows is not waited for any longer.
-    pub(crate) fn looked_at(self) -> Self {
-        let made = self.memory.made.filter(|_| self.observation.server().is_none());
-        Self { memory: Memory { made, ..self.memory }, ..self }
-    }
-
     /// No more steps are taken, because of `end`.
     pub(crate) fn ends(self, end: impl Into<End>) -> Reached {
         let Self { observation, rules, lost, memory } = self;

@@ -56,6 +56,7 @@ impl Visit<'_> {
         users.close(TIME_TO_CLOSE).await;
         self.mark(&first).await;
         if matches!(&first.server, Ok(None))
+            && memory.made_lately(self.moment.present()).is_none()
             && let Err(error) = self.forget_deleted_users().await
         {
             users.tally.unread(&error);
@@ -119,7 +120,6 @@ impl Visit<'_> {
 
     /// Takes one step, and observes what became of it.
     async fn advance(&self, course: Course) -> ControlFlow<Reached, Course> {
-        let course = course.looked_at();
         let others = course.observation.other.as_ref().filter(|_| !self.record.deleting);
         let others = others.map(|other| self.left_alone(other));
         if let Some(plan) = others.or_else(|| self.plan_for_an_unshown_server(&course)) {

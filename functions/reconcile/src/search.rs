@@ -19,7 +19,8 @@ impl Visit<'_> {
         let (tags, since) = (self.deployment.search_tags(self.server), self.moment.now - REMEMBERED_FOR);
         let mut ids = self.app.transfer.server_ids().await?;
         ids.retain(|id| id != known && !self.app.seen_tags.differ(id, &tags, since));
-        Ok(self.tagged_among(ids).await?.into_iter().map(|server| server.id).collect())
+        let found = self.tagged_among(ids).await?.into_iter().filter(|server| !self.is_others(server));
+        Ok(found.map(|server| server.id).collect())
     }
 
     async fn tagged_among(&self, ids: Vec<String>) -> Result<Vec<Server>, AwsError> {

@@ -106,7 +106,8 @@ impl Findings<'_> {
     /// What is remembered of a server in `phase`.
     fn memory(&self, phase: ServerPhase) -> Memory {
         let (memory, observation) = (self.reached.memory.clone(), &self.reached.observation);
-        let made = memory.made_lately(self.now).filter(|_| observation.server().is_none()).cloned();
+        // Also one that AWS has shown: the next answer may be older.
+        let made = memory.made_lately(self.now).cloned();
         Memory {
             history: self.history(phase),
             draining: memory.draining.filter(|_| self.may_be_open()),
@@ -114,7 +115,7 @@ impl Findings<'_> {
             // A deletion that was not answered may have been done.
             asleep: memory.asleep.filter(|_| {
                 let is_settled = matches!(phase, ServerPhase::Online | ServerPhase::Stopped);
-                self.wanted.power == Power::Asleep || !is_settled
+                self.wanted.power == Power::Asleep || !is_settled || !self.lacks.is_empty()
             }),
             keyed: memory.keyed,
             // Whoever gives it a log later: what was before is not in it.
@@ -164,6 +165,8 @@ impl Findings<'_> {
         let Ok(server) = &self.reached.observation.server else { return before };
         match server {
             _ if self.wanted.deleting => ServerPhase::Deleting,
+            // It was stopped, and is gone: nothing is recorded from which one that sleeps would be rebuilt.
+            None if before == ServerPhase::Asleep && self.reached.memory.asleep.is_none() => ServerPhase::Creating,
             _ if !matches!(before, ServerPhase::Online | ServerPhase::Draining) => before,
             Some(server) if power::is_open(server.state) && self.is_whole(server) => before,
             Some(server) if power::is_open(server.state) => ServerPhase::Starting,
@@ -369,7 +372,7 @@ impl Findings<'_> {
             conditions.push(found("strangers_unknown", Severity::Warning, message, remedy));
         }
         if !strangers.is_empty() {
-            let message = format!("AWS has users that were not made here: {}", strangers.join(", "));
+            let message = format!("AWS has users that were not made here: {}", rebuild::named(strangers));
             conditions.push(found("strangers", Severity::Info, message, "they are left alone"));
         }
         conditions

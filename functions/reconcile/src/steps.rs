@@ -37,7 +37,10 @@ impl Visit<'_> {
             Step::Stop => transfer.stop_server(&server.id).await?,
             Step::Start => transfer.start_server(&server.id).await?,
             Step::Sleep => return self.put_to_sleep(server, course).await,
-            Step::Delete => transfer.delete_server(&server.id).await?,
+            Step::Delete => {
+                transfer.delete_server(&server.id).await?;
+                return self.changed(Memory { made: None, ..course.memory.clone() }).await;
+            }
             Step::ImportHostKeys => return self.give_host_keys(server, course).await,
             Step::Readdress { subnets, addresses } => {
                 let target = Placement { subnets: subnets.clone(), addresses: addresses.clone() };
@@ -80,6 +83,7 @@ impl Visit<'_> {
         let memory = Memory {
             keyed: None,
             logged_since: None,
+            made: None,
             history: History::default(),
             refused_settings: Vec::new(),
             ..course.memory.clone()

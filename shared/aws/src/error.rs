@@ -83,6 +83,12 @@ impl AwsError {
         self.kind == Kind::Exists
     }
 
+    /// Whether a permission is missing.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(&self.kind, Kind::Refused { code, .. } if code.contains("AccessDenied") || code == "UnauthorizedOperation")
+    }
+
     /// Whether the same call can succeed later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {

@@ -53,7 +53,9 @@ impl NewNetwork {
         });
         obstacles.extend(match &self.mount_targets {
             Ok(found) => preflight::mount_targets(&spec.file_system_id, vpc, found.as_deref()),
-            Err(error) => Some(unknown(error)),
+            Err(error) => {
+                Some(Obstacle::MountTargetsUnknown { error: error.sentence(), temporary: error.is_temporary() })
+            }
         });
         obstacles
     }

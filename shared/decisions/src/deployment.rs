@@ -96,10 +96,16 @@ impl Deployment {
         if tags.contains_key(ID_TAG) { Owner::Us } else { Owner::Unmarked }
     }
 
-    /// Whether `tags` are those of one of our servers that has yet to be given the id.
+    /// Whether `tags` are those of one of our servers that has yet to be given the id, or was given another.
     #[must_use]
     pub fn lacks_id(&self, server: &ServerName, tags: &Tags) -> bool {
-        !tags.contains_key(ID_TAG) && self.search_tags(server).iter().all(|(key, value)| tags.get(key) == Some(value))
+        tags.get(ID_TAG) != Some(&self.id) && self.has_named(server, tags)
+    }
+
+    /// Whether `tags` name this deployment and its server `server`.
+    #[must_use]
+    pub fn has_named(&self, server: &ServerName, tags: &Tags) -> bool {
+        self.search_tags(server).iter().all(|(key, value)| tags.get(key) == Some(value))
     }
 }
 

@@ -136,6 +136,12 @@ fn shuts(plan: &Plan, situation: &Situation) -> bool {
 
 /// The next step, if nobody is logged in.
 fn undrained(wanted: &Wanted, situation: &Situation) -> Plan {
+    // Unknown mount targets are a reason to cut nobody off. Where nobody is there, they hold up nothing.
+    let takes_clients = situation.server.as_ref().is_some_and(|server| is_open(server.state));
+    let obstacles = situation.obstacles.iter();
+    let obstacles =
+        obstacles.filter(|obstacle| takes_clients || !matches!(obstacle, Obstacle::MountTargetsUnknown { .. }));
+    let situation = &Situation { obstacles: obstacles.cloned().collect(), ..situation.clone() };
     let obstacles = &situation.obstacles[..];
     match (wanted.deleting, &situation.server) {
         (_, None) if situation.making => making(wanted),

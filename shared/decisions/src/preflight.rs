@@ -33,6 +33,13 @@ pub enum Obstacle {
     },
     /// EFS is still making the file system's mount targets in the server's VPC.
     MountTargetNotReady(FileSystemId),
+    /// EFS could not be asked about the file system's mount targets.
+    MountTargetsUnknown {
+        /// How it answered.
+        error: String,
+        /// Asking again soon may help.
+        temporary: bool,
+    },
     /// AWS could not be asked.
     Unknown {
         /// What was asked, and how AWS answered.
@@ -169,7 +176,11 @@ impl Obstacle {
     /// Whether it may pass without anybody changing anything.
     #[must_use]
     pub fn passes_by_itself(&self) -> bool {
-        matches!(self, Self::AddressHeld(_) | Self::MountTargetNotReady(_) | Self::Unknown { temporary: true, .. })
+        match self {
+            Self::AddressHeld(_) | Self::MountTargetNotReady(_) => true,
+            Self::MountTargetsUnknown { temporary, .. } | Self::Unknown { temporary, .. } => *temporary,
+            _ => false,
+        }
     }
 
     /// What it is, and what to do, in a sentence for people.
@@ -189,6 +200,7 @@ impl Obstacle {
             Self::FileSystemMissing(_) => "file_system_missing",
             Self::MountTargetMissing { .. } => "mount_target_missing",
             Self::MountTargetNotReady(_) => "mount_target_not_ready",
+            Self::MountTargetsUnknown { .. } => "mount_targets_unknown",
             Self::Unknown { .. } => "network_unknown",
         }
     }
@@ -208,6 +220,9 @@ impl Obstacle {
                 format!("the file system {file_system} has no mount target in the server's VPC, but in {vpc}")
             }
             Self::MountTargetNotReady(id) => format!("EFS is still making the mount targets of {id}"),
+            Self::MountTargetsUnknown { error, .. } => {
+                format!("the file system's mount targets are not known: {error}")
+            }
             Self::Unknown { error, .. } => format!("AWS could not be asked about the network: {error}"),
         }
     }
@@ -221,8 +236,12 @@ impl Obstacle {
             Self::GroupMissing(_) => "give one that exists in the server's VPC",
             Self::FileSystemMissing(_) => "give the id of one that is; a server that exists keeps its file system",
             Self::MountTargetMissing { .. } => "make one in the Availability Zone of each subnet of the server",
-            Self::MountTargetNotReady(_) | Self::Unknown { temporary: true, .. } => "",
-            Self::Unknown { temporary: false, .. } => "look at the permissions of the function's role",
+            Self::MountTargetNotReady(_)
+            | Self::MountTargetsUnknown { temporary: true, .. }
+            | Self::Unknown { temporary: true, .. } => "",
+            Self::MountTargetsUnknown { temporary: false, .. } | Self::Unknown { temporary: false, .. } => {
+                "look at the permissions of the function's role"
+            }
         }
     }
 

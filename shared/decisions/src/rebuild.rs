@@ -240,9 +240,9 @@ impl Lack {
             Self::Address => "it has no Elastic IP, so its addresses would change".into(),
             Self::AddressUnwanted(id) => format!("it has the Elastic IP {id}, which its record does not give it"),
             Self::AddressDetached(id) => format!("it does not have the Elastic IP {id} yet"),
-            Self::Accounts(names) => format!("there is no record of the accounts {}", listed(names)),
+            Self::Accounts(names) => format!("there is no record of the accounts {}", named(names)),
             Self::Incomplete { accounts, reason } => {
-                format!("the accounts {} could not be made again: {reason}", listed(accounts))
+                format!("the accounts {} could not be made again: {reason}", named(accounts))
             }
             Self::Setting(lost) => lost.sentence(),
             Self::Role { member, role } => {
@@ -288,7 +288,8 @@ impl Lack {
 }
 
 /// The names, or the first few and how many more there are.
-fn listed(names: &[String]) -> String {
+#[must_use]
+pub fn named(names: &[String]) -> String {
     let shown = &names[..names.len().min(MOST_NAMES)];
     match names.len() - shown.len() {
         0 => shown.join(", "),

@@ -47,9 +47,11 @@ fn tagged(cloud: &Cloud, tags: Tags) -> Arc<Mutex<Tags>> {
 }
 
 /// A cloud in which the server of `item` is another deployment's, has users without a record, one that is to be
-/// deleted, and a rule that is not wanted.
+/// deleted, and a rule that is not wanted. We never gave it our host keys.
 fn cloud_of_others(item: &ServerItem) -> (Cloud, App) {
-    let (cloud, app) = cloud_with_item(item);
+    let mut item = item.clone();
+    item.record.status.keyed = None;
+    let (cloud, app) = cloud_with_item(&item);
     tagged(&cloud, others().tags(&main()));
     accounts_without_record(&cloud, 2);
     cloud.put_plain("USERS#main", "alice", &deleted_user());
@@ -61,7 +63,7 @@ fn cloud_of_others(item: &ServerItem) -> (Cloud, App) {
 
 /// Calls that change something on AWS.
 fn changes(cloud: &Cloud) -> Vec<String> {
-    let reads = |name: &String| ["Describe", "List", "Get"].iter().any(|verb| name.starts_with(verb));
+    let reads = |name: &String| ["Describe", "List", "Get", "GET"].iter().any(|verb| name.starts_with(verb));
     cloud.log().into_iter().filter(|name| !reads(name)).collect()
 }
 
@@ -183,16 +185,20 @@ async fn an_order_takes_over_what_its_giver_saw_and_nothing_else() {
     }
 }
 
+/// AWS's answer: the server bears another deployment's id.
+fn described_as_theirs() -> Value {
+    json!({ "Server": {
+        "Arn": "arn:aws:transfer:us-east-1:000000000000:server/s-1", "ServerId": "s-1", "State": "ONLINE",
+        "Tags": [{ "Key": "wharfinger:deployment-id", "Value": others().id }],
+    } })
+}
+
 #[tokio::test]
 async fn a_refused_adoption_is_told() {
     let adoption = Adoption { server: their_server(), by: "alice".into(), at: now() };
     let (cloud, app) = cloud_of_others(&ServerItem { adopt: Some(adoption), ..testing::record().into() });
-    let described = json!({ "Server": {
-        "Arn": "arn:aws:transfer:us-east-1:000000000000:server/s-1", "ServerId": "s-1", "State": "ONLINE",
-        "Tags": [{ "Key": "wharfinger:deployment-id", "Value": others().id }],
-    } });
     cloud.answer_with(|_, _| None);
-    cloud.answer("DescribeServer", described);
+    cloud.answer("DescribeServer", described_as_theirs());
 
     deliver(&app, "one", invocation(now())).await;
 
@@ -200,6 +206,33 @@ async fn a_refused_adoption_is_told() {
     assert!(condition(&status, "other_deployment").is_some(), "{status}");
     assert!(status["reason"].as_str().unwrap().contains("tag arn:aws:transfer"), "{status}");
     assert!(item(&app).await.adopt.is_some(), "it is tried again");
+}
+
+#[tokio::test]
+async fn a_record_whose_server_could_not_be_taken_over_stays_until_it_is_known_whose_it_is() {
+    let adoption = Adoption { server: their_server(), by: "alice".into(), at: now() };
+    let record = ServerRecord { deleting: true, ..testing::record() };
+    let (cloud, app) = cloud_of_others(&ServerItem { adopt: Some(adoption), ..record.into() });
+    cloud.answer_with(|_, _| None);
+    cloud.answer("DescribeServer", described_as_theirs());
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert!(cloud.item(servers::PARTITION, "main").is_some() && cloud.item("USERS#main", "alice").is_some());
+    assert_eq!(cloud.messages().len(), 1, "it is looked at again");
+}
+
+#[tokio::test]
+async fn a_server_of_ours_stays_ours_when_somebody_changes_its_id_of_the_deployment() {
+    let (cloud, app) = cloud_with(&testing::record());
+    let tags = tagged(&cloud, others().tags(&main()));
+    cloud.put_plain("USERS#main", "alice", &deleted_user());
+    cloud.answer("DeleteUser", json!({}));
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.count("DeleteUser"), 1);
+    assert_eq!(*tags.lock().unwrap(), testing::deployment().tags(&main()));
 }
 
 #[tokio::test]

@@ -115,8 +115,10 @@ async fn a_new_server_that_aws_shows_late_is_made_once_and_not_forgotten() {
     servers.state().is_hidden = false;
     visit(&app, 3).await;
     let status = status(&app).await;
-    assert_eq!((&status["server_id"], &status["made"]), (&json!("s-2"), &Value::Null), "{status}");
-    assert_eq!(servers.state().asked, 1);
+    assert_eq!(status["server_id"], "s-2", "{status}");
+    servers.state().is_hidden = true;
+    visit(&app, 4).await;
+    assert_eq!(servers.state().asked, 1, "an older answer may come after a newer one");
 }
 
 #[tokio::test]

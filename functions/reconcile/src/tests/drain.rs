@@ -152,6 +152,7 @@ async fn a_new_network_waits_for_whoever_is_there_until_drain_for_is_over() {
         item.record.intent.spec.network.subnet_ids = subnet;
         item.record.status.draining = draining.map(since);
         let (cloud, app) = door(&item, &[IN], Metrics::Silent);
+        cloud.answer(MOUNT_TARGETS, mount_targets(&["us-east-1a"]));
 
         deliver(&app, "one", invocation(now())).await;
 

@@ -43,6 +43,7 @@ fn absent(making: Option<Timestamp>) -> (Cloud, App) {
     cloud.answer("DescribeSubnets", subnet("subnet-00000001"));
     cloud.answer("DescribeSecurityGroups", group("sg-00000001"));
     cloud.answer("DescribeSecurityGroupRules", rules(&["10.1.0.0/16"]));
+    cloud.answer(MOUNT_TARGETS, mount_targets(&["us-east-1a"]));
     (cloud, app)
 }
 
@@ -50,14 +51,14 @@ fn absent(making: Option<Timestamp>) -> (Cloud, App) {
 const DESCRIBED_FREE: &str = "<DescribeAddressesResponse><addressesSet><item><allocationId>eipalloc-00000001\
      </allocationId><publicIp>203.0.113.7</publicIp></item></addressesSet></DescribeAddressesResponse>";
 
-/// How often the file system was looked for, with which the making of a server begins.
+/// How often the host key was looked for, with which the making of a server begins.
 fn begun(cloud: &Cloud) -> Arc<Mutex<usize>> {
     let begun = Arc::new(Mutex::new(0));
     let counted = begun.clone();
     cloud.answer_with(move |operation, _| {
-        let is_first = operation == "DescribeFileSystems";
+        let is_first = operation == "GetSecretValue";
         *counted.lock().unwrap() += usize::from(is_first);
-        is_first.then(|| (500, json!({ "ErrorCode": "InternalServerError", "message": "later" })))
+        is_first.then(|| (500, json!({ "__type": "InternalServiceError", "message": "later" })))
     });
     begun
 }

@@ -168,7 +168,8 @@ async fn many_strangers_are_described_over_several_visits_and_then_not_again() {
         deliver(&app, &format!("request-{visits}"), invocation(now())).await;
         visits += 1;
         let status = status(&app).await;
-        let told = condition(&status, "strangers").is_some_and(|told| told["message"].to_string().contains("user-99"));
+        let told =
+            condition(&status, "strangers").is_some_and(|told| told["message"].to_string().contains("and 95 more"));
         if told && cloud.count("DescribeUser") >= 100 {
             break;
         }

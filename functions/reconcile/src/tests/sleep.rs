@@ -91,8 +91,9 @@ async fn what_aws_refused_when_it_woke_is_recorded_again_for_the_next_time() {
 
     deliver(&app, "one", invocation(now())).await;
 
-    let status = status(&app).await;
-    assert_eq!(status["asleep"]["settings"]["members"]["WorkflowDetails"], json!({ "OnUpload": "w-1" }), "{status}");
+    let item: ServerItem = app.table.get(&servers::key(&main())).await.unwrap().unwrap();
+    let recorded = item.asleep.expect("it is recorded").settings.members;
+    assert_eq!(recorded.get("WorkflowDetails"), Some(&json!({ "OnUpload": "w-1" })));
 }
 
 #[tokio::test]

@@ -47,6 +47,18 @@ fn unknown(temporary: bool) -> Obstacle {
 }
 
 #[test]
+fn mount_targets_that_are_not_known_hold_up_only_what_would_cut_somebody_off() {
+    let unknown = Obstacle::MountTargetsUnknown { error: "EFS does not answer".into(), temporary: false };
+    let mut world = World::default();
+    world.situation.obstacles = vec![unknown.clone()];
+    assert_eq!(world.settle(&wanted())[0], Step::Create);
+    let mut online = World::settled(&wanted());
+    online.situation.obstacles = vec![unknown];
+    let moved = Wanted { placement: placement(&[2], &[2]), ..wanted() };
+    assert!(!online.settle(&moved).contains(&Step::Stop));
+}
+
+#[test]
 fn a_new_server_gets_its_addresses_in_the_only_order_that_works() {
     let steps = World::default().settle(&wanted());
     let acts: Vec<_> = steps.into_iter().filter(|step| *step != Step::Wait).collect();

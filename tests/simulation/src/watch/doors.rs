@@ -98,7 +98,8 @@ pub(super) async fn shown(weather: &Weather, ground: &Ground, update: &Value) {
     let item = record(ground, name).await;
     let status = &item["status"]["M"];
     // While it is being woken it is shown as it was: a server may have been made of which no answer tells.
-    let is_woken = at(&item["order"]["M"]["at"]) > at(&status["obeyed"]);
+    let order = &item["order"]["M"];
+    let is_woken = order["power"]["S"] == "online" && at(&order["at"]) > at(&status["obeyed"]);
     if is_asleep(&item) && !is_woken {
         asleep(weather, ground, (name, &item)).await;
     }

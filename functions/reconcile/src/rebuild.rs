@@ -31,7 +31,7 @@ impl Visit<'_> {
             AwsState::Offline | AwsState::StartFailed => Power::Stopped,
             AwsState::Starting | AwsState::Stopping => return None,
         };
-        let mut lacks = self.lacks(server, accounts).await;
+        let mut lacks = Box::pin(self.lacks(server, accounts)).await;
         lacks.extend(self.lacks_of_network(server, first));
         // What AWS is too busy to tell is asked again before the server is deleted.
         if lacks.iter().all(Lack::is_unanswered_for_now) {

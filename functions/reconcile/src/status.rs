@@ -106,8 +106,8 @@ impl Findings<'_> {
     /// What is remembered of a server in `phase`.
     fn memory(&self, phase: ServerPhase) -> Memory {
         let (memory, observation) = (self.reached.memory.clone(), &self.reached.observation);
-        // Also one that AWS has shown: the next answer may be older.
-        let made = memory.made_lately(self.now).cloned();
+        // Also one that AWS has shown while it starts: the next answer may be older.
+        let made = memory.made_lately(self.now).filter(|_| !self.is_open()).cloned();
         Memory {
             history: self.history(phase),
             draining: memory.draining.filter(|_| self.may_be_open()),
@@ -200,9 +200,14 @@ impl Findings<'_> {
         }
     }
 
-    /// Whether a server that was asked for may still show. One that AWS refuses to make won't.
+    /// Whether a server that was asked for may still show. One that AWS refuses to make won't, nor one whose making it
+    /// throttles.
     fn may_be_coming(&self) -> bool {
-        let is_refused = matches!(&self.reached.end, End::Failed(error) if !error.is_temporary());
+        let is_refused = match &self.reached.end {
+            End::Failed(Error::Aws(error)) => error.had_no_effect(),
+            End::Failed(error) => !error.is_temporary(),
+            _ => false,
+        };
         self.reached.observation.server().is_none() && !is_refused
     }
 

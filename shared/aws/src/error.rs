@@ -22,9 +22,12 @@ pub enum Kind {
     /// The resource exists already.
     #[error("it exists already")]
     Exists,
-    /// AWS is working on the resource, or throttling: retry later.
+    /// AWS is working on the resource, or fails: retry later. The request may have taken effect.
     #[error("AWS is not ready for it: {0}")]
     Busy(String),
+    /// AWS throttles: retry later. The request has no effect.
+    #[error("AWS is not ready for it: {0}")]
+    Throttled(String),
     /// AWS refuses the request: only a different one can succeed.
     #[error("AWS refuses it: {code}: {message}")]
     Refused {
@@ -63,7 +66,7 @@ impl AwsError {
     #[must_use]
     pub fn sentence(&self) -> String {
         match &self.kind {
-            Kind::Busy(_) | Kind::Unanswered(_) => format!("waiting for AWS: {self}"),
+            Kind::Busy(_) | Kind::Throttled(_) | Kind::Unanswered(_) => format!("waiting for AWS: {self}"),
             Kind::NotFound => format!("{self}: name one that exists in this account and Region"),
             Kind::Exists | Kind::Refused { .. } => {
                 format!("{self}. It is tried again; change what was asked for, or what AWS objects to")
@@ -89,10 +92,16 @@ impl AwsError {
         matches!(&self.kind, Kind::Refused { code, .. } if code.contains("AccessDenied") || code == "UnauthorizedOperation")
     }
 
+    /// Whether AWS has done nothing, for certain.
+    #[must_use]
+    pub fn had_no_effect(&self) -> bool {
+        !matches!(self.kind, Kind::Busy(_) | Kind::Unanswered(_))
+    }
+
     /// Whether the same call can succeed later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self.kind, Kind::Busy(_) | Kind::Unanswered(_))
+        matches!(self.kind, Kind::Busy(_) | Kind::Throttled(_) | Kind::Unanswered(_))
     }
 }
 
@@ -136,7 +145,7 @@ fn sort_code(code: &str, message: &str) -> Kind {
         | "Unavailable"
         | "UpdateInProgressException" => Kind::Busy(sentence.to_owned()),
         _ if code.contains("Throttl") || code.contains("RequestLimitExceeded") || code.contains("TooManyRequests") => {
-            Kind::Busy(sentence.to_owned())
+            Kind::Throttled(sentence.to_owned())
         }
         _ => Kind::Refused { code: code.to_owned(), message: message.to_owned() },
     }
@@ -153,12 +162,11 @@ mod tests {
         assert_eq!(sort_code("FileSystemNotFound", ""), Kind::NotFound);
         assert_eq!(sort_code("ResourceExistsException", ""), Kind::Exists);
         assert_eq!(sort_code("InvalidPermission.Duplicate", ""), Kind::Exists);
+        for throttled in ["ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException"] {
+            assert!(matches!(sort_code(throttled, "x"), Kind::Throttled(_)), "{throttled}");
+        }
         for busy in [
-            "ThrottlingException",
-            "Throttling",
             "ConflictException",
-            "RequestLimitExceeded",
-            "TooManyRequestsException",
             "ServiceUnavailable",
             "InternalFailure",
             "RequestTimeoutException",

@@ -84,3 +84,13 @@ async fn that_a_server_is_asked_for_is_recorded_before() {
     let begun = *begun.lock().unwrap();
     assert_eq!((begun, status(&app).await["making"].is_string()), (1, true));
 }
+
+#[tokio::test]
+async fn a_server_whose_making_is_throttled_is_not_waited_for() {
+    let (cloud, app) = absent(None);
+    cloud.answer("GetSecretValue", json!({ "SecretString": "a private key" }));
+    cloud.throttle("CreateServer", "");
+    deliver(&app, "one", invocation(now())).await;
+    assert!(cloud.count("CreateServer") > 0);
+    assert!(status(&app).await["making"].is_null(), "{}", status(&app).await);
+}

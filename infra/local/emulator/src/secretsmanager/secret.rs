@@ -92,7 +92,7 @@ impl Secret {
         }
         let replaced = self.versions.iter().position(|version| new.has(CURRENT) && version.has(CURRENT));
         for version in &mut self.versions {
-            version.stages.retain(|stage| !new.has(stage) && !(replaced.is_some() && stage == PREVIOUS));
+            version.stages.retain(|stage| !(new.has(stage) || replaced.is_some() && stage == PREVIOUS));
         }
         if let Some(place) = replaced
             && !new.has(PREVIOUS)

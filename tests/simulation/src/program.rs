@@ -22,7 +22,7 @@ pub struct Program(Kind);
 enum Kind {
     Api(Router),
     Autostop(wharfinger_autostop::App),
-    Reconcile(wharfinger_reconcile::App),
+    Reconcile(Box<wharfinger_reconcile::App>),
     Rollout(wharfinger_rollout::App),
 }
 
@@ -44,7 +44,9 @@ impl Program {
         Ok(Self(match function.binary.as_str() {
             "wharfinger-api" => Kind::Api(wharfinger_api::router(wharfinger_api::App::new(sdk, environment, chance)?)),
             "wharfinger-autostop" => Kind::Autostop(wharfinger_autostop::App::new(sdk, environment, chance)?),
-            "wharfinger-reconcile" => Kind::Reconcile(wharfinger_reconcile::App::new(sdk, environment, chance)?),
+            "wharfinger-reconcile" => {
+                Kind::Reconcile(Box::new(wharfinger_reconcile::App::new(sdk, environment, chance)?))
+            }
             "wharfinger-rollout" => Kind::Rollout(wharfinger_rollout::App::new(sdk, environment, chance)?),
             other => anyhow::bail!("there is no function {other}"),
         }))

@@ -12,17 +12,22 @@ async fn lose_the_table(local: &LocalRegion) {
     let table = &local.region.plan().tables[0].name;
     for (pk, sk) in [("SERVERS", "main"), ("USERS#main", "alice"), ("DEPLOYMENT", "id")] {
         let key = json!({ "pk": { "S": pk }, "sk": { "S": sk } });
-        local.region.call("dynamodb", "DeleteItem", json!({ "TableName": table, "Key": key })).await.unwrap();
+        local
+            .region
+            .call("dynamodb", "DeleteItem", json!({ "TableName": table, "Key": key }))
+            .await
+            .expect("it is deleted");
     }
 }
 
 /// AWS's servers: ids and the table that each is of.
 async fn servers(local: &LocalRegion) -> Vec<(Value, Value)> {
-    let listed = local.region.call("transfer", "ListServers", json!({})).await.unwrap();
+    let listed = local.region.call("transfer", "ListServers", json!({})).await.expect("they are listed");
     let mut servers = Vec::new();
     for listed in listed["Servers"].as_array().into_iter().flatten() {
         let asked = json!({ "ServerId": listed["ServerId"] });
-        let described = local.region.call("transfer", "DescribeServer", asked).await.unwrap()["Server"].clone();
+        let described =
+            local.region.call("transfer", "DescribeServer", asked).await.expect("it is there")["Server"].clone();
         let tags = described["Tags"].as_array().cloned().unwrap_or_default();
         let id = tags.iter().find(|tag| tag["Key"] == ID_TAG).map(|tag| tag["Value"].clone());
         servers.push((listed["ServerId"].clone(), id.unwrap_or_default()));

@@ -41,7 +41,7 @@ async fn an_idle_sweep_grows_by_a_known_number_of_calls_a_server_and_changes_not
 /// The README's figure for what a server costs beside its address: one secret, and less than two dollars in all. The
 /// functions' time is left out: it is a cent on Lambda, and here whatever the machine makes of it.
 fn assert_upkeep(scene: &Scene, [sweep, look]: [Line; 2]) {
-    let counted = bill::upkeep(scene, sweep, look, bill::secrets(scene) / 3.0).unwrap();
+    let counted = bill::upkeep(scene, sweep, look, bill::secrets(scene) / 3.0).expect("it is counted");
     let month = counted.idle_month(1.0);
     assert_eq!(month.of(Item::Secret), 1.0, "a server has one secret");
     let cost = month.cost();

@@ -178,13 +178,13 @@ async fn a_sleeping_server_is_deleted_and_leaves_nothing_on_the_bill() {
 
 /// The server as AWS describes it.
 async fn described(local: &LocalRegion) -> Value {
-    let id = local.server().await.unwrap()["status"]["server_id"].clone();
+    let id = local.server().await.expect("it has a record")["status"]["server_id"].clone();
     let answer = local.region.call("transfer", "DescribeServer", json!({ "ServerId": id })).await;
     answer.expect("AWS has it")["Server"].clone()
 }
 
 async fn put_to_sleep(local: &LocalRegion) {
-    local.api.post("/v1/servers/main/sleep?now=true").await.unwrap();
+    local.api.post("/v1/servers/main/sleep?now=true").await.expect("the order is taken");
     local.until_power("asleep").await;
 }
 

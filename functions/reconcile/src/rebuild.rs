@@ -31,7 +31,7 @@ impl Visit<'_> {
             AwsState::Offline | AwsState::StartFailed => Power::Stopped,
             AwsState::Starting | AwsState::Stopping => return None,
         };
-        let mut lacks = Box::pin(self.lacks(server, accounts)).await;
+        let mut lacks = self.lacks(server, accounts).await;
         lacks.extend(self.lacks_of_network(server, first));
         // What AWS is too busy to tell is asked again before the server is deleted.
         if lacks.iter().all(Lack::is_unanswered_for_now) {
@@ -68,8 +68,11 @@ impl Visit<'_> {
                 None => self.accounts_on(&observed.id).await,
             }
         };
-        let (host_keys, secrets, accounts) =
-            tokio::join!(self.app.transfer.host_keys(&observed.id), self.kept_host_keys(), accounts);
+        let (host_keys, secrets, accounts) = tokio::join!(
+            Box::pin(self.app.transfer.host_keys(&observed.id)),
+            Box::pin(self.kept_host_keys()),
+            Box::pin(accounts),
+        );
         let roles = observed.settings.roles().into_iter();
         let may_pass = [Some(&self.app.user_role), self.record.intent.spec.user_role_arn.as_ref()];
         rebuild::lacks(&Facts {

@@ -73,7 +73,7 @@ impl Visit<'_> {
             return self.changed(Memory { asleep: Some(asleep), ..course.memory.clone() }).await;
         }
         // Looked at once more: the proof of the visit's beginning is older than the drain's last question.
-        if let Some(lack) = Box::pin(self.lacks(server, None)).await.first() {
+        if let Some(lack) = self.lacks(server, None).await.first() {
             let (sentence, temporary) = (lack.sentence(), lack.passes_by_itself());
             return Err(Error::Unknown { sentence, temporary }.into());
         }

@@ -47,7 +47,7 @@ impl World {
             Call::Drain => return Ok(world.noted(i, Memory { draining: Some(0), ..visit.memory }, fate)),
             Call::Create if visit.memory.making != Some(0) => {
                 // The placement in service went with the server that had it.
-                let memory = visit.memory.from_history(|_| History::default());
+                let memory = visit.memory.with_history(|_| History::default());
                 return Ok(world.noted(i, Memory { making: Some(0), ..memory }, fate));
             }
             Call::Sleep if visit.seen_again(&world.aws).lacks(visit.aim.network) => {
@@ -75,7 +75,7 @@ impl World {
             Call::ImportHostKeys => world.noted(i, Memory { keyed: server.map(|server| server.id), ..memory }, fate),
             Call::Sleep => {
                 let history = |_| History::default();
-                world.noted(i, Memory { keyed: None, ..memory.from_history(history) }, fate)
+                world.noted(i, Memory { keyed: None, ..memory.with_history(history) }, fate)
             }
             _ if fate == Fate::DoneAndCrashed => world.without(i),
             Call::Create => world.made(i),
@@ -223,7 +223,7 @@ impl World {
         let wanted = Place::of(visit.aim.network).placement();
         let refused = |history: History| history.after_refusal(&wanted, &current, "AWS refuses it".into());
         let fate = if fate == Fate::Refused { Fate::Done } else { fate };
-        self.noted(i, visit.memory.from_history(refused), fate)
+        self.noted(i, visit.memory.with_history(refused), fate)
     }
 
     /// Visit `i` has made a server, and writes down its id.

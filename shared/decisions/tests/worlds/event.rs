@@ -282,7 +282,7 @@ impl World {
         self.left.faults -= u8::from(deaf);
         let mut visit = self.visits[i].expect("a visit");
         let (wanted, situation) = (visit.wanted(), visit.situation());
-        visit.memory = visit.memory.from_history(|_| situation.history.clone());
+        visit.memory = visit.memory.with_history(|_| situation.history.clone());
         let door = if power::is_to_be_shut(&wanted, &situation) {
             visit.door((!deaf).then_some(self.aws.session))
         } else {

@@ -129,7 +129,7 @@ impl Visit {
     pub(crate) fn new(table: &Table, seen: Seen) -> Self {
         let aim = Self::aim(table);
         let offline = seen.server.is_some_and(|server| server.state == AwsState::Offline);
-        let memory = table.status.memory.from_history(|history| history.at_first(aim.opens(), offline));
+        let memory = table.status.memory.with_history(|history| history.at_first(aim.opens(), offline));
         let memory = Memory { making: memory.making.filter(|_| seen.server.is_none()), ..memory };
         Self {
             aim,
@@ -355,7 +355,7 @@ impl Memory {
         History { in_service: self.in_service.map(Place::placement), refused: self.refused.map(refused), applied: None }
     }
 
-    pub(crate) fn from_history(self, change: impl FnOnce(History) -> History) -> Self {
+    pub(crate) fn with_history(self, change: impl FnOnce(History) -> History) -> Self {
         let history = change(self.history());
         let refused = history.refused.map(|refused| Place::from(&refused.placement));
         Self { in_service: history.in_service.as_ref().map(Place::from), refused, ..self }

@@ -276,19 +276,19 @@ impl From<&Placement> for Place {
 }
 
 pub(crate) fn subnet(network: u8) -> SubnetId {
-    SubnetId::parse(format!("subnet-0000000{network}")).unwrap()
+    SubnetId::parse(format!("subnet-0000000{network}")).expect("it is well-formed")
 }
 
 pub(crate) fn address(network: u8) -> AllocationId {
-    AllocationId::parse(format!("eipalloc-0000000{network}")).unwrap()
+    AllocationId::parse(format!("eipalloc-0000000{network}")).expect("it is well-formed")
 }
 
 pub(crate) fn group() -> SecurityGroupId {
-    SecurityGroupId::parse("sg-00000001").unwrap()
+    SecurityGroupId::parse("sg-00000001").expect("it is well-formed")
 }
 
 pub(crate) fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + second).unwrap()
+    Timestamp::from_second(1_800_000_000 + second).expect("it is well-formed")
 }
 
 /// The moment at which something is so old that began at `at(0)`.
@@ -300,9 +300,9 @@ pub(crate) const DRAIN_FOR: SignedDuration = SignedDuration::from_secs(600);
 
 pub(crate) fn spec(action: IdleAction, network: u8) -> ServerSpec {
     static SPEC: LazyLock<ServerSpec> = LazyLock::new(|| ServerSpec {
-        file_system_id: FileSystemId::parse("fs-0a1b2c3d").unwrap(),
+        file_system_id: FileSystemId::parse("fs-0a1b2c3d").expect("it is well-formed"),
         network: Network {
-            vpc_id: VpcId::parse("vpc-0a1b2c3d").unwrap(),
+            vpc_id: VpcId::parse("vpc-0a1b2c3d").expect("it is well-formed"),
             subnet_ids: Vec::new(),
             security_group_ids: vec![group()],
             address_allocation_ids: Vec::new(),

@@ -24,7 +24,7 @@ async fn a_server_of_others_is_described_once_an_hour_and_a_second_one_of_ours_e
             "s-3" => described(id, "main"),
             _ => return None,
         };
-        (operation == "DescribeServer").then(|| (200, answer))
+        (operation == "DescribeServer").then_some((200, answer))
     });
     let asked = |cloud: &Cloud| {
         let ids = cloud.calls().into_iter().filter(|(name, _)| name == "DescribeServer").map(|(_, input)| input);

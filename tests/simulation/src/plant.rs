@@ -20,8 +20,6 @@ pub enum Plant {
     ForgetTheSearch,
     /// The making of a server is tried again without a look, where its answer was lost.
     RetryBlindly,
-    /// Whoever wants a lease has it.
-    ShareTheLease,
     /// A deployment that is under way counts as completed.
     TakeItAsCompleted,
     /// The sweep repairs no lost wake-up.
@@ -99,7 +97,7 @@ impl Plant {
     #[must_use]
     pub const fn rule(self) -> &'static str {
         match self {
-            Self::ForgetTheSearch | Self::RetryBlindly | Self::ShareTheLease => rules::ONE_SERVER,
+            Self::ForgetTheSearch | Self::RetryBlindly => rules::ONE_SERVER,
             Self::TakeItAsCompleted => rules::VERDICT_IS_TRUE,
             Self::RepairNothing | Self::AcknowledgeEarly => rules::IN_TIME,
             Self::ClaimUnconditionally => rules::ONE_ROLLOUT,
@@ -134,7 +132,7 @@ impl Plant {
             Self::ForgetTheSearch | Self::RetryBlindly | Self::ForgetTheRevision | Self::AcknowledgeEarly => {
                 vec![Feature::Deaths]
             }
-            Self::ShareTheLease | Self::ClaimUnconditionally | Self::CountTwice => vec![Feature::Doubles],
+            Self::ClaimUnconditionally | Self::CountTwice => vec![Feature::Doubles],
             Self::StopAtOnce => vec![Feature::LateStop],
             // Changes that are ready at once, and others that are heard of while these are rolled out.
             Self::LockNothing => vec![Feature::Marker],
@@ -168,7 +166,6 @@ impl Plant {
                 return answered(json!({ "MessageId": "0", "MD5OfMessageBody": "0" }));
             }
             (Self::DropMounts, "rollout", "RegisterTaskDefinition") => keep_last_mount(&mut call.input),
-            (Self::ShareTheLease, "reconcile", "UpdateItem") => drop_condition(&mut call.input, "SET lease_owner"),
             (Self::ClaimUnconditionally | Self::LockNothing, "rollout", "TransactWriteItems") => {
                 drop_claim_conditions(&mut call.input);
             }
@@ -295,13 +292,6 @@ fn keep_last_mount(definition: &mut Value) {
         if let Some(points) = container["mountPoints"].as_array_mut() {
             points.drain(..points.len().saturating_sub(1));
         }
-    }
-}
-
-/// Makes the update unconditional, if it begins so. Values that only the condition names would be refused.
-fn drop_condition(update: &mut Value, begins: &str) {
-    if update["UpdateExpression"].as_str().is_some_and(|text| text.starts_with(begins)) {
-        update["ConditionExpression"] = json!("attribute_exists(pk) OR lease_until < :now");
     }
 }
 

@@ -120,7 +120,6 @@ macro_rules! planted_bugs {
 planted_bugs! {
     a_forgotten_search_is_found: ForgetTheSearch,
     a_blind_retry_is_found: RetryBlindly,
-    a_shared_lease_is_found: ShareTheLease,
     a_hasty_verdict_is_found: TakeItAsCompleted,
     a_sweep_without_repairs_is_found: RepairNothing,
     an_early_acknowledgement_is_found: AcknowledgeEarly,

@@ -55,10 +55,10 @@ fn expected(stage: &Stage, ordered: Ordered, idle: Option<Idle>) -> &'static [&'
         None => &[],
         Some(Idle::Stays) => &["online"],
         Some(Idle::Stops) if since.is_some_and(|since| since < MANUAL_KEEP.get()) => &["online"],
-        Some(Idle::Stops) => &["online", "draining", "stopped", "asleep"],
+        Some(Idle::Stops) => &["online", "draining", "stopping", "stopped", "asleep"],
         Some(Idle::Sleeps) if since.is_some_and(|since| since < manual_keep.get()) => &["online"],
         Some(Idle::Sleeps) if since.is_some_and(|since| since < manual_keep.get() + CLOSING) => {
-            &["online", "draining", "asleep"]
+            &["online", "draining", "stopping", "asleep"]
         }
         Some(Idle::Sleeps) => &["asleep"],
     }

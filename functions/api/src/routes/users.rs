@@ -40,7 +40,8 @@ pub(crate) async fn list(State(api): State<App>, call: Call) -> Result<Response,
         Ok(api.table.page::<UserRecord>(&partition, &request).await?)
     })?;
     let items: Vec<(String, Found<UserRecord>)> = items.into_iter().map(|(user, read)| (user, read.into())).collect();
-    let shown = items.iter().map(|(user, found)| resource(&server, user, found, view(&found_server, found, call.now)));
+    let asleep = is_asleep(&found_server);
+    let shown = items.iter().map(|(user, found)| resource(&server, user, found, UserView::of(found, asleep, call.now)));
     Ok(List::answer(next, shown.collect()))
 }
 
@@ -48,8 +49,10 @@ pub(crate) async fn list(State(api): State<App>, call: Call) -> Result<Response,
 pub(crate) async fn show(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let (server, user) = (call.known_server()?, call.known_user()?);
     call.query(&[])?;
-    let (found, found_server) = tokio::try_join!(existing(&api, &server, &user), server_of(&api, &server))?;
-    Ok(resource(&server, user.as_str(), &found, view(&found_server, &found, call.now)).shown())
+    // The user is shown whatever became of the server's record: it only tells when changes take effect.
+    let (found, found_server) = tokio::join!(existing(&api, &server, &user), server_of(&api, &server));
+    let (found, asleep) = (found?, found_server.is_ok_and(|server| is_asleep(&server)));
+    Ok(resource(&server, user.as_str(), &found, UserView::of(&found, asleep, call.now)).shown())
 }
 
 /// `PUT /v1/servers/{server}/users/{user}`
@@ -169,7 +172,7 @@ pub(crate) async fn delete(State(api): State<App>, call: Call) -> Result<Respons
 }
 
 async fn remove(api: &App, call: &Call, server: &ServerName, user: &UserName) -> Result<Response, Refused> {
-    let (found, found_server) = tokio::try_join!(existing(api, server, user), server_of(api, server))?;
+    let found = existing(api, server, user).await?;
 
     call.preconditions()?.check(&what(server, user), Some(found.thing.version))?;
     let was_deleting = found.thing.deleting;
@@ -178,7 +181,7 @@ async fn remove(api: &App, call: &Call, server: &ServerName, user: &UserName) ->
         (next.deleting, next.version, next.updated_at) = (true, next.version + 1, call.now);
     }
     let next = Found::from(next);
-    let shown = resource(server, user.as_str(), &next, view(&found_server, &next, call.now));
+    let shown = resource(server, user.as_str(), &next, UserView::of(&next, false, call.now));
     if call.query(&["dry_run"])?.flag("dry_run")? {
         return Ok(shown.preview(Would::Delete));
     }
@@ -234,10 +237,6 @@ fn resource<'a>(
     Resource::new(user, &found.thing, spec, view).of_server(server.as_str())
 }
 
-fn view(server: &Found<ServerItem>, user: &Found<UserRecord>, now: Timestamp) -> UserView {
-    UserView::of(user, is_asleep(server), now)
-}
-
 fn is_asleep(server: &Found<ServerItem>) -> bool {
-    server.thing.record.status.phase() == ServerPhase::Asleep
+    server.thing.phase() == ServerPhase::Asleep
 }

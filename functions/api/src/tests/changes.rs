@@ -174,6 +174,15 @@ async fn an_order_and_a_change_of_the_spec_do_not_undo_each_other() {
 }
 
 #[tokio::test]
+async fn a_user_is_shown_and_removed_whatever_became_of_the_record_of_the_server() {
+    let stage = furnished().await;
+    stage.cloud.throttle("GetItem", "SERVERS");
+    stage.get("GET /v1/servers/main/users/alice").await.expect(200);
+    let gone = stage.get("DELETE /v1/servers/main/users/alice").await.expect(202);
+    assert_eq!(gone.body["status"]["state"], "deleting");
+}
+
+#[tokio::test]
 async fn a_server_with_users_is_deleted_only_when_they_are_meant() {
     let stage = furnished().await;
     let answer = stage.get("DELETE /v1/servers/main").await.expect(409);

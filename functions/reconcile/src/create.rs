@@ -30,6 +30,9 @@ use crate::{
     visit::Visit,
 };
 
+/// What the server was asked for without, and its id, or why there is none.
+type Asked = (Vec<RefusedSetting>, Result<String, AwsError>);
+
 impl Visit<'_> {
     /// Records that a server is asked for; when that is done, makes it and records its id at once. After an answer that
     /// was lost, the server is waited for before there is another; one whose id is known is not made again while AWS does
@@ -38,10 +41,15 @@ impl Visit<'_> {
         if course.memory.making == self.record.status.making {
             return self.changed(course.memory.clone().making_since(self.moment.present())).await;
         }
-        let (id, refused_settings) = self.made(&course.memory).await?;
+        let (refused_settings, made) = self.ask_until_answered(&course.memory).await?;
+        let memory = Memory { refused_settings, ..course.memory.clone() };
+        let id = match made {
+            Ok(id) => id,
+            Err(error) => return Ok(Outcome::Failed(Box::new(memory), error.into())),
+        };
         tracing::info!(server = %self.server, id, "a server was made");
         let made = Some(Made { id: id.clone(), at: self.moment.present() });
-        let memory = Memory { made, refused_settings, ..course.memory.clone() };
+        let memory = Memory { made, ..memory };
         let status = ServerStatus {
             server_id: Some(id),
             power: plan.phase,
@@ -54,19 +62,20 @@ impl Visit<'_> {
         Ok(Outcome::Changed(Box::new(memory)))
     }
 
-    /// Makes the server. Returns its id, and what it was made without.
-    async fn made(&self, memory: &Memory) -> Result<(String, Vec<RefusedSetting>), Error> {
+    /// Asks for the server. Returns what it was asked for without, and its id or why there is none, as far as is known.
+    ///
+    /// # Errors
+    /// When it was not asked for, or what it was to be made without could not be recorded.
+    async fn ask_until_answered(&self, memory: &Memory) -> Result<Asked, Error> {
         let host_key = host_keys::obtain(self.app, self.server, Kind::Ed25519).await?;
         let mut settings = self.item.asleep.clone().map(|asleep| asleep.settings).unwrap_or_default();
         for (member, default) in self.defaults() {
             settings.members.entry(member).or_insert(default);
         }
         match self.ask_for(&host_key, &settings).await {
-            Ok(id) => Ok((id, Vec::new())),
-            Err(error) if self.is_refused_again(&error) => {
-                self.create_without(&host_key, settings, error, memory).await
-            }
-            Err(error) => Err(error.into()),
+            Err(error) if self.is_refused_again(&error) => self.ask_without(&host_key, settings, error, memory).await,
+            Err(error) => Ok((memory.refused_settings.clone(), Err(error))),
+            id => Ok((Vec::new(), id)),
         }
     }
 
@@ -86,30 +95,31 @@ impl Visit<'_> {
             && conditions.iter().any(|known| known.code == STEP_REFUSED && known.message == told)
     }
 
-    /// Makes the server without the settings to which AWS objects. After a call without an answer there may be a server,
-    /// which is searched before the next try.
-    async fn create_without(
+    /// Asks for the server without the settings to which AWS objects. After a call without an answer there may be a
+    /// server, which is searched before the next try.
+    async fn ask_without(
         &self,
         host_key: &Secret,
         settings: Settings,
         refusal: AwsError,
         memory: &Memory,
-    ) -> Result<(String, Vec<RefusedSetting>), Error> {
+    ) -> Result<Asked, Error> {
         let mut search = Search::new(settings, self.defaults(), refusal.to_string());
         while let Some(settings) = search.next() {
-            // What it is made without is known also if the answer is lost.
+            // What it is made without is known also after a crash.
             self.note(&Memory { refused_settings: search.taken(), ..memory.clone() }).await?;
             match self.ask_for(host_key, &settings).await {
                 Ok(id) => {
                     let refused = search.taken();
                     tracing::warn!(server = %self.server, id, ?refused, "AWS made it without what it refused");
-                    return Ok((id, refused));
+                    return Ok((refused, Ok(id)));
                 }
-                Err(error) if error.is_temporary() => return Err(error.into()),
+                Err(error) if !error.had_no_effect() => return Ok((search.taken(), Err(error))),
+                Err(error) if error.is_temporary() => return Ok((memory.refused_settings.clone(), Err(error))),
                 Err(error) => search = search.after_refusal(error.to_string()),
             }
         }
-        Err(refusal.into())
+        Ok((memory.refused_settings.clone(), Err(refusal)))
     }
 
     async fn ask_for(&self, host_key: &Secret, settings: &Settings) -> Result<String, AwsError> {

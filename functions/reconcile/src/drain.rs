@@ -155,11 +155,10 @@ fn still_admits(error: &Error) -> String {
     format!("clients can still log in, because its rules can't be taken back: {}", error.sentence())
 }
 
-/// Who is logged in, each once.
 /// So many of those who are logged in are named.
 const MOST_NAMES: usize = 100;
 
-/// Who is logged in.
+/// Who is logged in, each once.
 fn names(presence: &Answer<Presence>) -> Vec<String> {
     let Answer::Known(presence) = presence else { return Vec::new() };
     let mut names: Vec<_> = presence.sessions.iter().filter_map(|session| session.user.clone()).collect();

@@ -140,6 +140,9 @@ impl Visit<'_> {
             Err(end) => return ControlFlow::Break(course.ends(end)),
             Ok(Outcome::Asked) => course.memory,
             Ok(Outcome::Changed(memory)) => *memory,
+            Ok(Outcome::Failed(memory, error)) => {
+                return ControlFlow::Break(Course { memory: *memory, ..course }.ends(error));
+            }
         };
         let made = memory.made.as_ref().map(|made| &made.id);
         let known = self.server_id(&course.observation).or(made.map(String::as_str));

@@ -312,7 +312,10 @@ impl Findings<'_> {
             conditions.push(found("rules_refused", severity(error), error.sentence(), remedy));
         }
         conditions.extend(rebuild::condition(self.lacks, self.now));
-        conditions.extend(refused::condition(&self.refused_settings(), self.now));
+        // While a server is only asked for, nothing is said of it.
+        if self.reached.observation.server().is_some() {
+            conditions.extend(refused::condition(&self.refused_settings(), self.now));
+        }
         if self.reached.observation.server().is_some_and(|server| server.log_group_arn.is_none()) {
             let message = "it has no structured log, so who is logged in is known from metrics alone, minutes late";
             let remedy = "give it the log group of this deployment as its StructuredLogDestination";

@@ -13,13 +13,15 @@ use crate::{
     visit::Visit,
 };
 
-/// The result of a step after which more steps may follow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The result of a step.
+#[derive(Debug)]
 pub(crate) enum Outcome {
     /// AWS accepted the call, or no call was needed.
     Asked,
     /// The step changed what is remembered, and that is recorded.
     Changed(Box<Memory>),
+    /// The step failed, as far as is known, and changed what is remembered all the same. No more steps are taken.
+    Failed(Box<Memory>, Error),
 }
 
 impl Visit<'_> {

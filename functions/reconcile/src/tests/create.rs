@@ -16,6 +16,8 @@ struct State {
     /// What a server may not be given: AWS says that it is gone.
     gone: Vec<&'static str>,
     is_hidden: bool,
+    /// AWS makes the next server, and its answer is lost.
+    loses_answer: bool,
 }
 
 impl Servers {
@@ -34,12 +36,20 @@ impl Servers {
                     return Some((400, json!({ "__type": "InvalidRequestException", "message": message })));
                 }
                 state.made.push(input.clone());
+                if std::mem::take(&mut state.loses_answer) {
+                    return Some((500, json!({ "__type": "InternalServiceError", "message": "lost" })));
+                }
                 Some((200, json!({ "ServerId": format!("s-{}", state.made.len() + 1) })))
             }
             "DescribeServer" => match state.made.last().filter(|_| !state.is_hidden) {
                 Some(given) => Some((200, described(given, state.made.len() + 1))),
                 None => Some((400, json!({ "__type": "ResourceNotFoundException", "message": "Unknown server" }))),
             },
+            "ListServers" if !state.is_hidden => {
+                let listed =
+                    (0..state.made.len()).map(|made| json!({ "Arn": "arn", "ServerId": format!("s-{}", made + 2) }));
+                Some((200, json!({ "Servers": listed.collect::<Vec<_>>() })))
+            }
             _ if operation.contains("/file-systems") => {
                 let file_system = json!({ "FileSystemId": "fs-0a1b2c3d", "LifeCycleState": "available", "OwnerId": "1",
                     "CreationToken": "t", "CreationTime": 1, "NumberOfMountTargets": 1, "PerformanceMode": "generalPurpose",
@@ -182,6 +192,29 @@ async fn a_sleeper_that_aws_refuses_for_what_is_gone_is_woken_without_it_and_say
     visit(&app, 3).await;
     let told = condition(&self::status(&app).await, "setting_refused").unwrap()["message"].to_string();
     assert!(!told.contains("w-1") && told.contains("/theirs"), "{told}");
+}
+
+#[tokio::test]
+async fn what_a_server_was_made_without_is_known_though_the_answer_is_lost() {
+    let recorded = json!({ "WorkflowDetails": { "OnUpload": [{ "WorkflowId": "w-1", "ExecutionRole": "role" }] } });
+    let (_cloud, app, servers) = cloud_of(&sleeper(&recorded));
+    servers.state().gone = vec!["w-1"];
+    visit(&app, 0).await;
+    servers.state().loses_answer = true;
+    servers.state().is_hidden = true;
+    visit(&app, 1).await;
+    assert_eq!(servers.state().made.len(), 1);
+    let waiting = status(&app).await;
+    assert_eq!(waiting["server_id"], Value::Null);
+    assert!(condition(&waiting, "setting_refused").is_none(), "it is not known that there is a server: {waiting}");
+    servers.state().is_hidden = false;
+
+    visit(&app, 3).await;
+
+    let status = status(&app).await;
+    assert_eq!(servers.state().made.len(), 1);
+    assert_eq!(status["server_id"], "s-2", "{status}");
+    assert!(condition(&status, "setting_refused").is_some_and(|told| told["message"].to_string().contains("w-1")));
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ impl App {
     }
 
     /// This deployment, whose table has the id `id`.
-    pub(crate) fn deployment(&self, id: String) -> Deployment {
+    pub(crate) fn deployment(&self, id: Option<String>) -> Deployment {
         Deployment { name: self.secret_prefix.trim_end_matches('/').to_owned(), id }
     }
 }

@@ -46,6 +46,7 @@ use wharfinger_runtime::{Environment, Moment, logs, metrics, sdk_config};
 use wharfinger_store::{
     lease::{Armed, Claim, Lease, Release},
     servers::{self, ServerItem},
+    table::StoreError,
 };
 
 pub use crate::app::App;
@@ -136,10 +137,20 @@ async fn visit_until_quiet(app: &App, server: &ServerName, lease: Lease, moment:
     }
 }
 
+/// The deployment's id, if it can be read. Without it only what is known to be ours is looked after.
+fn known(id: Result<String, StoreError>, moment: Moment) -> Option<String> {
+    match id {
+        Ok(id) => return Some(id),
+        Err(StoreError::Unreadable(item)) => metrics::unreadable_record(&item, moment.present()),
+        Err(error) => tracing::warn!(%error, "the deployment's id could not be read"),
+    }
+    None
+}
+
 async fn visit(app: &App, server: &ServerName, lease: &Lease, moment: Moment) -> anyhow::Result<Wakeup> {
     let key = servers::key(server);
     let (read, id) = tokio::join!(app.table.read::<ServerItem>(&key), app.table.deployment_id());
-    let deployment = app.deployment(id.context("read the deployment's id")?);
+    let deployment = app.deployment(known(id, moment));
     match read.with_context(|| format!("read server {server}"))? {
         None => Ok(NextVisit::NotNeeded.into()),
         Some(Ok(item)) => {

@@ -9,7 +9,7 @@ use std::{
 use jiff::SignedDuration;
 use wharfinger_aws::{
     ec2::{ElasticIp, VpcEndpoint},
-    error::AwsError,
+    error::{AwsError, Kind},
     preflight::{self, NewNetwork},
     transfer::Server,
 };
@@ -93,13 +93,15 @@ impl Visit<'_> {
             found => (found, None),
         };
         match server {
+            Ok(Some(server)) if self.is_known_as_ours(&server) => {
+                Found { server: Ok(Some(server)), other: None, others }
+            }
             Ok(Some(server)) => match self.deployment.owner(&server.tags) {
-                Owner::Other(deployment) if !self.is_known_as_ours(&server) => {
+                Owner::Other(deployment) => {
                     Found { server: Ok(None), other: Some(OtherServer { server_id: server.id, deployment }), others }
                 }
-                Owner::Us | Owner::Unmarked | Owner::Other(_) => {
-                    Found { server: Ok(Some(server)), other: None, others }
-                }
+                Owner::Unknown => Found { server: Err(anybody_s(&server)), other: None, others },
+                Owner::Us | Owner::Unmarked => Found { server: Ok(Some(server)), other: None, others },
             },
             Ok(None) => Found { server, other: None, others },
             Err(_) => Found { server, other: self.record.status.other_deployment.clone(), others },
@@ -121,9 +123,9 @@ impl Visit<'_> {
         self.record.status.keyed.as_ref() == Some(&server.id) && self.deployment.has_named(self.server, &server.tags)
     }
 
-    /// Whether another deployment has `server`, by its tags.
+    /// Whether another deployment has `server`, by its tags, or may have it.
     pub(crate) fn is_others(&self, server: &Server) -> bool {
-        matches!(self.deployment.owner(&server.tags), Owner::Other(_))
+        matches!(self.deployment.owner(&server.tags), Owner::Other(_) | Owner::Unknown)
     }
 
     /// The wanted Elastic IPs, and those that the server has instead.
@@ -251,6 +253,11 @@ impl Observation {
     }
 }
 
+fn anybody_s(server: &Server) -> AwsError {
+    let sentence = "the item DEPLOYMENT, id of the table, which has the deployment's id, can't be read".into();
+    AwsError { action: format!("tell whose the server {} is", server.id), kind: Kind::Unanswered(sentence) }
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
@@ -268,7 +275,7 @@ mod tests {
         let lease = testing::lease();
         let visit = Visit::new(&app, &deployment, &name, &lease, &item, testing::invocation(Timestamp::UNIX_EPOCH));
         let server = |id: &str, user_count| Server { id: id.into(), user_count, ..testing::server(AwsState::Online) };
-        let other = Deployment { id: "another".into(), ..testing::deployment() };
+        let other = Deployment { id: Some("another".into()), ..testing::deployment() };
         let theirs = Server { tags: other.tags(&name), ..server("s-0", 9) };
         let (kept, others) = visit.in_use(vec![theirs, server("s-c", 0), server("s-b", 2), server("s-a", 0)]);
         assert_eq!(kept.map(|server| server.id).as_deref(), Some("s-b"));

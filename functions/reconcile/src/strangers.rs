@@ -83,8 +83,9 @@ impl Visit<'_> {
     async fn described_owner(&self, server_id: &str, name: &str) -> Result<Owner, AwsError> {
         let account = self.in_turn(self.app.accounts.account(server_id, name)).await?;
         let owner = account.map_or(Owner::Nobody, |account| {
-            let is_other = matches!(self.deployment.owner(&account.tags), deployment::Owner::Other(_));
-            if deployment::is_of(self.server, &account.tags) && !is_other { Owner::Us } else { Owner::Others }
+            let is_ours =
+                matches!(self.deployment.owner(&account.tags), deployment::Owner::Us | deployment::Owner::Unmarked);
+            if deployment::is_of(self.server, &account.tags) && is_ours { Owner::Us } else { Owner::Others }
         });
         self.app.owners.remember(server_id, name, owner, self.moment.present());
         Ok(owner)

@@ -49,7 +49,7 @@ pub(crate) fn app(sdk: &SdkConfig) -> App {
 
 /// The deployment of [`app`].
 pub(crate) fn deployment() -> Deployment {
-    Deployment { name: "harbour".into(), id: "11111111111111111111111111111111".into() }
+    Deployment { name: "harbour".into(), id: Some("11111111111111111111111111111111".into()) }
 }
 
 /// An invocation that begins at `now`.

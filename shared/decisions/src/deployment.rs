@@ -32,8 +32,8 @@ pub type Tags = BTreeMap<String, String>;
 pub struct Deployment {
     /// The stack's name, which is unique in its account and Region.
     pub name: String,
-    /// What is unique to its table.
-    pub id: String,
+    /// What is unique to its table; `None` while the table's item can't be read.
+    pub id: Option<String>,
 }
 
 /// Whose a server or a user of the deployment's servers is.
@@ -45,6 +45,8 @@ pub enum Owner {
     Unmarked,
     /// Another deployment's, of this id or name.
     Other(String),
+    /// A deployment's of our name, and our id is not known.
+    Unknown,
 }
 
 /// A server that another deployment has.
@@ -82,24 +84,28 @@ impl Deployment {
     #[must_use]
     pub fn tags(&self, server: &ServerName) -> Tags {
         let mut tags = self.search_tags(server);
-        tags.insert(ID_TAG.to_owned(), self.id.clone());
+        tags.extend(self.id.clone().map(|id| (ID_TAG.to_owned(), id)));
         tags
     }
 
     /// Whose a thing with these `tags` is.
     #[must_use]
     pub fn owner(&self, tags: &Tags) -> Owner {
-        let other = |key: &str, own: &str| tags.get(key).filter(|value| *value != own).cloned();
-        if let Some(other) = other(NAME_TAG, &self.name).or_else(|| other(ID_TAG, &self.id)) {
-            return Owner::Other(other);
+        if let Some(name) = tags.get(NAME_TAG).filter(|name| **name != self.name) {
+            return Owner::Other(name.clone());
         }
-        if tags.contains_key(ID_TAG) { Owner::Us } else { Owner::Unmarked }
+        match (tags.get(ID_TAG), &self.id) {
+            (None, _) => Owner::Unmarked,
+            (Some(_), None) => Owner::Unknown,
+            (Some(tagged), Some(id)) if tagged == id => Owner::Us,
+            (Some(tagged), Some(_)) => Owner::Other(tagged.clone()),
+        }
     }
 
     /// Whether `tags` are those of one of our servers that has yet to be given the id, or was given another.
     #[must_use]
     pub fn lacks_id(&self, server: &ServerName, tags: &Tags) -> bool {
-        tags.get(ID_TAG) != Some(&self.id) && self.has_named(server, tags)
+        self.id.as_ref().is_some_and(|id| tags.get(ID_TAG) != Some(id)) && self.has_named(server, tags)
     }
 
     /// Whether `tags` name this deployment and its server `server`.
@@ -146,7 +152,7 @@ mod tests {
     use super::*;
 
     fn deployment(name: &str, id: &str) -> Deployment {
-        Deployment { name: name.into(), id: id.into() }
+        Deployment { name: name.into(), id: Some(id.into()) }
     }
 
     fn main() -> ServerName {
@@ -171,5 +177,16 @@ mod tests {
         assert!(!ours.lacks_id(&main(), &deployment("quay", "1").search_tags(&main())));
         assert!(!ours.lacks_id(&main(), &Tags::new()), "whose it is can't be told");
         assert!(!ours.lacks_id(&ServerName::parse("second").unwrap(), &old));
+    }
+
+    #[test]
+    fn while_its_id_is_not_known_nothing_is_given_one_and_what_has_one_may_be_anybody_s() {
+        let unknown = Deployment { id: None, ..deployment("harbour", "1") };
+        let old = unknown.search_tags(&main());
+        assert_eq!((unknown.tags(&main()), unknown.owner(&old)), (old.clone(), Owner::Unmarked));
+        let marked = deployment("harbour", "1").tags(&main());
+        assert_eq!(unknown.owner(&marked), Owner::Unknown);
+        assert!(!unknown.lacks_id(&main(), &old) && !unknown.lacks_id(&main(), &marked));
+        assert_eq!(unknown.owner(&deployment("quay", "1").tags(&main())), Owner::Other("quay".into()));
     }
 }

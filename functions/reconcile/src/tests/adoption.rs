@@ -8,11 +8,15 @@ use super::{users::accounts_without_record, *};
 
 /// What made the server before: a table of the same stack, with another id.
 fn others() -> Deployment {
-    Deployment { id: "22222222222222222222222222222222".into(), ..testing::deployment() }
+    Deployment { id: Some("22222222222222222222222222222222".into()), ..testing::deployment() }
+}
+
+fn others_id() -> String {
+    others().id.unwrap()
 }
 
 fn their_server() -> OtherServer {
-    OtherServer { server_id: "s-1".into(), deployment: others().id }
+    OtherServer { server_id: "s-1".into(), deployment: others_id() }
 }
 
 /// AWS has the server `s-1` with `tags`, which are kept as they are changed.
@@ -176,7 +180,7 @@ async fn a_user_with_a_record_gets_our_tags_and_all_others_keep_theirs() {
 
 #[tokio::test]
 async fn an_order_takes_over_what_its_giver_saw_and_nothing_else() {
-    for (server_id, deployment) in [("s-2", others().id), ("s-1", "quay".to_owned())] {
+    for (server_id, deployment) in [("s-2", others_id()), ("s-1", "quay".to_owned())] {
         let server = OtherServer { server_id: server_id.into(), deployment };
         let adoption = Adoption { server, by: "alice".into(), at: now() };
         let (cloud, app) = cloud_of_others(&ServerItem { adopt: Some(adoption.clone()), ..testing::record().into() });
@@ -189,7 +193,7 @@ async fn an_order_takes_over_what_its_giver_saw_and_nothing_else() {
 fn described_as_theirs() -> Value {
     json!({ "Server": {
         "Arn": "arn:aws:transfer:us-east-1:000000000000:server/s-1", "ServerId": "s-1", "State": "ONLINE",
-        "Tags": [{ "Key": "wharfinger:deployment-id", "Value": others().id }],
+        "Tags": [{ "Key": "wharfinger:deployment-id", "Value": others_id() }],
     } })
 }
 
@@ -233,6 +237,41 @@ async fn a_server_of_ours_stays_ours_when_somebody_changes_its_id_of_the_deploym
 
     assert_eq!(cloud.count("DeleteUser"), 1);
     assert_eq!(*tags.lock().unwrap(), testing::deployment().tags(&main()));
+}
+
+#[tokio::test]
+async fn an_id_of_the_deployment_that_can_not_be_read_holds_up_no_removal() {
+    let (cloud, app) = cloud_with(&testing::record());
+    let tags = tagged(&cloud, testing::deployment().tags(&main()));
+    cloud.put_plain("DEPLOYMENT", "id", &json!({ "deployment_id": { "of": "another version" } }));
+    cloud.put_plain("USERS#main", "alice", &deleted_user());
+    cloud.answer("DeleteUser", json!({}));
+
+    deliver(&app, "one", invocation(now())).await;
+
+    assert_eq!(cloud.count("DeleteUser"), 1);
+    assert_eq!(*tags.lock().unwrap(), testing::deployment().tags(&main()), "they stay as they are");
+}
+
+#[tokio::test]
+async fn while_the_id_of_the_deployment_can_not_be_read_no_server_is_taken_for_another_s_or_made() {
+    for deleting in [false, true] {
+        let mut record = ServerRecord { deleting, ..testing::record() };
+        record.status.server_id = None;
+        let (cloud, app) = cloud_of_others(&record.into());
+        tagged(&cloud, testing::deployment().tags(&main()));
+        cloud.put_plain("DEPLOYMENT", "id", &json!({ "deployment_id": { "of": "another version" } }));
+
+        deliver(&app, "one", invocation(now())).await;
+
+        // What only takes rights away goes on: the rules are ours by the deployment's name.
+        let changes = changes(&cloud);
+        assert!(changes.iter().all(|name| name == "RevokeSecurityGroupIngress"), "deleting {deleting}: {changes:?}");
+        let told = status(&app).await;
+        assert!(condition(&told, "other_deployment").is_none(), "{told}");
+        let told = condition(&told, "server_unknown").expect("it is told");
+        assert!(told["message"].to_string().contains("DEPLOYMENT"), "{told}");
+    }
 }
 
 #[tokio::test]

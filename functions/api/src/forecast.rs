@@ -43,12 +43,7 @@ impl Aws {
             self.ec2.elastic_ips(&placement.addresses),
             NewNetwork::ask(&self.ec2, &self.file_systems, spec),
         );
-        let own = match &shown {
-            Ok(server) => server.as_ref().map(|server| server.placement.addresses.clone()).unwrap_or_default(),
-            // Who holds an address can't be told.
-            Err(_) => placement.addresses.clone(),
-        };
-        let mut obstacles = preflight::addresses(&addresses, &placement.addresses, &own);
+        let mut obstacles = preflight::addresses(&addresses, &placement.addresses, &shown);
         obstacles.extend(network.obstacles(spec));
         let mut conditions = grouped(obstacles.iter().map(|obstacle| obstacle.condition(now)));
         conditions.extend(network.warning(spec, now));

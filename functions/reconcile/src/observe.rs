@@ -241,12 +241,7 @@ impl Observation {
 
     /// Returns the obstacles to the `wanted` placement, which is that of `spec`.
     pub(crate) fn obstacles(&self, spec: &ServerSpec, wanted: &Placement) -> Vec<Obstacle> {
-        let own = match &self.server {
-            Ok(server) => server.as_ref().map(|server| server.placement.addresses.clone()).unwrap_or_default(),
-            // Who holds an address can't be told.
-            Err(_) => wanted.addresses.clone(),
-        };
-        let mut obstacles = preflight::addresses(&self.elastic_ips, &wanted.addresses, &own);
+        let mut obstacles = preflight::addresses(&self.elastic_ips, &wanted.addresses, &self.server);
         obstacles.extend(self.endpoint.as_ref().err().map(preflight::unknown));
         obstacles.extend(self.new_network.iter().flat_map(|network| network.obstacles(spec)));
         obstacles

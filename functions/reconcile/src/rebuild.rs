@@ -1,6 +1,6 @@
 //! What is known of a server that is to be deleted and rebuilt: independent answers, each of which may be missing.
 
-use wharfinger_aws::{error::AwsError, transfer::Server};
+use wharfinger_aws::transfer::Server;
 use wharfinger_decisions::{
     power::{AwsState, Wanted},
     rebuild::{self, Accounts, Facts, Kept, Lack, SecretVersion, Unanswered},
@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     host_keys::{self, Kind},
     observe::Observation,
-    records,
+    records::unanswered,
     status::SECOND_SERVER,
     visit::Visit,
 };
@@ -46,7 +46,7 @@ impl Visit<'_> {
     fn lacks_of_network(&self, server: &Server, observation: &Observation) -> Vec<Lack> {
         let has_its_groups = match &observation.endpoint {
             Ok(endpoint) => endpoint.as_ref().is_none_or(|endpoint| endpoint.groups == self.wanted.groups),
-            Err(error) => return vec![Lack::Unknown(unanswered(error))],
+            Err(error) => return vec![Lack::Unknown(unanswered(&Error::unknown(error)))],
         };
         let is_in_place = has_its_groups && server.placement.subnets == self.wanted.placement.subnets;
         let is_alone = match &observation.others {
@@ -76,7 +76,7 @@ impl Visit<'_> {
         let roles = observed.settings.roles().into_iter();
         let may_pass = [Some(&self.app.user_role), self.record.intent.spec.user_role_arn.as_ref()];
         rebuild::lacks(&Facts {
-            host_keys: host_keys.map_err(|error| unanswered(&error)),
+            host_keys: host_keys.map_err(|error| unanswered(&error.into())),
             secrets,
             attached: observed.placement.addresses.clone(),
             wanted: self.wanted.placement.addresses.clone(),
@@ -94,7 +94,7 @@ impl Visit<'_> {
         for kind in Kind::ALL {
             let version = kind.version(self.app, self.server);
             let secret = self.app.secrets.get(&version).await;
-            let held = secret.map(|secret| host_keys::kept(secret.as_ref())).map_err(|error| unanswered(&error));
+            let held = secret.map(|secret| host_keys::kept(secret.as_ref())).map_err(|error| unanswered(&error.into()));
             kept.push((version, held));
         }
         kept
@@ -103,12 +103,8 @@ impl Visit<'_> {
     /// The accounts on the server `server_id` that the table could not bring back.
     async fn accounts_on(&self, server_id: &str) -> Result<Accounts, Unanswered> {
         let (listed, records) = tokio::join!(self.app.transfer.users(server_id), self.records());
-        let listed = listed.map_err(|error| unanswered(&error))?;
-        let records = records.map_err(|error| records::unanswered(&Error::from(error)))?;
+        let listed = listed.map_err(|error| unanswered(&error.into()))?;
+        let records = records.map_err(|error| unanswered(&error.into()))?;
         self.lost_accounts(&records, &listed)
     }
-}
-
-fn unanswered(error: &AwsError) -> Unanswered {
-    Unanswered { error: error.sentence(), temporary: error.is_temporary() }
 }

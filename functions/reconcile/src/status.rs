@@ -57,7 +57,6 @@ impl Findings<'_> {
         let observation = &self.reached.observation;
         let server = observation.server();
         let (phase, reason) = self.phase();
-        let is_open = server.is_some_and(|server| server.state == AwsState::Online);
         let memory = self.memory(phase);
         let made = memory.made.as_ref().map(|made| made.id.clone());
         let is_other = observation.other.is_some();
@@ -79,7 +78,7 @@ impl Findings<'_> {
                 Some(server) => server.host_key_fingerprint.iter().cloned().collect(),
                 None => before.host_key_fingerprints.clone(),
             },
-            online_since: match (is_open, phase) {
+            online_since: match (self.is_open(), phase) {
                 (true, ServerPhase::Online) => before.online_since.or(Some(self.now)),
                 (true, _) => before.online_since,
                 (false, _) => before.online_since.filter(|_| is_other || observation.server.is_err()),

@@ -14,6 +14,7 @@ use crate::{
     ec2::{Ec2, ElasticIp},
     efs::FileSystems,
     error::AwsError,
+    transfer::Server,
 };
 
 /// The parts of a new network: independent answers, each of which may have failed.
@@ -68,19 +69,23 @@ impl NewNetwork {
     }
 }
 
-/// What stands in the way of the `wanted` Elastic IPs; `own` are those that the server has.
+/// What stands in the way of the `wanted` Elastic IPs, some of which the `server` may have itself.
 #[must_use]
 pub fn addresses(
     found: &Result<BTreeMap<AllocationId, ElasticIp>, AwsError>,
     wanted: &BTreeSet<AllocationId>,
-    own: &BTreeSet<AllocationId>,
+    server: &Result<Option<Server>, AwsError>,
 ) -> Vec<Obstacle> {
-    match found {
-        Ok(found) => {
-            let held = found.iter().map(|(id, address)| (id.clone(), address.held)).collect();
-            preflight::addresses(wanted, own, &held)
-        }
-        Err(error) => vec![unknown(error)],
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return vec![unknown(error)],
+    };
+    let held = found.iter().map(|(id, address)| (id.clone(), address.held)).collect();
+    match server {
+        Ok(Some(server)) => preflight::addresses(wanted, &server.placement.addresses, &held),
+        Ok(None) => preflight::addresses(wanted, &BTreeSet::new(), &held),
+        // Who holds an address can't be told.
+        Err(_) => preflight::addresses(wanted, wanted, &held),
     }
 }
 

@@ -1,11 +1,10 @@
 //! A table that does not answer about one thing: what does not need it is done all the same.
 
 use serde_json::{Value, json};
-use wharfinger_decisions::ids::SubnetId;
 
 use super::{
-    MOUNT_TARGETS, cloud_with, cloud_with_item, condition, deleted_user, deliver, group, mount_targets,
-    network_as_wanted, now, rules, status, subnet, users::accounts_without_record,
+    cloud_with, cloud_with_item, condition, deleted_user, deliver, now, preflight::moving, rules, status,
+    users::accounts_without_record,
 };
 use crate::testing::{self, invocation};
 
@@ -100,15 +99,7 @@ async fn a_server_that_aws_has_not_is_looked_after_while_its_deleted_users_can_n
 #[tokio::test]
 async fn a_server_is_not_opened_again_while_the_refusal_of_its_network_can_not_be_written_down() {
     for is_written in [true, false] {
-        let mut record = testing::record();
-        record.status.history.in_service = Some(testing::placement());
-        record.intent.spec.network.subnet_ids = vec![SubnetId::parse("subnet-00000002").unwrap()];
-        let (cloud, app) = cloud_with(&record);
-        network_as_wanted(&cloud, &[]);
-        cloud.answer("DescribeSecurityGroupRules", rules(&["10.1.0.0/16"]));
-        cloud.answer("DescribeSubnets", subnet("subnet-00000002"));
-        cloud.answer("DescribeSecurityGroups", group("sg-00000001"));
-        cloud.answer(MOUNT_TARGETS, mount_targets(&["us-east-1a"]));
+        let (cloud, app) = moving(&["us-east-1a"]);
         cloud.answer(
             "DescribeServer",
             json!({ "Server": {

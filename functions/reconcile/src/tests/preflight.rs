@@ -5,7 +5,7 @@ use wharfinger_decisions::ids::SubnetId;
 use super::*;
 
 /// A cloud in which an online server is to move to the subnet 2, with mount targets in `zones`.
-fn moving(zones: &[&str]) -> (Cloud, App) {
+pub(super) fn moving(zones: &[&str]) -> (Cloud, App) {
     let mut record = testing::record();
     record.status.history.in_service = Some(testing::placement());
     record.intent.spec.network.subnet_ids = vec![SubnetId::parse("subnet-00000002").unwrap()];

@@ -96,7 +96,7 @@ impl App {
 
     /// Wakes `reconcile` for `server`.
     async fn wake_server(&self, server: &ServerName) {
-        let sent = self.servers.send(&ServerWake { server: server.clone() }, Duration::ZERO).await;
+        let sent = self.servers.send(&ServerWake::from(server.clone()), Duration::ZERO).await;
         log_lost_wake("server", server.as_str(), sent);
     }
 

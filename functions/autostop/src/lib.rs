@@ -276,7 +276,7 @@ impl App {
     }
 
     async fn wake(&self, server: &ServerName) -> anyhow::Result<()> {
-        let wake = ServerWake { server: server.clone() };
+        let wake = ServerWake::from(server.clone());
         self.servers.send(&wake, Duration::ZERO).await.with_context(|| format!("wake server {server}"))
     }
 }

@@ -96,12 +96,23 @@ pub async fn handle(app: &App, event: SqsEvent, request_id: &str, moment: Moment
 }
 
 async fn wake(app: &App, body: &str, owner: &str, moment: Moment) -> anyhow::Result<()> {
-    let ServerWake { server } = serde_json::from_str(body).context("read the message")?;
+    let ServerWake { server, if_marked_by } = serde_json::from_str(body).context("read the message")?;
     let key = servers::key(&server);
+    if let Some(mark) = if_marked_by
+        && !app.table.is_marked_by(&key, &mark).await.context("look for a mark")?
+    {
+        return Ok(());
+    }
     match app.table.lease(&key, owner, moment.present(), LEASE).await.context("take the lease")? {
         Claim::Taken(lease) => visit_until_quiet(app, &server, lease, moment).await,
-        // Whoever has the lease looks again before giving it back.
-        Claim::Noted => Ok(()),
+        // Whoever has the lease looks again before giving it back, unless it crashes.
+        Claim::Noted(None) => Ok(()),
+        Claim::Noted(Some(until)) => {
+            let when_it_is_over = until.duration_since(moment.present()) + SignedDuration::from_secs(1);
+            let message = ServerWake { server, if_marked_by: Some(owner.to_owned()) };
+            let delay = Duration::try_from(when_it_is_over).unwrap_or_default();
+            app.queue.send(&message, delay).await.context("come back when the lease is over")
+        }
         Claim::Gone => {
             tracing::info!(%server, "there is no such server any more");
             Ok(())
@@ -173,8 +184,7 @@ async fn hand_over(app: &App, server: &ServerName, lease: &Lease, armed: &Armed)
 }
 
 async fn wake_again(app: &App, server: &ServerName, delay: Duration) -> anyhow::Result<()> {
-    let message = ServerWake { server: server.clone() };
-    app.queue.send(&message, delay).await.with_context(|| format!("wake server {server}"))
+    app.queue.send(&ServerWake::from(server.clone()), delay).await.with_context(|| format!("wake server {server}"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,11 @@ use aws_config::retry::RetryConfig;
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use wharfinger_decisions::{names::ServerName, server::ServerPhase};
+use wharfinger_decisions::{
+    names::ServerName,
+    order::Order,
+    server::{Power, ServerPhase},
+};
 use wharfinger_runtime::Moment;
 use wharfinger_store::{
     lease::{Armed, Claim, Release},
@@ -64,9 +68,13 @@ fn cloud_with_item(item: &ServerItem) -> (Cloud, App) {
 
 /// Delivers one message about the server.
 async fn deliver(app: &App, request: &str, moment: Moment) {
+    deliver_body(app, &json!({ "server": "main" }), request, moment).await;
+}
+
+async fn deliver_body(app: &App, body: &Value, request: &str, moment: Moment) {
     let mut message = SqsMessage::default();
     message.message_id = Some("m".into());
-    message.body = Some(json!({ "server": "main" }).to_string());
+    message.body = Some(body.to_string());
     let mut event = SqsEvent::default();
     event.records = vec![message];
     let response = Box::pin(handle(app, event, request, moment)).await;
@@ -246,7 +254,32 @@ async fn many_deliveries_at_once_make_few_visits_and_leave_one_wake_up() {
     futures::future::join_all(deliveries).await;
 
     assert!(cloud.count("ListUsers") <= 4, "{} visits", cloud.count("ListUsers"));
-    assert_eq!(cloud.messages().len(), 1, "no message circulates");
+    let messages = cloud.messages();
+    let (watches, wakeups): (Vec<_>, Vec<_>) = messages.iter().partition(|body| !body["if_marked_by"].is_null());
+    assert_eq!(wakeups.len(), 1, "no message circulates");
+    assert!(watches.len() <= 4, "one a visit looks whether the lease was given back: {watches:?}");
+}
+
+#[tokio::test]
+async fn who_finds_the_lease_taken_goes_on_when_its_holder_crashes() {
+    let (cloud, app) = cloud_with(&testing::record());
+    let key = servers::key(&main());
+    assert!(matches!(app.table.lease(&key, "crashes", now(), LEASE).await.unwrap(), Claim::Taken(_)));
+    for request in ["second", "third"] {
+        deliver(&app, request, invocation(now())).await;
+    }
+    assert_eq!(cloud.count("DescribeServer"), 0);
+    let messages = cloud.messages();
+    let [message] = &messages[..] else { panic!("the first one comes back: {messages:?}") };
+    let sent = cloud.calls().into_iter().find(|(operation, _)| operation == "SendMessage").unwrap().1;
+    assert_eq!(sent["DelaySeconds"], 61);
+
+    let later = now() + SignedDuration::from_secs(61);
+    deliver_body(&app, message, "the message", invocation(later)).await;
+    let looked = cloud.count("DescribeServer");
+    assert!(looked > 0, "nobody has looked since");
+    deliver_body(&app, message, "the message again", invocation(later)).await;
+    assert_eq!(cloud.count("DescribeServer"), looked, "somebody has");
 }
 
 #[tokio::test]
@@ -254,11 +287,11 @@ async fn who_finds_the_lease_taken_is_seen_by_whoever_gives_it_back() {
     let (_, app) = cloud_with(&testing::record());
     let key = servers::key(&main());
     let Claim::Taken(lease) = app.table.lease(&key, "one", now(), LEASE).await.unwrap() else { panic!("it is free") };
-    assert!(matches!(app.table.lease(&key, "two", now(), LEASE).await.unwrap(), Claim::Noted));
+    assert!(matches!(app.table.lease(&key, "two", now(), LEASE).await.unwrap(), Claim::Noted(_)));
 
     let armed = Armed::default();
     assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Wanted);
-    assert!(matches!(app.table.lease(&key, "three", now(), LEASE).await.unwrap(), Claim::Noted), "it is still held");
+    assert!(matches!(app.table.lease(&key, "three", now(), LEASE).await.unwrap(), Claim::Noted(_)), "it is still held");
     assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Wanted);
     assert_eq!(app.table.release_lease(&lease, &armed).await.unwrap(), Release::Free);
     assert!(matches!(app.table.lease(&key, "four", now(), LEASE).await.unwrap(), Claim::Taken(_)));
@@ -270,7 +303,7 @@ async fn a_lost_answer_loses_nobody_who_found_the_lease_taken() {
     let app = testing::app(&cloud.sdk_with(RetryConfig::standard()));
     let key = servers::key(&main());
     let Claim::Taken(lease) = app.table.lease(&key, "one", now(), LEASE).await.unwrap() else { panic!("it is free") };
-    assert!(matches!(app.table.lease(&key, "two", now(), LEASE).await.unwrap(), Claim::Noted));
+    assert!(matches!(app.table.lease(&key, "two", now(), LEASE).await.unwrap(), Claim::Noted(_)));
 
     let armed = Armed::default();
     cloud.lose_answer_to("UpdateItem", "REMOVE lease_wanted");

@@ -7,7 +7,7 @@ use wharfinger_decisions::{deployment::Deployment, names::ServerName, power::Wan
 use wharfinger_runtime::Moment;
 use wharfinger_store::{
     lease::Lease,
-    servers::{ServerItem, ServerRecord},
+    servers::{ServerItem, ServerRecord, Standing},
     table::StoreError,
 };
 
@@ -43,12 +43,21 @@ impl<'a> Visit<'a> {
     }
 
     /// Asked before each call that changes the server or lets clients in: a lease may expire while its holder waits for
-    /// AWS, and two visits at once would make two servers, or cut people off whom the other one lets in.
+    /// AWS, and two visits at once would make two servers, or cut people off whom the other one lets in. A person who
+    /// takes back an order meanwhile is heard too: whoever gave the order has left a mark, so that the next visit follows
+    /// at once.
     ///
     /// # Errors
-    /// When another visit has taken over, or the table does not answer.
+    /// When another visit has taken over, something else is wanted by now, or the table does not answer.
     pub(crate) async fn check_lease(&self) -> Result<(), Error> {
-        if self.app.table.holds(self.lease).await? { Ok(()) } else { Err(StoreError::Conflict.into()) }
+        match self.app.table.stands(self.lease, self.item).await? {
+            Standing::Holds => Ok(()),
+            Standing::Outdated => {
+                let sentence = "what is wanted was changed meanwhile".into();
+                Err(Error::Unknown { sentence, temporary: true })
+            }
+            Standing::Replaced => Err(StoreError::Conflict.into()),
+        }
     }
 
     /// The tags of the server and its users.

@@ -10,6 +10,15 @@ pub struct ServerWake {
     /// The server, under a name that any version accepted.
     #[serde(deserialize_with = "server")]
     pub server: ServerName,
+    /// Only if nobody has looked after the server since the delivery of this name found its lease taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_marked_by: Option<String>,
+}
+
+impl From<ServerName> for ServerWake {
+    fn from(server: ServerName) -> Self {
+        Self { server, if_marked_by: None }
+    }
 }
 
 /// Wakes `rollout` for one site: its window may be over, its rollout may have come further.

@@ -13,6 +13,9 @@ pub const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(900);
 /// How late a wake-up may be before it counts as lost: queues sometimes deliver late.
 pub const GRACE: SignedDuration = SignedDuration::from_secs(30);
 
+/// How far the clocks of two invocations may differ: a message may come this much before it is due.
+const EARLY: SignedDuration = SignedDuration::from_secs(5);
+
 /// How long an observation of AWS is trusted: people may change things there at any time.
 pub const TRUSTED_FOR: SignedDuration = SignedDuration::from_mins(10);
 
@@ -57,11 +60,13 @@ impl Armed {
 
     /// Brings forward what is armed after a look, and the delay of the message to send for it, so that there is also a
     /// look at `due`. What is further off than a message can wait is left alone: the sweep has every server looked at
-    /// more often than that, and the last look before `due` arms it. A chain of messages would cost a visit each.
+    /// more often than that, and the last look before `due` arms it. A chain of messages would cost a visit each. What
+    /// is armed for the next seconds may be what this look was woken by, before its time.
     #[must_use]
     pub fn no_later_than(self, delay: Option<Duration>, due: Timestamp, now: Timestamp) -> (Self, Option<Duration>) {
         let due = whole_second(due);
-        let is_enough = self.at.is_some_and(|at| at <= due);
+        let is_on_its_way = |at: Timestamp| delay.is_some() || at.duration_since(now) > EARLY;
+        let is_enough = self.at.is_some_and(|at| at <= due && is_on_its_way(at));
         match Duration::try_from(due.duration_since(now)) {
             Ok(wait) if !is_enough && now < due && due == within_reach(due, now) => {
                 (Self { at: Some(due), ..self }, Some(wait))
@@ -227,6 +232,14 @@ mod tests {
         for due in [at(901), at(0), at(-1)] {
             assert_eq!(Armed::default().no_later_than(None, due, at(0)), (Armed::default(), None), "{due}");
         }
+    }
+
+    #[test]
+    fn a_message_that_comes_before_its_time_by_the_clock_here_is_sent_again() {
+        let armed = Armed { at: Some(at(600)), ..Armed::default() };
+        let again = (armed.clone(), Some(Duration::from_secs(3)));
+        assert_eq!(armed.clone().no_later_than(None, at(600), at(597)), again);
+        assert_eq!(armed.clone().no_later_than(None, at(600), at(594)), (armed, None), "this look has another cause");
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! A lease expires, so that a crash does not block the item for long. The armed wake-up is stored beside it, so that
 //! many deliveries for one item keep only one chain of delayed messages. A delivery that finds the lease taken leaves a
-//! mark and ends; the holder sees the mark before releasing the lease, and works again.
+//! mark and ends; the holder sees the mark before releasing the lease, and works again. A holder that crashes sees
+//! nothing: whoever leaves the first mark comes back when the lease is over, and goes on if its mark is still there.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use serde_json::Value;
 pub use wharfinger_decisions::wakeup::Armed;
 
 use crate::table::{Guard, Key, StoreError, Table};
@@ -27,6 +29,16 @@ struct Kept {
     armed: Armed,
     #[serde(default)]
     lease_owner: Option<String>,
+    #[serde(default)]
+    lease_until: Option<i64>,
+    #[serde(default)]
+    lease_wanted: Option<Value>,
+}
+
+impl Kept {
+    fn is_marked_by(&self, owner: &str) -> bool {
+        self.lease_wanted.as_ref().is_some_and(|mark| mark == owner)
+    }
 }
 
 /// The result of asking for a lease.
@@ -34,8 +46,9 @@ struct Kept {
 pub enum Claim {
     /// The lease was granted.
     Taken(Lease),
-    /// Another worker has the lease, and will work again before releasing it.
-    Noted,
+    /// Another worker has the lease, and will work again before releasing it. Whoever left the first mark gets to know
+    /// until when the lease lasts.
+    Noted(Option<Timestamp>),
     /// The item does not exist.
     Gone,
 }
@@ -66,8 +79,8 @@ impl Table {
             if let Some(lease) = self.take_lease(key, owner, now, lasts).await? {
                 return Ok(Claim::Taken(lease));
             }
-            if self.mark_wanted(key, now).await? {
-                return Ok(Claim::Noted);
+            if let Some(noted) = self.mark_wanted(key, owner, now).await? {
+                return Ok(noted);
             }
             // Between the two writes the lease was given back, or the item went.
             if self.read::<Kept>(key).await?.is_none() {
@@ -98,14 +111,29 @@ impl Table {
         Ok(Some(Lease { key: key.clone(), owner: owner.to_owned(), armed }))
     }
 
-    /// Leaves a mark if the lease is held. Returns whether it is.
-    async fn mark_wanted(&self, key: &Key, now: Timestamp) -> Result<bool, StoreError> {
-        let held = Guard::that("lease_until >= :now").value(":now", now.as_second())?.value(":yes", true)?;
-        match self.update(key, "SET lease_wanted = :yes", held).await {
-            Ok(()) => Ok(true),
-            Err(StoreError::Conflict) => Ok(false),
+    /// Leaves the mark of `owner` if the lease is held, unless there is one.
+    async fn mark_wanted(&self, key: &Key, owner: &str, now: Timestamp) -> Result<Option<Claim>, StoreError> {
+        let held = Guard::that("lease_until >= :now").value(":now", now.as_second())?.value(":owner", owner)?;
+        let change = "SET lease_wanted = if_not_exists(lease_wanted, :owner)";
+        match self.update_and_read::<Kept>(key, change, held).await {
+            Ok(kept) => {
+                let first = kept.ok().filter(|kept| kept.is_marked_by(owner));
+                let until =
+                    first.and_then(|kept| kept.lease_until).and_then(|until| Timestamp::from_second(until).ok());
+                Ok(Some(Claim::Noted(until)))
+            }
+            Err(StoreError::Conflict) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether nobody has looked since `owner` left its mark on the item at `key`.
+    ///
+    /// # Errors
+    /// When DynamoDB fails.
+    pub async fn is_marked_by(&self, key: &Key, owner: &str) -> Result<bool, StoreError> {
+        let kept = self.read::<Kept>(key).await?.and_then(Result::ok);
+        Ok(kept.is_some_and(|kept| kept.is_marked_by(owner)))
     }
 
     /// Releases the lease and stores the wake-up that is armed now. If another delivery left a mark, removes the mark
@@ -137,10 +165,7 @@ impl Table {
     }
 
     /// Whether `lease` is still held: it may have expired, and another worker have taken it.
-    ///
-    /// # Errors
-    /// When DynamoDB fails.
-    pub async fn holds(&self, lease: &Lease) -> Result<bool, StoreError> {
+    async fn holds(&self, lease: &Lease) -> Result<bool, StoreError> {
         let kept = self.read::<Kept>(&lease.key).await?.and_then(Result::ok);
         Ok(kept.and_then(|kept| kept.lease_owner).is_some_and(|owner| owner == lease.owner))
     }

@@ -119,6 +119,25 @@ impl ServerItem {
     }
 }
 
+impl ServerItem {
+    /// Whether people want the same of the server as when `other` was read.
+    fn is_wanted_as(&self, other: &Self) -> bool {
+        let inputs = |item: &Self| (item.record.version, item.record.deleting, item.order());
+        inputs(self) == inputs(other)
+    }
+}
+
+/// What has become of a visit's right to act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It may act.
+    Holds,
+    /// People want something else by now.
+    Outdated,
+    /// Its lease is over, and another visit may have taken it.
+    Replaced,
+}
+
 /// The key of a server.
 #[must_use]
 pub fn key(server: &ServerName) -> Key {
@@ -169,6 +188,19 @@ impl Table {
             Err(StoreError::Conflict) => Ok(()),
             other => other,
         }
+    }
+
+    /// Whether the visit that has `lease` may act on what it read as `seen`: AWS makes it wait, and people go on.
+    ///
+    /// # Errors
+    /// When DynamoDB fails.
+    pub async fn stands(&self, lease: &Lease, seen: &ServerItem) -> Result<Standing, StoreError> {
+        let item = self.read::<Value>(&lease.key).await?.and_then(Result::ok).unwrap_or_default();
+        if item["lease_owner"] != *lease.owner {
+            return Ok(Standing::Replaced);
+        }
+        let is_same = ServerItem::deserialize(&item).map_or(true, |now| now.is_wanted_as(seen));
+        Ok(if is_same { Standing::Holds } else { Standing::Outdated })
     }
 
     /// Writes what is known of the server that `lease` is for, and what it is rebuilt from if it sleeps.

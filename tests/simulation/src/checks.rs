@@ -33,6 +33,7 @@ pub(crate) async fn at_once(stage: &Stage) {
     watch::servers(&stage.weather, stage.ground()).await;
     removed(stage).await;
     closed(stage).await;
+    letters::look(stage);
 }
 
 /// What holds at any time, and takes longer to look at.
@@ -46,7 +47,6 @@ pub(crate) async fn all(stage: &Stage) {
     if let Some(line) = stage.weather.secrets.told_in_log() {
         stage.weather.diary.violated(rules::SECRET, format!("a function logs {line}"));
     }
-    letters::look(stage);
     stage.weather.mute(false);
 }
 

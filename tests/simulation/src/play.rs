@@ -29,13 +29,7 @@ async fn happen(stage: &mut Stage, story: &Story, is_enough: &impl Fn() -> bool)
     let begin = Instant::now();
     let mut next_look = begin + LOOK;
     for scene in &story.scenes {
-        let at = begin + scene.at;
-        while next_look < at {
-            tokio::time::sleep_until(next_look).await;
-            next_look += LOOK;
-            checks::all(stage).await;
-        }
-        tokio::time::sleep_until(at).await;
+        look_until(begin + scene.at, &mut next_look, stage).await;
         stage.drop_cut_visits();
         stage.perform(&scene.act).await;
         checks::at_once(stage).await;
@@ -43,8 +37,18 @@ async fn happen(stage: &mut Stage, story: &Story, is_enough: &impl Fn() -> bool)
             return false;
         }
     }
-    tokio::time::sleep_until(begin + story.length).await;
+    look_until(begin + story.length, &mut next_look, stage).await;
     true
+}
+
+/// Lets time pass until `at`, and looks at everything every now and then.
+async fn look_until(at: Instant, next_look: &mut Instant, stage: &Stage) {
+    while *next_look < at {
+        tokio::time::sleep_until(*next_look).await;
+        *next_look += LOOK;
+        checks::all(stage).await;
+    }
+    tokio::time::sleep_until(at).await;
 }
 
 /// Everybody leaves, and nothing goes wrong any more, unless it is enough before the end.

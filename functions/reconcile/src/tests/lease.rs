@@ -32,6 +32,27 @@ async fn a_visit_that_has_lost_its_lease_changes_nothing() {
     assert!(cloud.count("StopServer") > 0, "the next one that has it goes on");
 }
 
+#[tokio::test]
+async fn an_order_that_is_taken_back_while_aws_is_waited_for_is_not_carried_out() {
+    let stop = to_be_stopped();
+    let mut wanted_online = stop.clone();
+    wanted_online.order = wanted_online.order.map(|order| Order { power: Power::Online, ..order });
+    let mut changed = stop.clone();
+    changed.record.version += 1;
+    for meanwhile in [wanted_online, changed] {
+        let (cloud, app) = cloud_with_item(&meanwhile);
+        network_as_wanted(&cloud, &[]);
+        cloud.answer("DescribeSecurityGroupRules", rules(&[]));
+        cloud.answer("StopServer", "{}");
+        let claim = app.table.lease(&servers::key(&main()), "one", now(), LEASE).await.unwrap();
+        let Claim::Taken(lease) = claim else { panic!("it is free") };
+
+        let (deployment, name) = (testing::deployment(), main());
+        Box::pin(Visit::new(&app, &deployment, &name, &lease, &stop, invocation(now())).run()).await.unwrap();
+        assert_eq!(cloud.count("StopServer"), 0);
+    }
+}
+
 /// The record of a server that AWS does not have, and was asked for at `making`.
 fn absent(making: Option<Timestamp>) -> (Cloud, App) {
     let mut record = testing::record();

@@ -23,7 +23,7 @@ const REMOVAL: SignedDuration = SignedDuration::from_mins(5);
 const REVOKING: &str = "RevokeSecurityGroupIngress";
 
 /// How long what AWS refused may wait to be tried again, and be done then.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+const PATIENCE: SignedDuration = SignedDuration::from_mins(16);
 
 /// How long an idle server may be drained, where metrics alone tell who is there: two of their periods, and the looks.
 const MOST_DRAINED: SignedDuration = SignedDuration::from_mins(12);

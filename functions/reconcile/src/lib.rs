@@ -37,14 +37,14 @@ mod visit;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::SignedDuration;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{messages::ServerWake, names::ServerName};
 use wharfinger_runtime::{Environment, Moment, logs, metrics, sdk_config};
 use wharfinger_store::{
-    lease::{Armed, Claim, Lease, Release},
+    lease::{Armed, Claim, Lease, Mark, Release},
     servers::{self, ServerItem},
     table::StoreError,
 };
@@ -82,9 +82,8 @@ pub async fn run() -> anyhow::Result<()> {
 pub async fn handle(app: &App, event: SqsEvent, request_id: &str, moment: Moment) -> SqsBatchResponse {
     let mut response = SqsBatchResponse::default();
     for message in event.records {
-        let id = message.message_id.unwrap_or_default();
-        let owner = format!("{request_id}/{id}");
-        if let Err(error) = Box::pin(wake(app, message.body.as_deref().unwrap_or_default(), &owner, moment)).await {
+        let id = message.message_id.clone().unwrap_or_default();
+        if let Err(error) = Box::pin(wake(app, &message, &format!("{request_id}/{id}"), moment)).await {
             let error = format!("{error:#}");
             tracing::error!(error, "the server could not be looked after; the message comes again");
             let mut failure = BatchItemFailure::default();
@@ -95,29 +94,42 @@ pub async fn handle(app: &App, event: SqsEvent, request_id: &str, moment: Moment
     response
 }
 
-async fn wake(app: &App, body: &str, owner: &str, moment: Moment) -> anyhow::Result<()> {
+async fn wake(app: &App, message: &SqsMessage, owner: &str, moment: Moment) -> anyhow::Result<()> {
+    let body = message.body.as_deref().unwrap_or_default();
     let ServerWake { server, if_marked_by } = serde_json::from_str(body).context("read the message")?;
     let key = servers::key(&server);
-    if let Some(mark) = if_marked_by
-        && !app.table.is_marked_by(&key, &mark).await.context("look for a mark")?
+    // The delivery before this one may have taken the mark away, and crashed.
+    let counts = !is_delivered_again(message);
+    if let Some(mark) = if_marked_by.as_ref().filter(|_| counts)
+        && !app.table.is_marked_by(&key, mark).await.context("look for a mark")?
     {
         return Ok(());
     }
     match app.table.lease(&key, owner, moment.present(), LEASE).await.context("take the lease")? {
         Claim::Taken(lease) => visit_until_quiet(app, &server, lease, moment).await,
         // Whoever has the lease looks again before giving it back, unless it crashes.
-        Claim::Noted(None) => Ok(()),
-        Claim::Noted(Some(until)) => {
-            let when_it_is_over = until.duration_since(moment.present()) + SignedDuration::from_secs(1);
-            let message = ServerWake { server, if_marked_by: Some(owner.to_owned()) };
-            let delay = Duration::try_from(when_it_is_over).unwrap_or_default();
-            app.queue.send(&message, delay).await.context("come back when the lease is over")
+        Claim::Noted(Some(mark)) if mark.by == owner || if_marked_by.is_some() => {
+            come_back(app, server, mark, moment).await
         }
+        Claim::Noted(_) => Ok(()),
         Claim::Gone => {
             tracing::info!(%server, "there is no such server any more");
             Ok(())
         }
     }
+}
+
+fn is_delivered_again(message: &SqsMessage) -> bool {
+    let count = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse::<u32>().ok());
+    count.is_some_and(|count| count > 1)
+}
+
+/// Has the server looked after when the lease is over, if it is still marked then.
+async fn come_back(app: &App, server: ServerName, mark: Mark, moment: Moment) -> anyhow::Result<()> {
+    let when_it_is_over = mark.until.duration_since(moment.present()) + SignedDuration::from_secs(1);
+    let message = ServerWake { server, if_marked_by: Some(mark.by) };
+    let delay = Duration::try_from(when_it_is_over).unwrap_or_default();
+    app.queue.send(&message, delay).await.context("come back when the lease is over")
 }
 
 /// Visits the server, repeats that while other deliveries ask for it, and arms the next wake-up.

@@ -7,7 +7,7 @@
 
 use std::{ops::ControlFlow, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wharfinger_decisions::{
     condition::Severity,
     idle::Decision,
@@ -253,11 +253,13 @@ impl Visit<'_> {
         }
     }
 
-    /// When time alone changes what is to be done: an order ends, or a drain does.
+    /// When time alone changes what is to be done: an order ends, or a drain does. An order that ended while AWS was
+    /// waited for is acted upon in a second.
     fn due(&self, status: &ServerStatus) -> Option<Timestamp> {
-        let wish = Some(self.item.wish(self.moment.present())).filter(|_| !self.record.deleting);
+        let at_once = self.moment.present() + SignedDuration::from_secs(1);
+        let order = self.until.filter(|_| !self.record.deleting).map(|until| until.max(at_once));
         let drain = status.draining.as_ref().and_then(|draining| draining.until);
-        [wish.and_then(|wish| wish.until), drain].into_iter().flatten().min()
+        [order, drain].into_iter().flatten().min()
     }
 
     async fn write(&self, status: &ServerStatus, asleep: Option<&Asleep>) -> Result<(), StoreError> {

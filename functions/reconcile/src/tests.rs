@@ -68,13 +68,15 @@ fn cloud_with_item(item: &ServerItem) -> (Cloud, App) {
 
 /// Delivers one message about the server.
 async fn deliver(app: &App, request: &str, moment: Moment) {
-    deliver_body(app, &json!({ "server": "main" }), request, moment).await;
+    deliver_body(app, (&json!({ "server": "main" }), 1), request, moment).await;
 }
 
-async fn deliver_body(app: &App, body: &Value, request: &str, moment: Moment) {
+/// Delivers a message with `body` for the so many-th time.
+async fn deliver_body(app: &App, (body, count): (&Value, u32), request: &str, moment: Moment) {
     let mut message = SqsMessage::default();
     message.message_id = Some("m".into());
     message.body = Some(body.to_string());
+    message.attributes = [("ApproximateReceiveCount".into(), count.to_string())].into();
     let mut event = SqsEvent::default();
     event.records = vec![message];
     let response = Box::pin(handle(app, event, request, moment)).await;
@@ -274,12 +276,16 @@ async fn who_finds_the_lease_taken_goes_on_when_its_holder_crashes() {
     let sent = cloud.calls().into_iter().find(|(operation, _)| operation == "SendMessage").unwrap().1;
     assert_eq!(sent["DelaySeconds"], 61);
 
-    let later = now() + SignedDuration::from_secs(61);
-    deliver_body(&app, message, "the message", invocation(later)).await;
+    let later = |seconds| invocation(now() + SignedDuration::from_secs(seconds));
+    deliver_body(&app, (message, 1), "too early by the clock here", later(59)).await;
+    assert_eq!((cloud.messages(), cloud.count("DescribeServer")), (vec![message.clone()], 0), "it comes back again");
+    deliver_body(&app, (message, 1), "in time", later(61)).await;
     let looked = cloud.count("DescribeServer");
     assert!(looked > 0, "nobody has looked since");
-    deliver_body(&app, message, "the message again", invocation(later)).await;
+    deliver_body(&app, (message, 1), "another copy", later(61)).await;
     assert_eq!(cloud.count("DescribeServer"), looked, "somebody has");
+    deliver_body(&app, (message, 2), "as if that one had crashed", later(61)).await;
+    assert!(cloud.count("DescribeServer") > looked);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use wharfinger_decisions::{deployment::Deployment, names::ServerName, power::Wanted, rebuild::Lack, server::Network};
 use wharfinger_runtime::Moment;
 use wharfinger_store::{
@@ -22,6 +23,8 @@ pub(crate) struct Visit<'a> {
     pub(crate) item: &'a ServerItem,
     pub(crate) record: &'a ServerRecord,
     pub(crate) wanted: Wanted,
+    /// When time alone makes something else wanted.
+    pub(crate) until: Option<Timestamp>,
     /// Why it can't be put to sleep as it should.
     pub(crate) lacks: Vec<Lack>,
     pub(crate) moment: Moment,
@@ -38,8 +41,10 @@ impl<'a> Visit<'a> {
         moment: Moment,
     ) -> Self {
         let record = &item.record;
-        let wanted = Wanted::of(&record.intent.spec, item.wish(moment.present()), record.deleting);
-        Self { app, deployment, server, lease, item, record, wanted, lacks: Vec::new(), moment }
+        let wish = item.wish(moment.present());
+        let until = wish.until;
+        let wanted = Wanted::of(&record.intent.spec, wish, record.deleting);
+        Self { app, deployment, server, lease, item, record, wanted, until, lacks: Vec::new(), moment }
     }
 
     /// Asked before each call that changes the server or lets clients in: a lease may expire while its holder waits for

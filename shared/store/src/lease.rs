@@ -36,8 +36,9 @@ struct Kept {
 }
 
 impl Kept {
-    fn is_marked_by(&self, owner: &str) -> bool {
-        self.lease_wanted.as_ref().is_some_and(|mark| mark == owner)
+    fn mark(&self) -> Option<Mark> {
+        let by = self.lease_wanted.as_ref()?.as_str()?.to_owned();
+        Some(Mark { by, until: Timestamp::from_second(self.lease_until?).ok()? })
     }
 }
 
@@ -46,11 +47,20 @@ impl Kept {
 pub enum Claim {
     /// The lease was granted.
     Taken(Lease),
-    /// Another worker has the lease, and will work again before releasing it. Whoever left the first mark gets to know
-    /// until when the lease lasts.
-    Noted(Option<Timestamp>),
+    /// Another worker has the lease, and will work again before releasing it. `None`: a release that leaves marks without
+    /// a name has marked it.
+    Noted(Option<Mark>),
     /// The item does not exist.
     Gone,
+}
+
+/// What says that somebody found the lease taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Who was the first to.
+    pub by: String,
+    /// When the lease is over.
+    pub until: Timestamp,
 }
 
 /// The result of releasing a lease.
@@ -116,12 +126,7 @@ impl Table {
         let held = Guard::that("lease_until >= :now").value(":now", now.as_second())?.value(":owner", owner)?;
         let change = "SET lease_wanted = if_not_exists(lease_wanted, :owner)";
         match self.update_and_read::<Kept>(key, change, held).await {
-            Ok(kept) => {
-                let first = kept.ok().filter(|kept| kept.is_marked_by(owner));
-                let until =
-                    first.and_then(|kept| kept.lease_until).and_then(|until| Timestamp::from_second(until).ok());
-                Ok(Some(Claim::Noted(until)))
-            }
+            Ok(kept) => Ok(Some(Claim::Noted(kept.ok().as_ref().and_then(Kept::mark)))),
             Err(StoreError::Conflict) => Ok(None),
             Err(error) => Err(error),
         }
@@ -133,7 +138,7 @@ impl Table {
     /// When DynamoDB fails.
     pub async fn is_marked_by(&self, key: &Key, owner: &str) -> Result<bool, StoreError> {
         let kept = self.read::<Kept>(key).await?.and_then(Result::ok);
-        Ok(kept.is_some_and(|kept| kept.is_marked_by(owner)))
+        Ok(kept.and_then(|kept| kept.mark()).is_some_and(|mark| mark.by == owner))
     }
 
     /// Releases the lease and stores the wake-up that is armed now. If another delivery left a mark, removes the mark

@@ -84,8 +84,9 @@ impl Weather {
 #[async_trait]
 impl Between for Weather {
     async fn call(&self, call: Call, service: &dyn Service) -> Result<Value, AwsError> {
-        let caller = self.ground().and_then(|ground| Some((ground.callers.get(&call.caller)?, ground.clock.now())));
-        let Some((caller, now)) = caller.map(|(caller, now)| (caller.clone(), now)) else {
+        let known =
+            self.ground().and_then(|ground| Some((ground.callers.get(&call.caller)?.clone(), ground.clock.now())));
+        let Some((caller, now)) = known else {
             return service.call(&call.operation, call.input).await;
         };
         let (fate, latency) = self.fate(&caller, &call, now);

@@ -47,6 +47,7 @@ fn pace() -> Pace {
 /// The stage of one story.
 pub(crate) struct Stage {
     pub(crate) world: World,
+    ground: Arc<Ground>,
     pub(crate) weather: Weather,
     pub(crate) model: Model,
     pub(crate) features: Vec<Feature>,
@@ -78,7 +79,7 @@ impl Stage {
             let name = function.binary.trim_start_matches("wharfinger-").to_owned();
             (function.access_key(), name)
         });
-        weather.settle_on(Ground {
+        let ground = Arc::new(Ground {
             services: world.services().clone(),
             clock: world.clock().clone(),
             callers: callers.collect(),
@@ -89,8 +90,9 @@ impl Stage {
                 .find_map(|one| one.environment.get("SECRET_PREFIX").cloned())
                 .unwrap_or_default(),
         });
+        weather.settle_on(&ground);
         world.make_directory("/sites/shop").context("make the shop's directory")?;
-        let stage = Self { world, weather, model: Model::default(), features: story.features.clone() };
+        let stage = Self { world, ground, weather, model: Model::default(), features: story.features.clone() };
         stage.make_services().await?;
         Ok(stage)
     }
@@ -131,7 +133,7 @@ impl Stage {
     }
 
     pub(crate) fn ground(&self) -> &Ground {
-        self.weather.ground().expect("the stage is open")
+        &self.ground
     }
 
     pub(crate) async fn perform(&mut self, act: &Act) {

@@ -18,12 +18,12 @@ use crate::{
 pub(crate) async fn before(weather: &Weather, caller: &str, call: &Call) {
     let Some(ground) = weather.ground() else { return };
     match (caller, call.service.as_str(), call.operation.as_str()) {
-        ("rollout", "ecs", "UpdateService") => deployment(weather, ground, &call.input).await,
-        ("reconcile", "transfer", "CreateServer") => doors::create(weather, ground, &call.input).await,
-        ("reconcile", "transfer", "StopServer") => doors::stop(weather, ground, &call.input).await,
-        ("reconcile", "transfer", "DeleteServer") => doors::delete(weather, ground, &call.input).await,
+        ("rollout", "ecs", "UpdateService") => deployment(weather, &ground, &call.input).await,
+        ("reconcile", "transfer", "CreateServer") => doors::create(weather, &ground, &call.input).await,
+        ("reconcile", "transfer", "StopServer") => doors::stop(weather, &ground, &call.input).await,
+        ("reconcile", "transfer", "DeleteServer") => doors::delete(weather, &ground, &call.input).await,
         ("reconcile", "dynamodb", "TransactWriteItems") => doors::forget(weather, &call.input),
-        ("rollout", "dynamodb", "PutItem") => verdict(weather, ground, &call.input["Item"]).await,
+        ("rollout", "dynamodb", "PutItem") => verdict(weather, &ground, &call.input["Item"]).await,
         _ => {}
     }
 }
@@ -32,8 +32,8 @@ pub(crate) async fn before(weather: &Weather, caller: &str, call: &Call) {
 pub(crate) async fn after(weather: &Weather, caller: &str, (service, operation): (&str, &str), input: &Value) {
     let Some(ground) = weather.ground() else { return };
     match (caller, service, operation) {
-        ("reconcile", "transfer", "CreateServer") => servers(weather, ground).await,
-        ("reconcile", "dynamodb", "UpdateItem") => doors::shown(weather, ground, input).await,
+        ("reconcile", "transfer", "CreateServer") => servers(weather, &ground).await,
+        ("reconcile", "dynamodb", "UpdateItem") => doors::shown(weather, &ground, input).await,
         ("rollout", "ecs", "RegisterTaskDefinition") => revision(weather, input),
         _ => {}
     }

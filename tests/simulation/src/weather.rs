@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
@@ -28,7 +28,8 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Weather {
     state: Arc<Mutex<State>>,
-    ground: Arc<OnceLock<Ground>>,
+    /// Weak: its services ask the weather before each call, so that neither would ever be dropped.
+    ground: Arc<OnceLock<Weak<Ground>>>,
     pub(crate) diary: Diary,
     pub(crate) secrets: Secrets,
     pub(crate) plant: Option<Plant>,
@@ -163,13 +164,13 @@ impl Weather {
     }
 
     /// Takes up the world once it is there.
-    pub(crate) fn settle_on(&self, ground: Ground) {
+    pub(crate) fn settle_on(&self, ground: &Arc<Ground>) {
         self.diary.begin(&ground.clock);
-        self.ground.get_or_init(|| ground);
+        self.ground.get_or_init(|| Arc::downgrade(ground));
     }
 
-    pub(crate) fn ground(&self) -> Option<&Ground> {
-        self.ground.get()
+    pub(crate) fn ground(&self) -> Option<Arc<Ground>> {
+        self.ground.get().and_then(Weak::upgrade)
     }
 
     /// `percent` of calls go wrong until `until`.

@@ -287,7 +287,8 @@ async fn mounted(stage: &Stage, place: usize) {
         let seen = format!("{} has a rollout that is {} for ever", SITES[place], open["state"]);
         stage.weather.diary.violated(rules::VERDICT, seen);
     }
-    let counts = |rollout: &&Value| began(rollout) > site.moved && rollout["state"] == "succeeded";
+    let moved = site.moved.map(|at| at + SKEW);
+    let counts = |rollout: &&Value| began(rollout) > moved && rollout["state"] == "succeeded";
     if site.last_change.is_none() || !rollouts.iter().any(|rollout| counts(&rollout)) {
         return;
     }

@@ -26,9 +26,20 @@ pub enum Calls {
     Looking,
 }
 
+/// Why the server falls asleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// A person orders it.
+    Ordered,
+    /// Nobody is there.
+    Idle,
+}
+
 /// Which calls go wrong: of those that count the first that is not skipped, then every `step`th.
 #[derive(Clone, Copy, Debug)]
 pub struct Trial {
+    /// Why the server falls asleep.
+    pub because: Because,
     /// What goes wrong.
     pub mishap: Mishap,
     /// Which calls count.

@@ -2,7 +2,7 @@
 
 use simulation::{
     Player,
-    ordeal::{Calls, Mishap, Trial},
+    ordeal::{Because, Calls, Mishap, Trial},
     trial::Tried,
 };
 
@@ -25,19 +25,22 @@ fn holds(trial: Trial) -> Tried {
         );
     }
     println!("{trial:?}: {} calls; not made: {missed:?}", struck.len());
-    assert!(struck.len() > 10 && missed.len() * 5 < struck.len(), "{struck:?}, but not {missed:?}");
+    // Sweeps and looks come between while nobody is there, and not at the same places each time.
+    let most_missed = if trial.because == Because::Idle { struck.len() } else { struck.len() / 5 };
+    assert!(struck.len() > 10 && missed.len() <= most_missed, "{struck:?}, but not {missed:?}");
     tried
 }
 
 fn all_that_change_something(mishap: Mishap) {
-    let Tried { struck, .. } = holds(Trial { mishap, calls: Calls::Changing, skip: 0, step: 1 });
+    let Tried { struck, .. } =
+        holds(Trial { because: Because::Ordered, mishap, calls: Calls::Changing, skip: 0, step: 1 });
     for needed in NEEDED {
         assert!(struck.iter().any(|call| call.ends_with(needed)), "{needed} is not among {struck:?}");
     }
 }
 
 fn some_that_look(mishap: Mishap, skip: usize) {
-    holds(Trial { mishap, calls: Calls::Looking, skip, step: 10 });
+    holds(Trial { because: Because::Ordered, mishap, calls: Calls::Looking, skip, step: 10 });
 }
 
 #[test]
@@ -52,12 +55,17 @@ fn the_answer_to_each_change_is_lost() {
 
 #[test]
 fn some_changes_are_throttled_once() {
-    holds(Trial { mishap: Mishap::Throttled, calls: Calls::Changing, skip: 0, step: 3 });
+    holds(Trial { because: Because::Ordered, mishap: Mishap::Throttled, calls: Calls::Changing, skip: 0, step: 3 });
 }
 
 #[test]
 fn some_changes_are_never_answered() {
-    holds(Trial { mishap: Mishap::NeverAnswers, calls: Calls::Changing, skip: 1, step: 5 });
+    holds(Trial { because: Because::Ordered, mishap: Mishap::NeverAnswers, calls: Calls::Changing, skip: 1, step: 5 });
+}
+
+#[test]
+fn a_function_dies_after_some_changes_while_nobody_is_there() {
+    holds(Trial { because: Because::Idle, mishap: Mishap::Dies, calls: Calls::Changing, skip: 2, step: 9 });
 }
 
 #[test]

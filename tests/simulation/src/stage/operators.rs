@@ -42,7 +42,7 @@ impl Stage {
     }
 
     pub(super) async fn delete_server(&mut self, server: usize) {
-        let told = self.delete(&format!("/v1/servers/{}", SERVERS[server])).await;
+        let told = self.delete(&format!("/v1/servers/{}?with_users=true", SERVERS[server])).await;
         let gone = matches!(told, Told::Taken(_));
         self.model.servers.insert(server, if gone { Expected::Gone } else { Expected::Unknown });
         self.model.orders.insert(server, if gone { Ordered::Nothing } else { Ordered::Unknown });
@@ -51,9 +51,9 @@ impl Stage {
             self.model.restored(Record::Server { server }, self.now());
         }
         for ((of, user), expected) in &mut self.model.users {
-            // Whether its users go with it is the server's matter; nobody was told anything about them.
+            // They go with the server, and are never told to be gone alone.
             if *of == server && *expected != Expected::Gone {
-                *expected = Expected::Unknown;
+                *expected = if gone { Expected::Gone } else { Expected::Unknown };
                 self.model.withdrawn.retain(|one| (one.server, one.user) != (*of, *user));
             }
         }

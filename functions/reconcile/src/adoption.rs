@@ -1,6 +1,8 @@
-//! A server that another deployment has: it is left alone, with its users and its rules, until a person orders to take
-//! it over. One of ours that release 0.1 made gets the deployment's id.
+//! A server that another deployment has, or that bears our tags before there was one for our record: it is left alone, with
+//! its users and its rules, until a person orders to take it over. One of ours that release 0.1 made gets the ids of the
+//! deployment and the record.
 
+use wharfinger_aws::transfer::Server;
 use wharfinger_decisions::{
     deployment::OtherServer,
     power::{Plan, Step},
@@ -36,19 +38,24 @@ impl Visit<'_> {
     async fn take_over(&self, other: &OtherServer) -> Result<(), Error> {
         if let Some(server) = self.app.transfer.server(&other.server_id).await? {
             self.check_lease().await?;
-            self.app.transfer.tag(&server.arn, &self.tags()).await?;
+            self.tag_as_ours(&server).await?;
         }
         Ok(())
     }
 
-    /// Gives a server of ours the deployment's id if it has none, and ends the order that made it ours. What fails is
+    async fn tag_as_ours(&self, server: &Server) -> Result<(), Error> {
+        let tags = self.server_tags().await?;
+        Ok(self.app.transfer.tag(&server.arn, &tags).await?)
+    }
+
+    /// Gives a server of ours the ids of the deployment and the record if it lacks them, and ends the order that made it ours. What fails is
     /// done at the next visit.
     pub(crate) async fn mark(&self, seen: &Observation) {
         let Some(server) = seen.server() else { return };
-        if self.deployment.lacks_id(self.server, &server.tags)
-            && let Err(error) = self.app.transfer.tag(&server.arn, &self.tags()).await
+        if self.deployment.lacks_ids(self.server, self.record_id(), &server.tags)
+            && let Err(error) = self.tag_as_ours(server).await
         {
-            tracing::warn!(server = %self.server, %error, "it could not be given the deployment's id");
+            tracing::warn!(server = %self.server, %error, "it could not be given the tags of the deployment and the record");
         }
         if let Some(adoption) = &self.item.adopt
             && let Err(error) = self.app.table.end_adoption(self.server, adoption).await

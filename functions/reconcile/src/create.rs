@@ -30,6 +30,12 @@ use crate::{
     visit::Visit,
 };
 
+/// What each server is given that is made for the record.
+struct Own {
+    host_key: Secret,
+    tags: BTreeMap<String, String>,
+}
+
 /// What the server was asked for without, and its id, or why there is none.
 type Asked = (Vec<RefusedSetting>, Result<String, AwsError>);
 
@@ -39,6 +45,8 @@ impl Visit<'_> {
     /// not show it yet. If the id can't be recorded, the server is found by its tags.
     pub(crate) async fn create(&self, course: &Course, plan: &Plan) -> Result<Outcome, End> {
         if course.memory.making == self.record.status.making {
+            // The server is given the record's id, by which it is found though the answer is lost.
+            self.server_tags().await?;
             return self.changed(course.memory.clone().making_since(self.moment.present())).await;
         }
         let (refused_settings, made) = self.ask_until_answered(&course.memory).await?;
@@ -68,12 +76,13 @@ impl Visit<'_> {
     /// When it was not asked for, or what it was to be made without could not be recorded.
     async fn ask_until_answered(&self, memory: &Memory) -> Result<Asked, Error> {
         let host_key = host_keys::obtain(self.app, self.server, Kind::Ed25519).await?;
+        let own = Own { host_key, tags: self.server_tags().await? };
         let mut settings = self.item.asleep.clone().map(|asleep| asleep.settings).unwrap_or_default();
         for (member, default) in self.defaults() {
             settings.members.entry(member).or_insert(default);
         }
-        match self.ask_for(&host_key, &settings).await {
-            Err(error) if self.is_refused_again(&error) => self.ask_without(&host_key, settings, error, memory).await,
+        match self.ask_for(&own, &settings).await {
+            Err(error) if self.is_refused_again(&error) => self.ask_without(&own, settings, error, memory).await,
             Err(error) => Ok((memory.refused_settings.clone(), Err(error))),
             id => Ok((Vec::new(), id)),
         }
@@ -99,7 +108,7 @@ impl Visit<'_> {
     /// server, which is searched before the next try.
     async fn ask_without(
         &self,
-        host_key: &Secret,
+        own: &Own,
         settings: Settings,
         refusal: AwsError,
         memory: &Memory,
@@ -108,7 +117,7 @@ impl Visit<'_> {
         while let Some(settings) = search.next() {
             // What it is made without is known also after a crash.
             self.note(&Memory { refused_settings: search.taken(), ..memory.clone() }).await?;
-            match self.ask_for(host_key, &settings).await {
+            match self.ask_for(own, &settings).await {
                 Ok(id) => {
                     let refused = search.taken();
                     tracing::warn!(server = %self.server, id, ?refused, "AWS made it without what it refused");
@@ -122,14 +131,14 @@ impl Visit<'_> {
         Ok((memory.refused_settings.clone(), Err(refusal)))
     }
 
-    async fn ask_for(&self, host_key: &Secret, settings: &Settings) -> Result<String, AwsError> {
+    async fn ask_for(&self, own: &Own, settings: &Settings) -> Result<String, AwsError> {
         let network = self.network();
         let new = NewServer {
             vpc_id: &network.vpc_id,
             subnet_ids: &network.subnet_ids,
             security_group_ids: &network.security_group_ids,
-            host_key,
-            tags: &self.tags(),
+            host_key: &own.host_key,
+            tags: &own.tags,
             settings,
         };
         self.app.transfer.create_server(&new).await

@@ -9,7 +9,7 @@ use wharfinger_decisions::{
 use wharfinger_store::servers::ServerItem;
 
 /// A server that AWS made and did not show for so long is gone. Lists and descriptions lag behind by seconds.
-const SHOWN_WITHIN: SignedDuration = SignedDuration::from_mins(10);
+pub(crate) const SHOWN_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// What is remembered of a server's earlier steps.
 #[derive(Clone, Debug, PartialEq, Eq)]

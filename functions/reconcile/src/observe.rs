@@ -1,20 +1,17 @@
 //! A server as AWS shows it: independent answers, each of which may have failed. Only the steps that need a failed
 //! answer wait for it.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use wharfinger_aws::{
     ec2::{ElasticIp, VpcEndpoint},
-    error::{AwsError, Kind},
+    error::AwsError,
     preflight::{self, NewNetwork},
     transfer::Server,
 };
 use wharfinger_decisions::{
-    deployment::{OtherServer, Owner},
+    deployment::OtherServer,
     ids::AllocationId,
     ingress::Rule,
     power::{self, AwsState, History, Observed, Placement, Recorded, Situation},
@@ -22,10 +19,11 @@ use wharfinger_decisions::{
     server::{Endpoint, ServerSpec},
 };
 
-use crate::{memory::Memory, visit::Visit};
-
-/// How often AWS is searched for more servers with our tags while the server's id is known.
-const SEARCH_EVERY: SignedDuration = SignedDuration::from_mins(10);
+use crate::{
+    memory::Memory,
+    search::{Found, Others},
+    visit::Visit,
+};
 
 /// How long AWS may take to show a new server. It gives no figure; some seconds are usual.
 const SHOWN_WITHIN: SignedDuration = SignedDuration::from_mins(1);
@@ -33,13 +31,13 @@ const SHOWN_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 /// What AWS shows of a server.
 #[derive(Debug)]
 pub(crate) struct Observation {
-    /// The server, or `None` if AWS has none with its id or our tags.
+    /// The server, or `None` if AWS has none with its id, and none that bears our tags and is proven to be ours.
     pub(crate) server: Result<Option<Server>, AwsError>,
-    /// The server with its id or our tags, if it is another deployment's: AWS has none for us then. While no server can
-    /// be observed, what was known last.
+    /// The server with its id or our tags, if it is another deployment's, or may be ours and nothing proves it: AWS has
+    /// none for us then. While no server can be observed, what was known last.
     pub(crate) other: Option<OtherServer>,
-    /// The ids of other servers with the same tags, which are billed and unused. `None` if there was no search.
-    pub(crate) others: Option<Result<Vec<String>, AwsError>>,
+    /// Further servers with the same tags. `None` if there was no search.
+    pub(crate) others: Option<Result<Others, AwsError>>,
     /// Its VPC endpoint, once there is one.
     pub(crate) endpoint: Result<Option<VpcEndpoint>, AwsError>,
     /// The wanted Elastic IPs that exist.
@@ -50,20 +48,7 @@ pub(crate) struct Observation {
     pub(crate) new_network: Option<NewNetwork>,
 }
 
-/// The result of looking for the server.
-struct Found {
-    server: Result<Option<Server>, AwsError>,
-    other: Option<OtherServer>,
-    others: Option<Result<Vec<String>, AwsError>>,
-}
-
 impl Visit<'_> {
-    /// Whether it is time to search for more servers with our tags.
-    pub(crate) fn search_is_due(&self) -> bool {
-        let searched = self.record.status.searched_at;
-        searched.is_none_or(|at| self.moment.present().duration_since(at) >= SEARCH_EVERY)
-    }
-
     /// Observes the server, whose id is `known` if it has one, and its network.
     pub(crate) async fn observe(&self, known: Option<&str>, search: bool) -> Observation {
         let Found { server, other, others } = self.find(known, search).await;
@@ -71,61 +56,6 @@ impl Visit<'_> {
         let (elastic_ips, (endpoint, rules), new_network) =
             tokio::join!(self.elastic_ips(found), self.endpoint_and_rules(found), self.new_network(found));
         Observation { server, other, others, endpoint, elastic_ips, rules, new_network }
-    }
-
-    async fn find(&self, known: Option<&str>, search: bool) -> Found {
-        let found = match known {
-            Some(id) => self.app.transfer.server(id).await,
-            None => Ok(None),
-        };
-        let (server, others) = match found {
-            Ok(Some(found)) if search => {
-                let others = self.others_like(&found.id).await;
-                (Ok(Some(found)), Some(others))
-            }
-            Ok(None) => match self.tagged_servers().await {
-                Ok(tagged) => {
-                    let (kept, others) = self.in_use(tagged);
-                    (Ok(kept), Some(Ok(others)))
-                }
-                Err(error) => (Err(error), None),
-            },
-            found => (found, None),
-        };
-        match server {
-            Ok(Some(server)) if self.is_known_as_ours(&server) => {
-                Found { server: Ok(Some(server)), other: None, others }
-            }
-            Ok(Some(server)) => match self.deployment.owner(&server.tags) {
-                Owner::Other(deployment) => {
-                    Found { server: Ok(None), other: Some(OtherServer { server_id: server.id, deployment }), others }
-                }
-                Owner::Unknown => Found { server: Err(anybody_s(&server)), other: None, others },
-                Owner::Us | Owner::Unmarked => Found { server: Ok(Some(server)), other: None, others },
-            },
-            Ok(None) => Found { server, other: None, others },
-            Err(_) => Found { server, other: self.record.status.other_deployment.clone(), others },
-        }
-    }
-
-    /// Of several servers with our tags, takes one of ours, then the one with the most users, then the lowest id, and
-    /// returns the ids of the others that are ours.
-    fn in_use(&self, mut tagged: Vec<Server>) -> (Option<Server>, Vec<String>) {
-        tagged.sort_by_key(|server| (self.is_others(server), Reverse(server.user_count), server.id.clone()));
-        let mut tagged = tagged.into_iter();
-        let first = tagged.next();
-        (first, tagged.filter(|server| !self.is_others(server)).map(|second| second.id).collect())
-    }
-
-    /// Whether `server` bears our name and was given our host keys. If somebody changes its tag of the deployment's id,
-    /// whoever loses access loses it all the same.
-    fn is_known_as_ours(&self, server: &Server) -> bool {
-        self.record.status.keyed.as_ref() == Some(&server.id) && self.deployment.has_named(self.server, &server.tags)
-    }
-
-    /// Whether another deployment has `server`, by its tags, or may have it.
-    pub(crate) fn is_others(&self, server: &Server) -> bool {
-        matches!(self.deployment.owner(&server.tags), Owner::Other(_) | Owner::Unknown)
     }
 
     /// The wanted Elastic IPs, and those that the server has instead.
@@ -248,34 +178,12 @@ impl Observation {
     }
 }
 
-fn anybody_s(server: &Server) -> AwsError {
-    let sentence = "the item DEPLOYMENT, id of the table, which has the deployment's id, can't be read".into();
-    AwsError { action: format!("tell whose the server {} is", server.id), kind: Kind::Unanswered(sentence) }
-}
-
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-    use wharfinger_decisions::{deployment::Deployment, names::ServerName, power::AwsState};
-    use wharfinger_test_cloud::Cloud;
+    use wharfinger_decisions::power::AwsState;
 
     use super::*;
     use crate::testing::{self, refused};
-
-    #[tokio::test]
-    async fn of_several_servers_one_of_ours_is_in_use_and_first_the_one_with_users() {
-        let (app, deployment, name) =
-            (testing::app(&Cloud::new().sdk()), testing::deployment(), ServerName::parse("main").unwrap());
-        let item = testing::record().into();
-        let lease = testing::lease();
-        let visit = Visit::new(&app, &deployment, &name, &lease, &item, testing::invocation(Timestamp::UNIX_EPOCH));
-        let server = |id: &str, user_count| Server { id: id.into(), user_count, ..testing::server(AwsState::Online) };
-        let other = Deployment { id: Some("another".into()), ..testing::deployment() };
-        let theirs = Server { tags: other.tags(&name), ..server("s-0", 9) };
-        let (kept, others) = visit.in_use(vec![theirs, server("s-c", 0), server("s-b", 2), server("s-a", 0)]);
-        assert_eq!(kept.map(|server| server.id).as_deref(), Some("s-b"));
-        assert_eq!(others, ["s-a", "s-c"]);
-    }
 
     #[test]
     fn one_answer_that_is_missing_leaves_the_others() {

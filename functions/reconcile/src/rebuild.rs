@@ -39,7 +39,7 @@ impl Visit<'_> {
         }
         let reason = format!("it is not put to sleep: {}", lacks[0].sentence());
         let wanted = Wanted { power, because: Because::Spec, power_reason: reason, ..self.wanted.clone() };
-        Some(Self { wanted, lacks, ..*self })
+        Some(self.with_less(wanted, lacks))
     }
 
     /// What says that a rebuilt server would be another one, or could not be made.
@@ -50,7 +50,7 @@ impl Visit<'_> {
         };
         let is_in_place = has_its_groups && server.placement.subnets == self.wanted.placement.subnets;
         let is_alone = match &observation.others {
-            Some(Ok(others)) => others.is_empty(),
+            Some(Ok(others)) => others.ours.is_empty(),
             Some(Err(_)) | None => {
                 self.record.status.conditions.iter().all(|condition| condition.code != SECOND_SERVER)
             }

@@ -1,6 +1,8 @@
 //! Turns what a visit found into the server's status, its conditions and the time of the next visit, without I/O. The
 //! power says what the server does; conditions say what is wrong.
 
+mod further;
+
 use jiff::Timestamp;
 use wharfinger_aws::transfer::Server;
 use wharfinger_decisions::{
@@ -22,8 +24,7 @@ use crate::{
     tally::Tally,
 };
 
-/// The code of the condition that AWS has another server with our tags.
-pub(crate) const SECOND_SERVER: &str = "second_server";
+pub(crate) use further::SECOND_SERVER;
 
 /// The code of the condition that AWS refused a step.
 pub(crate) const STEP_REFUSED: &str = "step_refused";
@@ -321,7 +322,7 @@ impl Findings<'_> {
             conditions.push(found("sessions_not_logged", Severity::Info, message.into(), remedy));
         }
         conditions.extend(self.drift());
-        conditions.extend(self.second_server());
+        conditions.extend(self.further_servers());
         conditions.extend(self.of_users(found));
         conditions
     }
@@ -338,21 +339,6 @@ impl Findings<'_> {
                 .into(),
             since: self.now,
         })
-    }
-
-    /// Reports another server with our tags. Between two searches the last result stands.
-    fn second_server(&self) -> Option<Condition> {
-        match &self.reached.observation.others {
-            Some(Ok(others)) if others.is_empty() => None,
-            Some(Ok(others)) => Some(Condition {
-                code: SECOND_SERVER.into(),
-                severity: Severity::Error,
-                message: format!("AWS has another server with our tags, {}, which is billed too", others.join(", ")),
-                remedy: "look whether anybody uses it, and delete it in Transfer Family".into(),
-                since: self.now,
-            }),
-            _ => self.item.record.status.conditions.iter().find(|condition| condition.code == SECOND_SERVER).cloned(),
-        }
     }
 
     fn of_users(&self, found: impl Fn(&'static str, Severity, String, &str) -> Condition) -> Vec<Condition> {

@@ -1,7 +1,7 @@
 //! One visit to a server: what is known before it begins. Its methods are spread over the crate, one module per
 //! concern.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use jiff::Timestamp;
 use wharfinger_decisions::{deployment::Deployment, names::ServerName, power::Wanted, rebuild::Lack, server::Network};
@@ -28,6 +28,8 @@ pub(crate) struct Visit<'a> {
     /// Why it can't be put to sleep as it should.
     pub(crate) lacks: Vec<Lack>,
     pub(crate) moment: Moment,
+    /// The record's id, as soon as it is recorded.
+    record_id: OnceLock<String>,
 }
 
 impl<'a> Visit<'a> {
@@ -44,7 +46,13 @@ impl<'a> Visit<'a> {
         let wish = item.wish(moment.present());
         let until = wish.until;
         let wanted = Wanted::of(&record.intent.spec, wish, record.deleting);
-        Self { app, deployment, server, lease, item, record, wanted, until, lacks: Vec::new(), moment }
+        let record_id = item.record_id.clone().map(OnceLock::from).unwrap_or_default();
+        Self { app, deployment, server, lease, item, record, wanted, until, lacks: Vec::new(), moment, record_id }
+    }
+
+    /// The same visit, to a server of which less is wanted because of these `lacks`.
+    pub(crate) fn with_less(&self, wanted: Wanted, lacks: Vec<Lack>) -> Self {
+        Self { wanted, lacks, record_id: self.record_id.clone(), ..*self }
     }
 
     /// Asked before each call that changes the server or lets clients in: a lease may expire while its holder waits for
@@ -65,7 +73,24 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// The tags of the server and its users.
+    /// The record's id, if it has one.
+    pub(crate) fn record_id(&self) -> Option<&str> {
+        self.record_id.get().map(String::as_str)
+    }
+
+    /// The tags of the server. The record is given its id before, so that whatever bears it is known.
+    ///
+    /// # Errors
+    /// When the id can't be recorded.
+    pub(crate) async fn server_tags(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let id = match self.record_id() {
+            Some(id) => id.to_owned(),
+            None => self.app.table.give_record_id(self.lease).await?,
+        };
+        Ok(self.deployment.server_tags(self.server, self.record_id.get_or_init(|| id)))
+    }
+
+    /// The tags of the server's users.
     pub(crate) fn tags(&self) -> BTreeMap<String, String> {
         self.deployment.tags(self.server)
     }

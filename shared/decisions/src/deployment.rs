@@ -1,6 +1,9 @@
 //! Whose a server or a user on AWS is, by its tags: a deployment's name and its id. The name is the stack's; the id
 //! stands in the deployment's table. So a table that is new under an old name, or a copy of another stack's table,
 //! does not pass for the one that made them.
+//!
+//! Whoever may tag servers can give one of their own these tags. So a server that is only found by them is a server's
+//! own if it bears the id of its record too, which nobody can guess. It is no secret from those who may read the tags.
 
 use std::collections::BTreeMap;
 
@@ -20,6 +23,9 @@ const NAME_TAG: &str = "wharfinger:deployment";
 
 /// The tag with the deployment's id. Release 0.1 gives none.
 const ID_TAG: &str = "wharfinger:deployment-id";
+
+/// The tag with the id of the record that a server was made or adopted for. Release 0.1 gives none.
+const RECORD_TAG: &str = "wharfinger:record-id";
 
 /// The code of the condition of a server that another deployment has.
 pub const OTHER_DEPLOYMENT: &str = "other_deployment";
@@ -49,12 +55,12 @@ pub enum Owner {
     Unknown,
 }
 
-/// A server that another deployment has.
+/// A server that another deployment has, or that bears our tags and was not made for our record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherServer {
     /// AWS's id of the server.
     pub server_id: String,
-    /// The other deployment, by its id, or by its name where that differs from ours.
+    /// The deployment that its tags name: by its id, or by its name where that differs from ours or where there is no id.
     pub deployment: String,
 }
 
@@ -80,7 +86,15 @@ impl Deployment {
             .collect()
     }
 
-    /// The tags of the server `server` and its users.
+    /// The tags of the server `server`, whose record has the id `record_id`.
+    #[must_use]
+    pub fn server_tags(&self, server: &ServerName, record_id: &str) -> Tags {
+        let mut tags = self.tags(server);
+        tags.insert(RECORD_TAG.to_owned(), record_id.to_owned());
+        tags
+    }
+
+    /// The tags of the users of the server `server`.
     #[must_use]
     pub fn tags(&self, server: &ServerName) -> Tags {
         let mut tags = self.search_tags(server);
@@ -102,10 +116,12 @@ impl Deployment {
         }
     }
 
-    /// Whether `tags` are those of one of our servers that has yet to be given the id, or was given another.
+    /// Whether a server of ours with these `tags` has yet to be given the ids of the deployment and of its record, or was
+    /// given others. While the deployment's is not known, it is not.
     #[must_use]
-    pub fn lacks_id(&self, server: &ServerName, tags: &Tags) -> bool {
-        self.id.as_ref().is_some_and(|id| tags.get(ID_TAG) != Some(id)) && self.has_named(server, tags)
+    pub fn lacks_ids(&self, server: &ServerName, record_id: Option<&str>, tags: &Tags) -> bool {
+        let lacks = |id: &String| tags.get(ID_TAG) != Some(id) || !is_made_for(record_id, tags);
+        self.id.as_ref().is_some_and(lacks) && self.has_named(server, tags)
     }
 
     /// Whether `tags` name this deployment and its server `server`.
@@ -113,6 +129,12 @@ impl Deployment {
     pub fn has_named(&self, server: &ServerName, tags: &Tags) -> bool {
         self.search_tags(server).iter().all(|(key, value)| tags.get(key) == Some(value))
     }
+}
+
+/// Whether `tags` are of a server that was made or adopted for the record with the id `record_id`.
+#[must_use]
+pub fn is_made_for(record_id: Option<&str>, tags: &Tags) -> bool {
+    record_id.is_some() && tags.get(RECORD_TAG).map(String::as_str) == record_id
 }
 
 /// Whether `tags` name the server `server`.
@@ -127,8 +149,8 @@ impl OtherServer {
     pub fn sentence(&self) -> String {
         let Self { server_id, deployment } = self;
         format!(
-            "{server_id} on AWS is another deployment's ({deployment}): it is left as it is, with its users, and no \
-             other one is made"
+            "{server_id} on AWS is tagged as this server by the deployment {deployment}, and nothing proves that it was \
+             made for this record: it is left as it is, with its users, and no other one is made"
         )
     }
 
@@ -136,7 +158,8 @@ impl OtherServer {
     #[must_use]
     pub fn condition(&self, now: Timestamp) -> Condition {
         let remedy = "if this table is new, restored or copied and the server is to be yours, POST …/adopt takes it over \
-            with those of its users that have a record here; else DELETE this one, which leaves that server alone";
+            with those of its users that have a record here; else delete that server in Transfer Family, or DELETE this one, \
+            which leaves that server alone";
         Condition {
             code: OTHER_DEPLOYMENT.into(),
             severity: Severity::Error,
@@ -169,14 +192,25 @@ mod tests {
     }
 
     #[test]
-    fn what_release_0_1_made_is_ours_by_its_name_and_gets_the_id() {
+    fn what_release_0_1_made_bears_no_id_and_gets_both() {
         let ours = deployment("harbour", "1");
         let old = ours.search_tags(&main());
         assert_eq!(ours.owner(&old), Owner::Unmarked);
-        assert!(ours.lacks_id(&main(), &old) && !ours.lacks_id(&main(), &ours.tags(&main())));
-        assert!(!ours.lacks_id(&main(), &deployment("quay", "1").search_tags(&main())));
-        assert!(!ours.lacks_id(&main(), &Tags::new()), "whose it is can't be told");
-        assert!(!ours.lacks_id(&ServerName::parse("second").unwrap(), &old));
+        let lacks_ids = |record_id, tags: &Tags| ours.lacks_ids(&main(), record_id, tags);
+        assert!(lacks_ids(None, &old) && lacks_ids(Some("r"), &ours.tags(&main())));
+        assert!(!lacks_ids(Some("r"), &ours.server_tags(&main(), "r")));
+        assert!(lacks_ids(Some("r"), &ours.server_tags(&main(), "another")));
+        assert!(!lacks_ids(None, &deployment("quay", "1").search_tags(&main())));
+        assert!(!lacks_ids(None, &Tags::new()), "whose it is can't be told");
+        assert!(!ours.lacks_ids(&ServerName::parse("second").unwrap(), None, &old));
+    }
+
+    #[test]
+    fn only_the_record_s_id_proves_that_a_server_was_made_for_it() {
+        let ours = deployment("harbour", "1");
+        assert!(is_made_for(Some("r"), &ours.server_tags(&main(), "r")));
+        assert!(!is_made_for(Some("r"), &ours.tags(&main())) && !is_made_for(None, &ours.tags(&main())));
+        assert!(!is_made_for(Some("r"), &ours.server_tags(&main(), "s")));
     }
 
     #[test]
@@ -186,7 +220,7 @@ mod tests {
         assert_eq!((unknown.tags(&main()), unknown.owner(&old)), (old.clone(), Owner::Unmarked));
         let marked = deployment("harbour", "1").tags(&main());
         assert_eq!(unknown.owner(&marked), Owner::Unknown);
-        assert!(!unknown.lacks_id(&main(), &old) && !unknown.lacks_id(&main(), &marked));
+        assert!(!unknown.lacks_ids(&main(), None, &old) && !unknown.lacks_ids(&main(), None, &marked));
         assert_eq!(unknown.owner(&deployment("quay", "1").tags(&main())), Owner::Other("quay".into()));
     }
 }

@@ -126,12 +126,13 @@ async fn this_version_writes_its_fixture_of_a_server_that_sleeps_and_reads_it() 
 
     let claim = table.lease(&servers::key(&server), "a visit", since, SignedDuration::from_mins(1)).await.unwrap();
     let Claim::Taken(lease) = claim else { panic!("it is free") };
+    let record_id = table.give_record_id(&lease).await.unwrap();
     table.write_server_status(&lease, &status, Some(&asleep)).await.unwrap();
     table.release_lease(&lease, &lease.armed).await.unwrap();
 
     is_present("server-asleep", &cloud.item(servers::PARTITION, "main").unwrap());
     let read: ServerItem = of("present", "server-asleep");
-    assert_eq!((read.phase(), read.asleep), (ServerPhase::Asleep, Some(asleep)));
+    assert_eq!((read.phase(), read.asleep, read.record_id), (ServerPhase::Asleep, Some(asleep), Some(record_id)));
 }
 
 /// What the previous release wrote, and all that this one knows beside.

@@ -45,6 +45,10 @@ pub struct ServerItem {
     /// A person's order to take over a server of another deployment, until it is carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adopt: Option<Adoption>,
+    /// What a server on AWS bears that was made or adopted for this record, and nobody can guess. `None` before there is
+    /// one. Release 0.1, which writes the status anew, keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record_id: Option<String>,
     /// The wake-up that `reconcile` has armed.
     pub armed: Armed,
 }
@@ -55,14 +59,21 @@ impl<'de> Deserialize<'de> for ServerItem {
         let record = Record::from_stored(&item).map_err(D::Error::custom)?;
         let (order, decision) = (part(&item, "/order"), part(&item, "/decision"));
         let (asleep, adopt) = (asleep(&item), part(&item, "/adopt"));
-        Ok(Self { record, order, decision, asleep, adopt, armed: leniently(item.get("armed")) })
+        let (record_id, armed) = (part(&item, "/record_id"), leniently(item.get("armed")));
+        Ok(Self { record, order, decision, asleep, adopt, record_id, armed })
     }
 }
 
 impl From<ServerRecord> for ServerItem {
     fn from(record: ServerRecord) -> Self {
-        Self { record, order: None, decision: None, asleep: None, adopt: None, armed: Armed::default() }
+        let (order, decision, asleep, adopt, record_id) = (None, None, None, None, None);
+        Self { record, order, decision, asleep, adopt, record_id, armed: Armed::default() }
     }
+}
+
+#[derive(Deserialize)]
+struct RecordId {
+    record_id: String,
 }
 
 /// What a server is rebuilt from. Builds before this release had it in the status.
@@ -222,6 +233,18 @@ impl Table {
         self.update(&lease.key, change, guard).await
     }
 
+    /// The id of the record of the server that `lease` is for. It is made when it is first asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the lease is lost.
+    pub async fn give_record_id(&self, lease: &Lease) -> Result<String, StoreError> {
+        let guard = Guard::that("lease_owner = :owner").value(":owner", &lease.owner)?;
+        let change = "SET record_id = if_not_exists(record_id, :id)";
+        let item =
+            self.update_and_read::<RecordId>(&lease.key, change, guard.value(":id", self.chance().id())?).await?;
+        Ok(item.map_err(StoreError::Unreadable)?.record_id)
+    }
+
     /// Removes a server that was read as `record`, and its claims, in one transaction.
     ///
     /// # Errors
@@ -329,8 +352,12 @@ mod tests {
         table.lease(&lease.key, &lease.owner, now, SignedDuration::from_mins(1)).await.unwrap();
         table.write_server_status(&lease, &of_earlier.record.status, of_earlier.asleep.as_ref()).await.unwrap();
         assert_eq!(read().await, of_earlier);
+        let id = table.give_record_id(&lease).await.unwrap();
         table.write_server_status(&lease, &of_earlier.record.status, None).await.unwrap();
-        assert_eq!(read().await.asleep, None);
+        assert_eq!((read().await.asleep, read().await.record_id.as_ref()), (None, Some(&id)));
+        assert_eq!(table.give_record_id(&lease).await.unwrap(), id, "it is made once");
+        let lost = table.give_record_id(&Lease { owner: "another".into(), ..lease }).await;
+        assert!(matches!(lost, Err(StoreError::Conflict)), "{lost:?}");
     }
 
     #[tokio::test]

@@ -3,7 +3,10 @@ use wharfinger_decisions::{power::Refused, rebuild::Unanswered, server::Asleep, 
 use wharfinger_store::servers::ServerItem;
 
 use super::*;
-use crate::testing::{self, busy, observation, refused};
+use crate::{
+    search::Others,
+    testing::{self, busy, observation, refused},
+};
 
 /// A visit that ends with the plan for what it observed.
 struct Case {
@@ -155,7 +158,7 @@ fn a_refused_network_is_told_until_another_is_wanted() {
 #[test]
 fn a_second_server_is_told_until_a_search_finds_none() {
     let mut case = Case::new(AwsState::Online, settled());
-    case.reached.observation.others = Some(Ok(vec!["s-2".into()]));
+    case.reached.observation.others = Some(Ok(Others { ours: vec!["s-2".into()], ..Others::default() }));
     let status = case.status();
     assert_eq!((status.conditions[0].code.as_ref(), status.searched_at), ("second_server", Some(now())));
     case.item.record.status = status;
@@ -163,7 +166,7 @@ fn a_second_server_is_told_until_a_search_finds_none() {
         case.reached.observation.others = unsearched;
         assert_eq!(case.codes(), ["second_server"]);
     }
-    case.reached.observation.others = Some(Ok(Vec::new()));
+    case.reached.observation.others = Some(Ok(Others::default()));
     assert!(case.codes().is_empty());
 }
 

@@ -65,6 +65,11 @@ fn cloud_of_others(item: &ServerItem) -> (Cloud, App) {
     (cloud, app)
 }
 
+/// The tags of our server, whose record has an id by now.
+async fn our_tags(app: &App) -> Tags {
+    testing::deployment().server_tags(&main(), &item(app).await.record_id.unwrap())
+}
+
 /// Calls that change something on AWS.
 fn changes(cloud: &Cloud) -> Vec<String> {
     let reads = |name: &String| ["Describe", "List", "Get", "GET"].iter().any(|verb| name.starts_with(verb));
@@ -143,7 +148,8 @@ async fn a_server_is_taken_over_when_a_person_orders_it_and_its_users_by_their_r
 
     deliver(&app, "one", invocation(now())).await;
 
-    assert_eq!(*tags.lock().unwrap(), testing::deployment().tags(&main()));
+    let ours = our_tags(&app).await;
+    assert_eq!(*tags.lock().unwrap(), ours);
     let deleted: Vec<Value> =
         cloud.calls().into_iter().filter(|call| call.0 == "DeleteUser").map(|call| call.1).collect();
     assert_eq!(deleted.len(), 1, "alice, who has a record: {deleted:?}");
@@ -236,7 +242,8 @@ async fn a_server_of_ours_stays_ours_when_somebody_changes_its_id_of_the_deploym
     deliver(&app, "one", invocation(now())).await;
 
     assert_eq!(cloud.count("DeleteUser"), 1);
-    assert_eq!(*tags.lock().unwrap(), testing::deployment().tags(&main()));
+    let ours = our_tags(&app).await;
+    assert_eq!(*tags.lock().unwrap(), ours);
 }
 
 #[tokio::test]
@@ -297,17 +304,28 @@ async fn a_server_that_release_0_1_made_is_ours_and_gets_the_id_once() {
     }
 
     assert_eq!((cloud.count("DeleteUser"), cloud.count("TagResource")), (1, 1));
-    assert_eq!(*tags.lock().unwrap(), testing::deployment().tags(&main()));
+    let ours = our_tags(&app).await;
+    assert_eq!(*tags.lock().unwrap(), ours);
 }
 
 #[tokio::test]
-async fn a_server_that_release_0_1_made_is_found_when_its_id_was_lost() {
+async fn a_server_that_is_known_by_its_tags_alone_is_left_alone_until_a_person_adopts_it() {
     let mut record = testing::record();
-    record.status.server_id = None;
-    let (cloud, app) = cloud_with(&record);
-    tagged(&cloud, testing::deployment().search_tags(&main()));
+    (record.status.server_id, record.status.keyed) = (None, None);
+    for theirs in [testing::deployment().search_tags(&main()), testing::deployment().tags(&main())] {
+        let (cloud, app) = cloud_of_others(&record.clone().into());
+        let tags = tagged(&cloud, theirs.clone());
 
-    deliver(&app, "one", invocation(now())).await;
+        deliver(&app, "one", invocation(now())).await;
 
-    assert_eq!((&status(&app).await["server_id"], cloud.count("CreateServer")), (&json!("s-1"), 0));
+        assert_eq!((changes(&cloud), &*tags.lock().unwrap()), (vec![], &theirs));
+        let server = item(&app).await.record.status.other_deployment.expect("it is told");
+        assert_eq!((server.server_id.as_str(), server.deployment.as_str()), ("s-1", "harbour"));
+
+        let adopt = Some(Adoption { server, by: "alice".into(), at: now() });
+        cloud.put_plain(servers::PARTITION, "main", &ServerItem { adopt, ..item(&app).await });
+        deliver(&app, "two", invocation(now())).await;
+        let ours = our_tags(&app).await;
+        assert_eq!((&*tags.lock().unwrap(), &status(&app).await["server_id"]), (&ours, &json!("s-1")));
+    }
 }

@@ -2,17 +2,23 @@
 
 use std::sync::{Arc, Mutex};
 
+use wharfinger_decisions::deployment::{Deployment, Tags};
+
 use super::{host_keys::Keys, *};
 
 /// What AWS has of servers.
 #[derive(Clone, Default)]
-struct Servers(Arc<Mutex<State>>);
+pub(super) struct Servers(Arc<Mutex<State>>);
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     /// The input of each `CreateServer` that was done.
     made: Vec<Value>,
-    asked: usize,
+    pub(super) asked: usize,
+    /// Somebody's server `s-9`, by its tags.
+    decoy: Option<Tags>,
+    /// AWS lists the server `s-8`, and refuses to describe it.
+    pub(super) barred: bool,
     /// What a server may not be given: AWS says that it is gone.
     gone: Vec<&'static str>,
     is_hidden: bool,
@@ -21,7 +27,7 @@ struct State {
 }
 
 impl Servers {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
 
@@ -41,13 +47,19 @@ impl Servers {
                 }
                 Some((200, json!({ "ServerId": format!("s-{}", state.made.len() + 1) })))
             }
+            "DescribeServer" if input["ServerId"] == "s-9" => Some((200, decoy(state.decoy.as_ref().unwrap()))),
+            "DescribeServer" if input["ServerId"] == "s-8" => {
+                Some((400, json!({ "__type": "AccessDeniedException", "message": "no" })))
+            }
             "DescribeServer" => match state.made.last().filter(|_| !state.is_hidden) {
                 Some(given) => Some((200, described(given, state.made.len() + 1))),
                 None => Some((400, json!({ "__type": "ResourceNotFoundException", "message": "Unknown server" }))),
             },
             "ListServers" if !state.is_hidden => {
-                let listed =
-                    (0..state.made.len()).map(|made| json!({ "Arn": "arn", "ServerId": format!("s-{}", made + 2) }));
+                let made = (0..state.made.len()).map(|made| format!("s-{}", made + 2));
+                let others = [(state.decoy.is_some(), "s-9"), (state.barred, "s-8")];
+                let others = others.into_iter().filter_map(|(is_there, id)| is_there.then(|| id.to_owned()));
+                let listed = made.chain(others).map(|id| json!({ "Arn": "arn", "ServerId": id }));
                 Some((200, json!({ "Servers": listed.collect::<Vec<_>>() })))
             }
             _ if operation.contains("/file-systems") => {
@@ -78,6 +90,22 @@ fn described(given: &Value, number: usize) -> Value {
     json!({ "Server": server })
 }
 
+/// An online server of somebody who may tag servers, with more users than ours.
+fn decoy(tags: &Tags) -> Value {
+    let tags: Vec<_> = tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+    json!({ "Server": {
+        "Arn": "arn:aws:transfer:us-east-1:000000000000:server/s-9", "ServerId": "s-9", "State": "ONLINE",
+        "UserCount": 9, "Tags": tags,
+    } })
+}
+
+/// The tags that somebody may give who does not know our record's id.
+fn guesses() -> [Tags; 4] {
+    let ours = testing::deployment();
+    let other = Deployment { id: Some("another".into()), ..ours.clone() };
+    [ours.search_tags(&main()), ours.tags(&main()), ours.server_tags(&main(), "guessed"), other.tags(&main())]
+}
+
 /// The record of a server that AWS does not have.
 fn unmade() -> ServerRecord {
     let mut record = testing::record();
@@ -86,7 +114,7 @@ fn unmade() -> ServerRecord {
     record
 }
 
-fn cloud_of(item: &ServerItem) -> (Cloud, App, Servers) {
+pub(super) fn cloud_of(item: &ServerItem) -> (Cloud, App, Servers) {
     let (cloud, app) = cloud_with_item(item);
     network_as_wanted(&cloud, &[]);
     cloud.answer("DescribeSubnets", subnet("subnet-00000001"));
@@ -105,7 +133,8 @@ fn sleeper(members: &Value) -> ServerItem {
     let mut record = unmade();
     record.status.power = ServerPhase::Stopped;
     let asleep = json!({ "since": now(), "settings": { "members": members, "tags": { "team": "web" } } });
-    ServerItem { asleep: Some(serde_json::from_value(asleep).unwrap()), ..ServerItem::from(record) }
+    let (asleep, record_id) = (Some(serde_json::from_value(asleep).unwrap()), Some("ours".into()));
+    ServerItem { asleep, record_id, ..ServerItem::from(record) }
 }
 
 async fn visit(app: &App, minute: i64) {
@@ -228,4 +257,55 @@ async fn a_refusal_of_something_else_makes_no_server_with_less() {
     assert!(
         condition(&told, "step_refused").is_some_and(|told| told["message"].to_string().contains("subnet-00000001"))
     );
+}
+
+#[tokio::test]
+async fn a_decoy_gets_nothing_of_a_sleeper_that_wakes_and_holds_it_up_in_nothing() {
+    for tags in guesses() {
+        let (cloud, app, servers) = cloud_of(&sleeper(&json!({})));
+        servers.state().decoy = Some(tags.clone());
+
+        visit(&app, 0).await;
+
+        let (status, made) = (status(&app).await, servers.state().made.clone());
+        assert_eq!((&status["server_id"], made.len()), (&json!("s-2"), 1), "{tags:?}: {status}");
+        let given = json!({ "Key": "wharfinger:record-id", "Value": "ours" });
+        assert!(made[0]["Tags"].as_array().unwrap().contains(&given), "{made:?}");
+        let told = condition(&status, "unproven_server").expect("it is told");
+        assert!(told["message"].to_string().contains("s-9"), "{told}");
+        let calls = cloud.calls();
+        let to_the_decoy = calls.iter().filter(|(name, input)| name != "DescribeServer" && input["ServerId"] == "s-9");
+        assert_eq!(to_the_decoy.count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_answer_is_lost_is_found_among_decoys() {
+    for tags in guesses() {
+        let (_cloud, app, servers) = cloud_of(&unmade().into());
+        servers.state().loses_answer = true;
+        visit(&app, 0).await;
+        servers.state().decoy = Some(tags);
+
+        visit(&app, 2).await;
+
+        assert_eq!(status(&app).await["server_id"], "s-2");
+        assert_eq!(servers.state().made.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn before_there_was_a_server_for_the_record_none_is_made_beside_one_with_its_tags() {
+    for tags in guesses() {
+        let (_cloud, app, servers) = cloud_of(&unmade().into());
+        servers.state().decoy = Some(tags);
+
+        visit(&app, 0).await;
+
+        assert_eq!(servers.state().asked, 0);
+        let told = status(&app).await;
+        let condition = condition(&told, "other_deployment").expect("it is told");
+        assert!(condition["message"].to_string().contains("s-9"), "{told}");
+        assert!(condition["remedy"].to_string().contains("adopt"), "{told}");
+    }
 }

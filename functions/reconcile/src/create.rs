@@ -22,7 +22,7 @@ use wharfinger_decisions::{
 
 use crate::{
     error::Error,
-    host_keys::{self, Kind},
+    host_keys::Kind,
     memory::Memory,
     reached::{Course, End},
     status::STEP_REFUSED,
@@ -75,7 +75,7 @@ impl Visit<'_> {
     /// # Errors
     /// When it was not asked for, or what it was to be made without could not be recorded.
     async fn ask_until_answered(&self, memory: &Memory) -> Result<Asked, Error> {
-        let host_key = host_keys::obtain(self.app, self.server, Kind::Ed25519).await?;
+        let (host_key, _) = self.host_key(Kind::Ed25519, &[]).await?;
         let own = Own { host_key, tags: self.server_tags().await? };
         let mut settings = self.item.asleep.clone().map(|asleep| asleep.settings).unwrap_or_default();
         for (member, default) in self.defaults() {

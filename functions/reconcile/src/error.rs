@@ -1,7 +1,10 @@
 //! Why a server or a user is not as wanted, by who can do something about it.
 
 use wharfinger_aws::error::AwsError;
+use wharfinger_decisions::rebuild::FoundHostKey;
 use wharfinger_store::table::StoreError;
+
+use crate::status::STEP_REFUSED;
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +15,9 @@ pub(crate) enum Error {
     /// Something that people have to provide is missing. The sentence says what to do.
     #[error("{0}")]
     Missing(String),
+    /// A secret of ours holds a host key of others.
+    #[error("{}", .0.sentence())]
+    HostKeyFound(FoundHostKey),
     /// Something that the step depends on is unknown.
     #[error("{sentence}")]
     Unknown {
@@ -35,7 +41,23 @@ impl Error {
             Self::Aws(error) => error.is_temporary(),
             Self::Unknown { temporary, .. } => *temporary,
             Self::Store(_) => true,
-            Self::Missing(_) | Self::HostKey(_) => false,
+            Self::Missing(_) | Self::HostKeyFound(_) | Self::HostKey(_) => false,
+        }
+    }
+
+    /// The code of the condition that it is, where it lasts.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::HostKeyFound(_) => "host_key_found",
+            _ => STEP_REFUSED,
+        }
+    }
+
+    /// What to do about it beside what its sentence says; empty if nothing.
+    pub(crate) fn remedy(&self) -> String {
+        match self {
+            Self::HostKeyFound(found) => found.remedy(),
+            _ => String::new(),
         }
     }
 

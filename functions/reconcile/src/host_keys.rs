@@ -4,6 +4,11 @@
 //! A server has one secret, which is what AWS bills, with a version for each key. A staging label holds each version: one
 //! that has a label is never removed. The current version, `AWSCURRENT`, is one private key and nothing else, which is
 //! what release 0.1 reads and hands to AWS.
+//!
+//! The fingerprint of each key is recorded before it is stored. A key that is found in the secret and was not made here is
+//! not used, unless the server has it.
+
+use std::collections::BTreeSet;
 
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, private::KeypairData};
 use wharfinger_aws::{
@@ -13,8 +18,9 @@ use wharfinger_aws::{
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     names::ServerName,
-    rebuild::{HostKey, Kept, SecretVersion},
+    rebuild::{FoundHostKey, HostKey, Kept, SecretVersion},
 };
+use wharfinger_store::table::StoreError;
 
 use crate::{app::App, error::Error, visit::Visit};
 
@@ -75,25 +81,6 @@ pub(crate) fn secret_name(app: &App, server: &ServerName) -> String {
     format!("{}servers/{server}/host-key", app.secret_prefix)
 }
 
-/// Returns the stored key of `server`, or generates one and stores it before it is used.
-pub(crate) async fn obtain(app: &App, server: &ServerName, kind: Kind) -> Result<Secret, Error> {
-    let version = kind.version(app, server);
-    if let Some(kept) = app.secrets.get(&version).await? {
-        return Ok(kept);
-    }
-    // The first version of a secret is its current one, whatever its label: it must not be another key than release 0.1
-    // would read.
-    if kind != Kind::Ed25519 && app.secrets.get(&Kind::Ed25519.version(app, server)).await?.is_none() {
-        return Err(lost(&Kind::Ed25519.version(app, server)));
-    }
-    let made = generate(kind, server, &app.chance)?;
-    match store(app, server, kind, &made).await {
-        Ok(()) => Ok(made),
-        Err(error) if error.is_exists() => app.secrets.get(&version).await?.ok_or_else(|| lost(&version)),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Stores a key of `server` where there is none.
 async fn store(app: &App, server: &ServerName, kind: Kind, made: &Secret) -> Result<(), AwsError> {
     let version = kind.version(app, server);
@@ -132,7 +119,74 @@ pub(crate) fn kept(secret: Option<&Secret>) -> Kept {
     }
 }
 
+/// The fingerprint of a private key in a version of a secret.
+fn fingerprint(secret: &Secret, version: &SecretVersion) -> Result<String, Error> {
+    let Kept::Key(fingerprint) = kept(Some(secret)) else {
+        let command = version.command();
+        let sentence = format!("{version} holds no private key in OpenSSH's form: put the key back ({command})");
+        return Err(Error::Missing(sentence));
+    };
+    Ok(fingerprint)
+}
+
 impl Visit<'_> {
+    /// Returns the server's key of this kind, and its fingerprint. If none is stored, it is generated, and stored before
+    /// it is used. `there`: the host keys that the server has on AWS.
+    ///
+    /// # Errors
+    /// Also for a stored one that was not made here and that the server does not have: whoever made a secret of that name
+    /// before us would know the key by which clients know the server.
+    pub(crate) async fn host_key(&self, kind: Kind, there: &[HostKey]) -> Result<(Secret, String), Error> {
+        let (app, version) = (self.app, kind.version(self.app, self.server));
+        if let Some(kept) = app.secrets.get(&version).await? {
+            return self.checked(kept, version, there).await;
+        }
+        // The first version of a secret is its current one, whatever its label: it must not be another key than release
+        // 0.1 would read.
+        let first = Kind::Ed25519.version(app, self.server);
+        if kind != Kind::Ed25519 && app.secrets.get(&first).await?.is_none() {
+            return Err(lost(&first));
+        }
+        let made = generate(kind, self.server, &app.chance)?;
+        let fingerprint = fingerprint(&made, &version)?;
+        // Recorded before it is stored: after a crash it is known for ours.
+        app.table.add_host_key(self.server, &fingerprint).await?;
+        let Err(error) = store(app, self.server, kind, &made).await else { return Ok((made, fingerprint)) };
+        if error.had_no_effect() {
+            app.table.remove_host_key(self.server, &fingerprint).await?;
+        }
+        if !error.is_exists() {
+            return Err(error.into());
+        }
+        let kept = app.secrets.get(&version).await?.ok_or_else(|| lost(&version))?;
+        self.checked(kept, version, there).await
+    }
+
+    async fn checked(
+        &self,
+        kept: Secret,
+        version: SecretVersion,
+        there: &[HostKey],
+    ) -> Result<(Secret, String), Error> {
+        let fingerprint = fingerprint(&kept, &version)?;
+        if self.made_host_keys().await?.contains(&fingerprint) {
+            return Ok((kept, fingerprint));
+        }
+        if there.iter().any(|key| key.fingerprint == fingerprint) {
+            self.app.table.add_host_key(self.server, &fingerprint).await?;
+            return Ok((kept, fingerprint));
+        }
+        Err(Error::HostKeyFound(FoundHostKey { version, fingerprint }))
+    }
+
+    /// The fingerprints of the host keys that were made for the server, and of those that it had when they were last
+    /// looked at: release 0.1 recorded no others.
+    pub(crate) async fn made_host_keys(&self) -> Result<BTreeSet<String>, StoreError> {
+        let mut fingerprints = self.app.table.host_keys(self.server).await?;
+        fingerprints.extend(self.record.status.host_key_fingerprints.iter().cloned());
+        Ok(fingerprints)
+    }
+
     /// Gives the server `server_id` those of its host keys that it does not have, each of which is made if need be.
     /// Returns the fingerprints of all its host keys, ours first. A key that is refused holds up none of the others.
     ///
@@ -155,14 +209,7 @@ impl Visit<'_> {
 
     /// Gives the server its key of this kind, unless it is `there`. Returns the key's fingerprint.
     async fn import_host_key(&self, server_id: &str, kind: Kind, there: &[HostKey]) -> Result<String, Error> {
-        let host_key = obtain(self.app, self.server, kind).await?;
-        let Kept::Key(fingerprint) = kept(Some(&host_key)) else {
-            let version = kind.version(self.app, self.server);
-            return Err(Error::Missing(format!(
-                "{version} holds no private key in OpenSSH's form: put the key back ({})",
-                version.command()
-            )));
-        };
+        let (host_key, fingerprint) = self.host_key(kind, there).await?;
         if !there.iter().any(|key| key.fingerprint == fingerprint) {
             tracing::info!(server = %self.server, id = server_id, kind = kind.title(), "importing a host key");
             let description = format!("{} of Wharfinger's server {}", kind.title(), self.server);

@@ -95,7 +95,7 @@ impl Visit<'_> {
     }
 
     /// Whether the placement of `server`, which somebody changed by hand, is told and not repaired.
-    fn is_left_as_it_is(&self, server: &Server) -> bool {
+    pub(crate) fn is_left_as_it_is(&self, server: &Server) -> bool {
         let history = self.completed(self.record.status.history.clone(), Some(server));
         server.state != AwsState::Offline && history.has_drifted(&self.wanted.placement, &server.placement)
     }

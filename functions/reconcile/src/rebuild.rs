@@ -7,6 +7,7 @@ use wharfinger_decisions::{
     server::Power,
     wish::Because,
 };
+use wharfinger_store::table::StoreError;
 
 use crate::{
     error::Error,
@@ -37,7 +38,7 @@ impl Visit<'_> {
         if lacks.iter().all(Lack::is_unanswered_for_now) {
             return None;
         }
-        let reason = format!("it is not put to sleep: {}", lacks[0].sentence());
+        let reason = format!("it is not put to sleep: {}", rebuild::foremost(&lacks)?.sentence());
         let wanted = Wanted { power, because: Because::Spec, power_reason: reason, ..self.wanted.clone() };
         Some(self.with_less(wanted, lacks))
     }
@@ -60,31 +61,58 @@ impl Visit<'_> {
     }
 
     /// Returns what a server rebuilt from our record and secret would lack of the one that was just `observed`.
-    /// Changes nothing, but that a secret which is about to be deleted is kept. `accounts`: as above.
     pub(crate) async fn lacks(&self, observed: &Server, accounts: Option<Result<Accounts, Unanswered>>) -> Vec<Lack> {
+        rebuild::lacks(&self.facts(observed, accounts).await)
+    }
+
+    /// Returns what is known of the server that was just `observed`. Changes nothing, but that a secret which is about to
+    /// be deleted is kept. `accounts`: as above.
+    pub(crate) async fn facts(&self, observed: &Server, accounts: Option<Result<Accounts, Unanswered>>) -> Facts {
         let accounts = async {
             match accounts {
                 Some(known) => known,
                 None => self.accounts_on(&observed.id).await,
             }
         };
-        let (host_keys, secrets, accounts) = tokio::join!(
+        let (host_keys, secrets, made_here, accounts) = tokio::join!(
             Box::pin(self.app.transfer.host_keys(&observed.id)),
             Box::pin(self.kept_host_keys()),
+            Box::pin(self.made_host_keys()),
             Box::pin(accounts),
         );
         let roles = observed.settings.roles().into_iter();
         let may_pass = [Some(&self.app.user_role), self.record.intent.spec.user_role_arn.as_ref()];
-        rebuild::lacks(&Facts {
+        Facts {
             host_keys: host_keys.map_err(|error| unanswered(&error.into())),
             secrets,
+            made_here: made_here.map_err(|error| unanswered(&error.into())),
             attached: observed.placement.addresses.clone(),
             wanted: self.wanted.placement.addresses.clone(),
+            is_left: self.is_left_as_it_is(observed) || self.is_refused(),
             accounts,
             lost: observed.lost.clone(),
             roles: roles.map(|(member, role)| (member.to_owned(), role.to_owned())).collect(),
             may_pass: may_pass.into_iter().flatten().map(|role| role.as_str().to_owned()).collect(),
-        })
+        }
+    }
+
+    /// Whether AWS refused the placement that is wanted.
+    fn is_refused(&self) -> bool {
+        let refused = self.record.status.history.refused.as_ref();
+        refused.is_some_and(|refused| refused.placement == self.wanted.placement)
+    }
+
+    /// Records the keys of our secret, which the server has, as made for it: from then on nothing else shows that.
+    pub(crate) async fn keep_host_keys(&self, facts: &Facts) -> Result<(), StoreError> {
+        let made_here = facts.made_here.as_ref().ok();
+        for (_, kept) in &facts.secrets {
+            if let Ok(Kept::Key(fingerprint)) = kept
+                && !made_here.is_some_and(|made_here| made_here.contains(fingerprint))
+            {
+                self.app.table.add_host_key(self.server, fingerprint).await?;
+            }
+        }
+        Ok(())
     }
 
     /// What the versions of the host keys' secret hold. None is made. They are read one after the other: the first read

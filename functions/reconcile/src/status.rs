@@ -272,7 +272,7 @@ impl Findings<'_> {
                 let lasting = plan.phase == ServerPhase::Starting && unseen.is_some_and(|error| !error.is_temporary());
                 NextVisit::after(&plan.reason, plan.step != Step::Blocked && !lasting)
             }
-            End::Plan(_) => match (&self.reached.rules, self.obstacles.first(), self.lacks.first()) {
+            End::Plan(_) => match (&self.reached.rules, self.obstacles.first(), rebuild::foremost(self.lacks)) {
                 (Err(error), ..) => NextVisit::after(error.sentence(), error.is_temporary()),
                 (Ok(()), Some(obstacle), _) => NextVisit::after(obstacle.sentence(), obstacle.passes_by_itself()),
                 (Ok(()), None, Some(lack)) => NextVisit::after(lack.sentence(), lack.passes_by_itself()),
@@ -302,7 +302,7 @@ impl Findings<'_> {
         if let End::Failed(error) = &self.reached.end
             && !error.is_temporary()
         {
-            conditions.push(found(STEP_REFUSED, Severity::Error, error.sentence(), ""));
+            conditions.push(found(error.code(), Severity::Error, error.sentence(), &error.remedy()));
         }
         if let End::Unseen(error) = &self.reached.end {
             conditions.push(found("server_unknown", severity(error), error.sentence(), ""));

@@ -3,6 +3,7 @@
 use wharfinger_aws::{error::AwsError, transfer::Server};
 use wharfinger_decisions::{
     power::{History, Placement, Plan, Step},
+    rebuild,
     server::Asleep,
 };
 
@@ -75,10 +76,13 @@ impl Visit<'_> {
             return self.changed(Memory { asleep: Some(asleep), ..course.memory.clone() }).await;
         }
         // Looked at once more: the proof of the visit's beginning is older than the drain's last question.
-        if let Some(lack) = self.lacks(server, None).await.first() {
-            let (sentence, temporary) = (lack.sentence(), lack.passes_by_itself());
+        let facts = self.facts(server, None).await;
+        let lacks = rebuild::lacks(&facts);
+        if let Some(lack) = rebuild::foremost(&lacks) {
+            let (sentence, temporary) = (lack.sentence(), rebuild::pass(&lacks));
             return Err(Error::Unknown { sentence, temporary }.into());
         }
+        self.keep_host_keys(&facts).await?;
         self.app.transfer.delete_server(&server.id).await?;
         tracing::info!(server = %self.server, id = server.id, "the server sleeps");
         // The placement in service went with the server: the next one is not to be opened with less.

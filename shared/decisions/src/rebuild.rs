@@ -68,6 +68,45 @@ pub enum Kept {
     Unreadable,
 }
 
+/// A host key in a secret of ours that was not made for the server, and that AWS does not show on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundHostKey {
+    /// Where it is.
+    pub version: SecretVersion,
+    /// Its SHA-256 fingerprint.
+    pub fingerprint: String,
+}
+
+impl FoundHostKey {
+    /// Why it is not used, in a sentence for people.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Self { version, fingerprint } = self;
+        format!(
+            "{version} holds a host key that was not made for this server ({fingerprint}): whoever put it there may know \
+             it, so it is not used"
+        )
+    }
+
+    /// What to do about it, in a sentence for people.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        let SecretVersion { secret, label } = &self.version;
+        let back = format!("put the key back that was made for it ({})", self.version.command());
+        // The secret's current version can't lose its label, and the secret holds the other keys too.
+        if label == "AWSCURRENT" {
+            return format!(
+                "{back}; if no client knows the server yet, delete the secret for good (aws secretsmanager delete-secret \
+                 --secret-id {secret} --force-delete-without-recovery), and another key is made"
+            );
+        }
+        format!(
+            "{back}, or take the label off (aws secretsmanager update-secret-version-stage --secret-id {secret} \
+             --version-stage {label} --remove-from-version-id VERSION), and another key is made"
+        )
+    }
+}
+
 /// AWS, or the table, did not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unanswered {
@@ -93,10 +132,14 @@ pub struct Facts {
     pub host_keys: Result<Vec<HostKey>, Unanswered>,
     /// The versions of its secret that its host keys are rebuilt from.
     pub secrets: Vec<(SecretVersion, Result<Kept, Unanswered>)>,
+    /// The fingerprints of the host keys that were made for it.
+    pub made_here: Result<BTreeSet<String>, Unanswered>,
     /// The Elastic IPs that it has.
     pub attached: BTreeSet<AllocationId>,
     /// The Elastic IPs that its spec gives it.
     pub wanted: BTreeSet<AllocationId>,
+    /// Nothing attaches those that it lacks: somebody took them off, or AWS refuses them.
+    pub is_left: bool,
     /// Its accounts that could not be made again.
     pub accounts: Result<Accounts, Unanswered>,
     /// What its settings don't give back.
@@ -114,12 +157,16 @@ pub enum Lack {
     HostKey(HostKey),
     /// A version of our secret that should hold a host key, and holds something else.
     Secret(SecretVersion),
+    /// A host key in our secret that would be refused when it is rebuilt.
+    HostKeyFound(FoundHostKey),
     /// It has no Elastic IP, and so its addresses change.
     Address,
     /// It has an Elastic IP that its spec does not give it.
     AddressUnwanted(AllocationId),
     /// It does not have an Elastic IP that its spec gives it.
     AddressDetached(AllocationId),
+    /// It does not have an Elastic IP that its spec gives it, and does not get it before a person does something.
+    AddressLeft(AllocationId),
     /// Accounts without a record.
     Accounts(Vec<String>),
     /// Accounts whose record is not enough.
@@ -174,7 +221,23 @@ fn host_keys(facts: &Facts) -> Vec<Lack> {
         Ok(keys) => lacks.extend(keys.iter().filter(|key| !ours(&key.fingerprint)).cloned().map(Lack::HostKey)),
         Err(unanswered) => lacks.push(Lack::Unknown(unanswered.clone())),
     }
+    lacks.extend(found_host_keys(facts));
     lacks
+}
+
+/// The keys in our secret that neither we made nor the server has.
+fn found_host_keys(facts: &Facts) -> Vec<Lack> {
+    let (Ok(there), Ok(made_here)) = (&facts.host_keys, &facts.made_here) else {
+        return facts.made_here.as_ref().err().cloned().map(Lack::Unknown).into_iter().collect();
+    };
+    let found = facts.secrets.iter().filter_map(|(version, kept)| match kept {
+        Ok(Kept::Key(fingerprint)) => Some(FoundHostKey { version: version.clone(), fingerprint: fingerprint.clone() }),
+        _ => None,
+    });
+    let is_ours = |found: &FoundHostKey| {
+        made_here.contains(&found.fingerprint) || there.iter().any(|key| key.fingerprint == found.fingerprint)
+    };
+    found.filter(|found| !is_ours(found)).map(Lack::HostKeyFound).collect()
 }
 
 fn accounts(facts: &Facts) -> Vec<Lack> {
@@ -195,7 +258,20 @@ fn addresses(facts: &Facts) -> Vec<Lack> {
         return vec![Lack::Address];
     }
     let unwanted = attached.difference(wanted).cloned().map(Lack::AddressUnwanted);
-    unwanted.chain(wanted.difference(attached).cloned().map(Lack::AddressDetached)).collect()
+    let missing = if facts.is_left { Lack::AddressLeft } else { Lack::AddressDetached };
+    unwanted.chain(wanted.difference(attached).cloned().map(missing)).collect()
+}
+
+/// Whether all `lacks` may pass without anybody changing anything.
+#[must_use]
+pub fn pass(lacks: &[Lack]) -> bool {
+    lacks.iter().all(Lack::passes_by_itself)
+}
+
+/// The lack that is told of several: one that does not pass, if there is one.
+#[must_use]
+pub fn foremost(lacks: &[Lack]) -> Option<&Lack> {
+    lacks.iter().find(|lack| !lack.passes_by_itself()).or(lacks.first())
 }
 
 /// The lacks as one condition that holds from `since`; `None` if there are none.
@@ -204,7 +280,7 @@ pub fn condition(lacks: &[Lack], since: Timestamp) -> Option<Condition> {
     if lacks.is_empty() {
         return None;
     }
-    let severity = if lacks.iter().all(Lack::passes_by_itself) { Severity::Warning } else { Severity::Error };
+    let severity = if pass(lacks) { Severity::Warning } else { Severity::Error };
     let sentences: Vec<_> = lacks.iter().map(Lack::sentence).collect();
     let mut remedies: Vec<String> = Vec::new();
     for remedy in lacks.iter().map(Lack::remedy) {
@@ -240,6 +316,10 @@ impl Lack {
             Self::Address => "it has no Elastic IP, so its addresses would change".into(),
             Self::AddressUnwanted(id) => format!("it has the Elastic IP {id}, which its record does not give it"),
             Self::AddressDetached(id) => format!("it does not have the Elastic IP {id} yet"),
+            Self::AddressLeft(id) => {
+                format!("it does not have the Elastic IP {id}: somebody took it off, or AWS refuses it")
+            }
+            Self::HostKeyFound(found) => found.sentence(),
             Self::Accounts(names) => format!("there is no record of the accounts {}", named(names)),
             Self::Incomplete { accounts, reason } => {
                 format!("the accounts {} could not be made again: {reason}", named(accounts))
@@ -272,6 +352,11 @@ impl Lack {
             Self::Address => "give it Elastic IPs, or use the action \"stop\"".into(),
             Self::AddressUnwanted(id) => format!("give {id} in the server's network, or detach it"),
             Self::AddressDetached(_) => String::new(),
+            Self::AddressLeft(id) => format!(
+                "PUT the server with \"drift\": \"repair\" and it is attached, or give it a network without {id}; it is \
+                 attached too when the server is stopped and started"
+            ),
+            Self::HostKeyFound(found) => found.remedy(),
             Self::Network => "give it the network that it has, or wait until it has the one of its spec".into(),
             Self::SecondServer => "delete the other one in Transfer Family".into(),
             Self::Accounts(_) => "record these users with PUT, or delete their accounts".into(),

@@ -7,6 +7,7 @@ mod error;
 #[cfg(test)]
 mod fixtures;
 mod guard;
+pub mod host_keys;
 mod item;
 pub mod lease;
 pub mod page;

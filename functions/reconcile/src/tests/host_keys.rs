@@ -8,14 +8,13 @@ use std::{
     },
 };
 
+use ssh_key::{Algorithm, LineEnding, PrivateKey};
 use wharfinger_aws::secrets::CURRENT;
-use wharfinger_decisions::power::AwsState;
+use wharfinger_chance::Chance;
+use wharfinger_decisions::{power::AwsState, rebuild::Lack};
 
 use super::*;
-use crate::{
-    host_keys::{Kind, obtain},
-    visit::Visit,
-};
+use crate::{error::Error, host_keys::Kind, visit::Visit};
 
 const SECRET: &str = "harbour/servers/main/host-key";
 
@@ -111,10 +110,19 @@ pub(super) fn listed(fingerprints: &[&str]) -> Value {
     json!({ "ServerId": "s-1", "HostKeys": fingerprints.iter().map(key).collect::<Vec<_>>() })
 }
 
-async fn import(app: &App, record: &ServerRecord) -> Result<Vec<String>, crate::error::Error> {
+async fn import(app: &App, record: &ServerRecord) -> Result<Vec<String>, Error> {
     let server = main();
     let (item, deployment, lease) = (record.clone().into(), testing::deployment(), testing::lease());
     Visit::new(app, &deployment, &server, &lease, &item, invocation(now())).import_missing_host_keys("s-1").await
+}
+
+/// The host key of this kind of `main`, which AWS does not have.
+pub(super) async fn obtain(app: &App, kind: Kind) -> Result<(String, String), Error> {
+    let (server, mut record) = (main(), testing::record());
+    record.status.host_key_fingerprints.clear();
+    let (item, deployment, lease) = (record.into(), testing::deployment(), testing::lease());
+    let visit = Visit::new(app, &deployment, &server, &lease, &item, invocation(now()));
+    visit.host_key(kind, &[]).await.map(|(key, fingerprint)| (key.reveal().to_owned(), fingerprint))
 }
 
 #[tokio::test]
@@ -184,12 +192,12 @@ async fn the_key_that_release_0_1_reads_stays_the_only_current_one() {
     let (cloud, app) = cloud_with(&record);
     let keys = Keys::default();
     keys.answer(&cloud, "");
-    let first = obtain(&app, &main(), Kind::Ed25519).await.unwrap();
+    let first = obtain(&app, Kind::Ed25519).await.unwrap();
     cloud.answer("ListHostKeys", listed(&[]));
 
     import(&app, &record).await.unwrap();
 
-    assert_eq!(keys.under(CURRENT), first.reveal());
+    assert_eq!(keys.under(CURRENT), first.0);
     let calls = cloud.calls();
     let stored: Vec<&Value> = calls.iter().filter(|(name, _)| name == "PutSecretValue").map(|it| &it.1).collect();
     assert_eq!(
@@ -205,7 +213,7 @@ async fn of_two_who_make_a_key_at_the_same_moment_both_use_the_one_that_was_stor
     let keys = Keys::default();
     keys.keep(SECRET, CURRENT, "the first key");
     keys.answer(&cloud, "");
-    let stored = obtain(&app, &main(), Kind::Ecdsa).await.unwrap();
+    let stored = obtain(&app, Kind::Ecdsa).await.unwrap();
 
     // The other one has asked before it was stored, or AWS was late to show it.
     let (answers, is_early) = (keys.clone(), AtomicBool::new(true));
@@ -213,11 +221,11 @@ async fn of_two_who_make_a_key_at_the_same_moment_both_use_the_one_that_was_stor
         let hides = operation == "GetSecretValue" && input["VersionStage"] == "ecdsa" && is_early.swap(false, Relaxed);
         if hides { Some(no("ResourceNotFoundException")) } else { answers.answer_to(operation, input, "") }
     });
-    let other = obtain(&app, &main(), Kind::Ecdsa).await.unwrap();
+    let other = obtain(&app, Kind::Ecdsa).await.unwrap();
 
     assert_eq!(cloud.count("PutSecretValue"), 2, "each has made one");
-    assert_eq!(other.reveal(), stored.reveal());
-    assert_eq!(keys.under("ecdsa"), stored.reveal());
+    assert_eq!(other, stored);
+    assert_eq!(keys.under("ecdsa"), stored.0);
 }
 
 #[tokio::test]
@@ -303,4 +311,82 @@ async fn the_secret_of_all_host_keys_goes_with_the_server() {
     let deleted: Vec<_> = deleted.map(|(_, input)| input["SecretId"].as_str().unwrap()).collect();
     assert_eq!(deleted, [SECRET]);
     assert!(app.table.get::<ServerRecord>(&servers::key(&main())).await.unwrap().is_none());
+}
+
+/// A private key that somebody made.
+fn theirs() -> String {
+    let key = PrivateKey::random(&mut Chance::seeded(99).key_generator(), Algorithm::Ed25519).unwrap();
+    key.to_openssh(LineEnding::LF).unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_put_there_first_is_not_used() {
+    let (cloud, app) = cloud_with(&testing::record());
+    let keys = Keys::default();
+    keys.keep(SECRET, CURRENT, &theirs());
+    keys.answer(&cloud, "");
+
+    let error = obtain(&app, Kind::Ed25519).await.unwrap_err();
+
+    assert_eq!((error.code(), error.is_temporary()), ("host_key_found", false));
+    assert!(error.remedy().contains("--force-delete-without-recovery"), "{}", error.remedy());
+    assert_eq!(keys.under(CURRENT), theirs());
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_put_in_the_place_of_ours_is_not_used() {
+    let (cloud, app) = cloud_with(&testing::record());
+    let keys = Keys::default();
+    keys.answer(&cloud, "");
+    let (ours, fingerprint) = obtain(&app, Kind::Ed25519).await.unwrap();
+    keys.keep(SECRET, CURRENT, &theirs());
+    assert_eq!(obtain(&app, Kind::Ed25519).await.unwrap_err().code(), "host_key_found");
+    keys.keep(SECRET, CURRENT, &ours);
+    assert_eq!(obtain(&app, Kind::Ed25519).await.unwrap(), (ours, fingerprint));
+}
+
+#[tokio::test]
+async fn a_key_that_the_server_has_is_taken_for_ours_and_stays_so() {
+    let record = testing::record();
+    let (cloud, app) = cloud_with(&record);
+    let keys = Keys::default();
+    keys.keep(SECRET, CURRENT, &theirs());
+    keys.answer(&cloud, "");
+    let fingerprint = obtain(&app, Kind::Ed25519).await.unwrap_err().sentence();
+    let fingerprint = fingerprint.split(['(', ')']).nth(1).unwrap().to_owned();
+    cloud.answer("ListHostKeys", listed(&[&fingerprint]));
+
+    assert_eq!(import(&app, &record).await.unwrap()[0], fingerprint);
+
+    assert_eq!(obtain(&app, Kind::Ed25519).await.unwrap(), (theirs(), fingerprint), "also when it sleeps");
+}
+
+#[tokio::test]
+async fn a_key_whose_storing_was_not_answered_is_known_for_ours() {
+    let (cloud, app) = cloud_with(&testing::record());
+    let keys = Keys::default();
+    let answers = keys.clone();
+    cloud.answer_with(move |operation, input| {
+        let answer = answers.answer_to(operation, input, "");
+        let lost = (500, json!({ "__type": "InternalServiceError", "message": "lost" }));
+        if operation == "CreateSecret" { Some(lost) } else { answer }
+    });
+    assert!(obtain(&app, Kind::Ed25519).await.unwrap_err().is_temporary());
+    keys.answer(&cloud, "");
+    assert_eq!(obtain(&app, Kind::Ed25519).await.unwrap().0, keys.under(CURRENT));
+}
+
+#[tokio::test]
+async fn a_server_in_whose_secret_is_a_key_of_others_does_not_sleep() {
+    let record = testing::record();
+    let (cloud, app) = super::rebuild::whole(&record).await;
+    let keys = Keys::default();
+    keys.keep(SECRET, "ecdsa", &theirs());
+    keys.answer(&cloud, "");
+    cloud.answer("ListHostKeys", listed(&[]));
+    let (server, item) = (main(), record.into());
+    let (deployment, lease) = (testing::deployment(), testing::lease());
+    let visit = Visit::new(&app, &deployment, &server, &lease, &item, invocation(now()));
+    let lacks = visit.lacks(&testing::server(AwsState::Online), None).await;
+    assert!(matches!(&lacks[..], [Lack::HostKeyFound(found)] if found.version.label == "ecdsa"), "{lacks:?}");
 }

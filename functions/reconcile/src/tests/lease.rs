@@ -109,7 +109,7 @@ async fn that_a_server_is_asked_for_is_recorded_before() {
 #[tokio::test]
 async fn a_server_whose_making_is_throttled_is_not_waited_for() {
     let (cloud, app) = absent(None);
-    cloud.answer("GetSecretValue", json!({ "SecretString": "a private key" }));
+    super::host_keys::Keys::default().answer(&cloud, "");
     cloud.throttle("CreateServer", "");
     deliver(&app, "one", invocation(now())).await;
     assert!(cloud.count("CreateServer") > 0);

@@ -3,25 +3,21 @@
 use wharfinger_aws::{secrets::Secret, transfer::NewServer};
 use wharfinger_decisions::{
     power::AwsState,
-    rebuild::{Kept, Lack},
+    rebuild::Lack,
     settings::{Lost, Settings},
 };
 
 use super::{
-    host_keys::{Keys, listed},
+    host_keys::{Keys, listed, obtain},
     *,
 };
-use crate::{
-    host_keys::{self, Kind},
-    visit::Visit,
-};
+use crate::{host_keys::Kind, visit::Visit};
 
 /// A server whose one host key is ours and whose one account has a record.
 pub(super) async fn whole(record: &ServerRecord) -> (Cloud, App) {
     let (cloud, app) = cloud_with(record);
     Keys::default().answer(&cloud, "");
-    let host_key = host_keys::obtain(&app, &main(), Kind::Ed25519).await.unwrap();
-    let Kept::Key(fingerprint) = host_keys::kept(Some(&host_key)) else { panic!("it is a key") };
+    let (_, fingerprint) = obtain(&app, Kind::Ed25519).await.unwrap();
     cloud.answer("ListHostKeys", listed(&[&fingerprint]));
     list_users(&cloud, &["alice"]);
     cloud.put_plain("USERS#main", "alice", &deleted_user());

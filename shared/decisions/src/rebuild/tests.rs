@@ -27,8 +27,10 @@ fn whole() -> Facts {
     Facts {
         host_keys: Ok(vec![host_key(1), host_key(2)]),
         secrets: vec![kept(1), kept(2), kept(3)],
+        made_here: Ok(["SHA256:1", "SHA256:2", "SHA256:3"].map(str::to_owned).into()),
         attached: [address(1)].into(),
         wanted: [address(1)].into(),
+        is_left: false,
         accounts: Ok(Accounts::default()),
         lost: Vec::new(),
         roles: vec![("LoggingRole".into(), "arn:aws:iam::1:role/ours".into())],
@@ -57,6 +59,12 @@ fn each_thing_that_is_not_ours_is_a_lack() {
         (Facts { attached: [].into(), wanted: [].into(), ..whole() }, Lack::Address),
         (Facts { attached: [address(1), address(2)].into(), ..whole() }, Lack::AddressUnwanted(address(2))),
         (Facts { wanted: [address(1), address(2)].into(), ..whole() }, Lack::AddressDetached(address(2))),
+        (Facts { wanted: [address(1), address(2)].into(), is_left: true, ..whole() }, Lack::AddressLeft(address(2))),
+        (
+            Facts { secrets: vec![kept(1), kept(2), kept(4)], ..whole() },
+            Lack::HostKeyFound(FoundHostKey { version: version("label-4"), fingerprint: "SHA256:4".into() }),
+        ),
+        (Facts { made_here: Err(unanswered(true)), ..whole() }, Lack::Unknown(unanswered(true))),
         (
             Facts { accounts: Ok(Accounts { unrecorded: vec!["mallory".into()], ..Accounts::default() }), ..whole() },
             Lack::Accounts(vec!["mallory".into()]),
@@ -140,12 +148,19 @@ fn facts() -> impl Strategy<Value = Facts> {
     )
 }
 
-/// The plain meaning: all was answered, each key on AWS is in a secret, and the addresses are those of the spec.
+/// The plain meaning: all was answered, each key on AWS is in a secret and each in a secret is there or ours, and the addresses are those of the spec.
 fn is_whole(facts: &Facts) -> bool {
     let Ok(keys) = &facts.host_keys else { return false };
     let in_secret =
         |key: &HostKey| facts.secrets.iter().any(|(_, kept)| *kept == Ok(Kept::Key(key.fingerprint.clone())));
-    facts.secrets.iter().all(|(_, kept)| kept.is_ok())
+    let ours = |kept: &Kept| match kept {
+        Kept::Key(fingerprint) => {
+            facts.made_here.as_ref().is_ok_and(|made| made.contains(fingerprint))
+                || keys.iter().any(|key| key.fingerprint == *fingerprint)
+        }
+        _ => true,
+    };
+    facts.secrets.iter().all(|(_, kept)| kept.as_ref().is_ok_and(ours))
         && facts.accounts.is_ok()
         && keys.iter().all(in_secret)
         && facts.attached == facts.wanted
@@ -177,4 +192,12 @@ proptest! {
             prop_assert_eq!(condition.severity == Severity::Warning, found.iter().all(Lack::passes_by_itself));
         }
     }
+}
+
+#[test]
+fn lacks_pass_by_themselves_only_if_each_of_them_does() {
+    let (passes, lasts) = (Lack::AddressDetached(address(1)), Lack::AddressLeft(address(2)));
+    assert!(pass(&[]) && pass(std::slice::from_ref(&passes)) && !pass(&[passes.clone(), lasts.clone()]));
+    assert_eq!(foremost(&[passes.clone(), lasts.clone()]), Some(&lasts));
+    assert_eq!(foremost(std::slice::from_ref(&passes)), Some(&passes));
 }

@@ -48,16 +48,16 @@ impl Visit<'_> {
         Ok(self.app.transfer.tag(&server.arn, &tags).await?)
     }
 
-    /// Gives a server of ours the ids of the deployment and the record if it lacks them, and ends the order that made it ours. What fails is
-    /// done at the next visit.
-    pub(crate) async fn mark(&self, seen: &Observation) {
+    /// Gives a server of ours the ids of the deployment and the record if it lacks them, and ends the order that made it ours once
+    /// its rules are. What fails is done at the next visit.
+    pub(crate) async fn mark(&self, seen: &Observation, rules_are_ours: bool) {
         let Some(server) = seen.server() else { return };
         if self.deployment.lacks_ids(self.server, self.record_id(), &server.tags)
             && let Err(error) = self.tag_as_ours(server).await
         {
             tracing::warn!(server = %self.server, %error, "it could not be given the tags of the deployment and the record");
         }
-        if let Some(adoption) = &self.item.adopt
+        if let Some(adoption) = self.item.adopt.as_ref().filter(|_| rules_are_ours)
             && let Err(error) = self.app.table.end_adoption(self.server, adoption).await
         {
             tracing::warn!(server = %self.server, %error, "the order to adopt it could not be ended");

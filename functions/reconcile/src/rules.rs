@@ -15,7 +15,7 @@ impl Visit<'_> {
             Err(_) => return Ok(()),
         };
         let mut errors = Vec::new();
-        for (group, rule) in self.changes(rules, admits).revoke {
+        for (group, rule) in self.changes(observation, rules, admits).revoke {
             tracing::info!(server = %self.server, %group, rule, "taking a rule back");
             errors.extend(self.app.ec2.revoke(&group, &rule).await.err());
         }
@@ -30,8 +30,8 @@ impl Visit<'_> {
         }
         let rules = observation.rules.as_ref().map_err(Error::unknown)?;
         let Some(group) = self.network().security_group_ids.first() else { return Ok(()) };
-        let description = self.owner().description();
-        let missing = self.changes(rules, admits).authorize;
+        let description = self.owner(observation).description();
+        let missing = self.changes(observation, rules, admits).authorize;
         if !missing.is_empty() {
             self.check_lease().await?;
         }
@@ -43,14 +43,17 @@ impl Visit<'_> {
         Ok(first?)
     }
 
-    fn owner(&self) -> Owner<'_> {
-        Owner { deployment: &self.deployment.name, server: self.server }
+    fn owner(&self, observation: &Observation) -> Owner<'_> {
+        let adopted = self.item.adopt.as_ref().map(|adoption| &adoption.server);
+        let adopted = adopted.filter(|adopted| observation.server().is_some_and(|it| it.id == adopted.server_id));
+        let former = adopted.map(|adopted| adopted.deployment.as_str());
+        Owner { deployment: &self.deployment.name, server: self.server, former }
     }
 
-    fn changes(&self, rules: &[Rule], admits: bool) -> Changes {
+    fn changes(&self, observation: &Observation, rules: &[Rule], admits: bool) -> Changes {
         let network = self.network();
         let Some(first) = network.security_group_ids.first() else { return Changes::default() };
         let cidrs = if admits { &network.allowed_cidrs[..] } else { &[][..] };
-        ingress::changes(&self.owner(), first, self.app.sftp_port, cidrs, rules)
+        ingress::changes(&self.owner(observation), first, self.app.sftp_port, cidrs, rules)
     }
 }

@@ -54,7 +54,7 @@ impl Visit<'_> {
         let revoked = self.revoke_rules(&first, self.may_admit(&first, &memory)).await;
         let mut users = self.users(self.server_id(&first), TIME_TO_CLOSE).await;
         users.close(TIME_TO_CLOSE).await;
-        self.mark(&first).await;
+        self.mark(&first, revoked.is_ok()).await;
         if matches!(&first.server, Ok(None))
             && memory.made_lately(self.moment.present()).is_none()
             && let Err(error) = self.forget_deleted_users().await

@@ -12,6 +12,9 @@ pub struct Owner<'a> {
     pub deployment: &'a str,
     /// The server.
     pub server: &'a ServerName,
+    /// The deployment from which the server is being taken over. All rules that it made for the server are taken back, so
+    /// that none is left which nobody looks after.
+    pub former: Option<&'a str>,
 }
 
 impl Owner<'_> {
@@ -24,6 +27,12 @@ impl Owner<'_> {
     /// Whether a rule with this description is ours. Earlier versions did not name the deployment.
     fn made(&self, description: &str) -> bool {
         description == self.description() || description == format!("wharfinger:{}", self.server)
+    }
+
+    /// Whether a rule with this description is of the deployment from which the server is taken over.
+    fn took_over(&self, description: &str) -> bool {
+        let former = self.former.filter(|former| *former != self.deployment);
+        former.is_some_and(|former| description == format!("wharfinger:{former}/{}", self.server))
     }
 }
 
@@ -64,14 +73,15 @@ fn as_aws_has_it(text: &str) -> Cidr {
 pub fn changes(owner: &Owner<'_>, first: &SecurityGroupId, port: u16, cidrs: &[Cidr], rules: &[Rule]) -> Changes {
     let opens = |rule: &Rule, cidr: &Cidr| {
         rule.group == *first
+            && !owner.took_over(&rule.description)
             && rule.protocol == "tcp"
             && rule.ports == (i32::from(port), i32::from(port))
             && rule.cidr.as_deref().is_some_and(|text| *cidr == as_aws_has_it(text))
     };
     let wanted: BTreeSet<&Cidr> = cidrs.iter().collect();
     let authorize = wanted.iter().filter(|cidr| !rules.iter().any(|rule| opens(rule, cidr)));
-    let revoke =
-        rules.iter().filter(|rule| owner.made(&rule.description) && !wanted.iter().any(|cidr| opens(rule, cidr)));
+    let is_unwanted = |rule: &Rule| owner.made(&rule.description) && !wanted.iter().any(|cidr| opens(rule, cidr));
+    let revoke = rules.iter().filter(|rule| owner.took_over(&rule.description) || is_unwanted(rule));
     Changes {
         authorize: authorize.map(|cidr| (*cidr).clone()).collect(),
         revoke: revoke.map(|rule| (rule.group.clone(), rule.id.clone())).collect(),
@@ -87,7 +97,13 @@ mod tests {
     /// The changes for the server `main` of the deployment `harbour`.
     fn changes(cidrs: &[Cidr], rules: &[Rule]) -> Changes {
         let server = ServerName::parse("main").unwrap();
-        super::changes(&Owner { deployment: "harbour", server: &server }, &group(1), 22, cidrs, rules)
+        super::changes(
+            &Owner { deployment: "harbour", server: &server, former: Some("quay") },
+            &group(1),
+            22,
+            cidrs,
+            rules,
+        )
     }
     fn group(n: u8) -> SecurityGroupId {
         SecurityGroupId::parse(format!("sg-0000000{n}")).unwrap()
@@ -115,8 +131,20 @@ mod tests {
 
     #[test]
     fn two_deployments_that_share_a_group_leave_each_others_rules_alone() {
-        let rules = [rule(1, 1, "wharfinger:harbour/main"), rule(1, 2, "wharfinger:quay/main")];
+        let rules = [rule(1, 1, "wharfinger:harbour/main"), rule(1, 2, "wharfinger:wharf/main")];
         assert_eq!(changes(&[], &rules).revoke, [(group(1), rules[0].id.clone())]);
+    }
+
+    #[test]
+    fn the_rules_of_a_deployment_from_which_a_server_is_taken_over_give_way_to_ours() {
+        let rules = [
+            rule(1, 1, "wharfinger:quay/main"),
+            rule(2, 2, "wharfinger:quay/main"),
+            rule(1, 3, "wharfinger:quay/other"),
+        ];
+        let changes = changes(&[cidr(1)], &rules);
+        let revoked = [(group(1), rules[0].id.clone()), (group(2), rules[1].id.clone())];
+        assert_eq!((changes.authorize, changes.revoke), (vec![cidr(1)], revoked.to_vec()));
     }
 
     #[test]

@@ -329,3 +329,28 @@ async fn a_server_that_is_known_by_its_tags_alone_is_left_alone_until_a_person_a
         assert_eq!((&*tags.lock().unwrap(), &status(&app).await["server_id"]), (&ours, &json!("s-1")));
     }
 }
+
+#[tokio::test]
+async fn rules_of_a_deployment_of_another_name_give_way_to_ours_before_the_order_ends() {
+    let quay = Deployment { name: "quay".into(), ..others() };
+    let server = OtherServer { server_id: "s-1".into(), deployment: "quay".into() };
+    let adoption = Adoption { server, by: "alice".into(), at: now() };
+    let (cloud, app) = cloud_of_others(&ServerItem { adopt: Some(adoption), ..testing::record().into() });
+    tagged(&cloud, quay.tags(&main()));
+    let theirs = rules(&["10.1.0.0/16", "10.9.0.0/16"]).replace("harbour/main", "quay/main");
+    cloud.answer("DescribeSecurityGroupRules", theirs);
+    cloud.answer("AuthorizeSecurityGroupIngress", "<AuthorizeSecurityGroupIngressResponse/>");
+    cloud.answer("RevokeSecurityGroupIngress", "no answer of EC2's");
+    deliver(&app, "one", invocation(now())).await;
+    assert!(item(&app).await.adopt.is_some(), "rules of theirs are left");
+
+    let _ = cloud.calls();
+    cloud.answer("RevokeSecurityGroupIngress", "<RevokeSecurityGroupIngressResponse/>");
+    deliver(&app, "two", invocation(now())).await;
+
+    let calls = cloud.calls();
+    let revoked = calls.iter().filter(|(name, _)| name == "RevokeSecurityGroupIngress").count();
+    let added = calls.iter().filter(|(name, _)| name == "AuthorizeSecurityGroupIngress").count();
+    assert!(revoked >= 2 && added >= 1, "{revoked} and {added}");
+    assert_eq!(item(&app).await.adopt, None);
+}

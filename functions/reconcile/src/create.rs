@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use wharfinger_aws::{
     error::AwsError,
@@ -14,10 +15,7 @@ use wharfinger_aws::{
 use wharfinger_decisions::{
     power::Plan,
     server::{Made, ServerStatus},
-    settings::{
-        Settings,
-        refused::{RefusedSetting, Search},
-    },
+    settings::{Settings, refused::Search},
 };
 
 use crate::{
@@ -30,14 +28,22 @@ use crate::{
     visit::Visit,
 };
 
+/// How long a search for refused settings is gone on with: what AWS refused longer ago may be there again.
+const SEARCH_GOES_ON: SignedDuration = SignedDuration::from_hours(1);
+
 /// What each server is given that is made for the record.
 struct Own {
     host_key: Secret,
     tags: BTreeMap<String, String>,
 }
 
-/// What the server was asked for without, and its id, or why there is none.
-type Asked = (Vec<RefusedSetting>, Result<String, AwsError>);
+/// What came of asking for the server.
+struct Asked {
+    /// What is remembered of what it was asked for without.
+    memory: Memory,
+    /// Its id, or why there is none.
+    made: Result<String, AwsError>,
+}
 
 impl Visit<'_> {
     /// Records that a server is asked for; when that is done, makes it and records its id at once. After an answer that
@@ -49,8 +55,7 @@ impl Visit<'_> {
             self.server_tags().await?;
             return self.changed(course.memory.clone().making_since(self.moment.present())).await;
         }
-        let (refused_settings, made) = self.ask_until_answered(&course.memory).await?;
-        let memory = Memory { refused_settings, ..course.memory.clone() };
+        let Asked { memory, made } = self.ask_until_answered(&course.memory).await?;
         let id = match made {
             Ok(id) => id,
             Err(error) => return Ok(Outcome::Failed(Box::new(memory), error.into())),
@@ -81,10 +86,22 @@ impl Visit<'_> {
         for (member, default) in self.defaults() {
             settings.members.entry(member).or_insert(default);
         }
+        let now = self.moment.present();
+        let progress = memory.settings_search.clone();
+        if let Some(progress) = progress.filter(|progress| now.duration_since(progress.at) < SEARCH_GOES_ON) {
+            let search = Search::resumed(settings, self.defaults(), progress);
+            return self.ask_without(&own, search, memory).await;
+        }
         match self.ask_for(&own, &settings).await {
-            Err(error) if self.is_refused_again(&error) => self.ask_without(&own, settings, error, memory).await,
-            Err(error) => Ok((memory.refused_settings.clone(), Err(error))),
-            id => Ok((Vec::new(), id)),
+            Err(error) if self.is_refused_again(&error) => {
+                let search = Search::new(settings, self.defaults(), error.to_string());
+                let asked = self.ask_without(&own, search, memory).await?;
+                // If none of the settings is meant, what AWS said of all of them counts.
+                let is_about_none = asked.memory.settings_search.is_none() && asked.made.is_err();
+                Ok(if is_about_none { Asked { made: Err(error), ..asked } } else { asked })
+            }
+            Err(error) => Ok(Asked { memory: memory.clone(), made: Err(error) }),
+            made => Ok(Asked { memory: Memory { refused_settings: Vec::new(), ..memory.clone() }, made }),
         }
     }
 
@@ -105,30 +122,33 @@ impl Visit<'_> {
     }
 
     /// Asks for the server without the settings to which AWS objects. After a call without an answer there may be a
-    /// server, which is searched before the next try.
-    async fn ask_without(
-        &self,
-        own: &Own,
-        settings: Settings,
-        refusal: AwsError,
-        memory: &Memory,
-    ) -> Result<Asked, Error> {
-        let mut search = Search::new(settings, self.defaults(), refusal.to_string());
+    /// server, which is searched before the next try. An answer that says nothing of the settings ends the visit, and the
+    /// next one goes on where this one was.
+    async fn ask_without(&self, own: &Own, mut search: Search, memory: &Memory) -> Result<Asked, Error> {
+        let mut last = None;
         while let Some(settings) = search.next() {
             // What it is made without is known also after a crash.
-            self.note(&Memory { refused_settings: search.taken(), ..memory.clone() }).await?;
+            let settings_search = Some(search.progress(self.moment.present()));
+            let under_way = Memory { refused_settings: search.taken(), settings_search, ..memory.clone() };
+            self.note(&under_way).await?;
             match self.ask_for(own, &settings).await {
                 Ok(id) => {
-                    let refused = search.taken();
-                    tracing::warn!(server = %self.server, id, ?refused, "AWS made it without what it refused");
-                    return Ok((refused, Ok(id)));
+                    tracing::warn!(server = %self.server, id, refused = ?search.taken(), "AWS made it without what it refused");
+                    return Ok(Asked { memory: Memory { settings_search: None, ..under_way }, made: Ok(id) });
                 }
-                Err(error) if !error.had_no_effect() => return Ok((search.taken(), Err(error))),
-                Err(error) if error.is_temporary() => return Ok((memory.refused_settings.clone(), Err(error))),
-                Err(error) => search = search.after_refusal(error.to_string()),
+                Err(error) if !error.had_no_effect() => return Ok(Asked { memory: under_way, made: Err(error) }),
+                Err(error) if error.is_temporary() => {
+                    let refused_settings = memory.refused_settings.clone();
+                    return Ok(Asked { memory: Memory { refused_settings, ..under_way }, made: Err(error) });
+                }
+                Err(error) => {
+                    search = search.after_refusal(error.to_string());
+                    last = Some(error);
+                }
             }
         }
-        Ok((memory.refused_settings.clone(), Err(refusal)))
+        let refused = last.expect("a search that goes on has something to leave out");
+        Ok(Asked { memory: Memory { settings_search: None, ..memory.clone() }, made: Err(refused) })
     }
 
     async fn ask_for(&self, own: &Own, settings: &Settings) -> Result<String, AwsError> {

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use wharfinger_decisions::{
     power::History,
     server::{Asleep, Draining, Made, ServerStatus},
-    settings::refused::RefusedSetting,
+    settings::refused::{Progress, RefusedSetting},
 };
 use wharfinger_store::servers::ServerItem;
 
@@ -30,6 +30,8 @@ pub(crate) struct Memory {
     pub(crate) made: Option<Made>,
     /// What it was made without, because AWS refused it.
     pub(crate) refused_settings: Vec<RefusedSetting>,
+    /// How far the search has come for what AWS refuses of it.
+    pub(crate) settings_search: Option<Progress>,
 }
 
 impl Memory {
@@ -46,6 +48,7 @@ impl Memory {
             logged_since: status.logged_since,
             made: status.made.clone(),
             refused_settings: status.refused_settings.clone(),
+            settings_search: status.settings_search.clone(),
         }
     }
 
@@ -81,6 +84,7 @@ impl Memory {
             logged_since: self.logged_since,
             made: self.made,
             refused_settings: self.refused_settings,
+            settings_search: self.settings_search,
             ..status
         }
     }

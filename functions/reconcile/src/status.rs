@@ -125,6 +125,9 @@ impl Findings<'_> {
             },
             made,
             refused_settings: self.refused_settings(),
+            settings_search: memory
+                .settings_search
+                .filter(|_| self.wanted.opens() && self.reached.observation.server().is_none()),
         }
     }
 
@@ -304,6 +307,7 @@ impl Findings<'_> {
         {
             conditions.push(found(error.code(), Severity::Error, error.sentence(), &error.remedy()));
         }
+        conditions.extend(self.refusal_that_stands());
         if let End::Unseen(error) = &self.reached.end {
             conditions.push(found("server_unknown", severity(error), error.sentence(), ""));
         }
@@ -325,6 +329,14 @@ impl Findings<'_> {
         conditions.extend(self.further_servers());
         conditions.extend(self.of_users(found));
         conditions
+    }
+
+    /// What AWS refused when it was asked for the server last, if it was too busy to answer this time.
+    fn refusal_that_stands(&self) -> Option<Condition> {
+        let is_unanswered = matches!(&self.reached.end, End::Failed(error) if error.is_temporary());
+        let is_unmade = self.wanted.opens() && matches!(self.reached.observation.server, Ok(None));
+        let before = self.item.record.status.conditions.iter().filter(|_| is_unanswered && is_unmade);
+        before.into_iter().find(|condition| condition.code == STEP_REFUSED).cloned()
     }
 
     /// Reports that somebody changed the placement by hand, where that is left as it is.

@@ -10,7 +10,10 @@ use crate::{
     duration::HumanDuration,
     ids::{AllocationId, FileSystemId, RoleArn, SecurityGroupId, SubnetId, VpcId},
     placement::{DriftPolicy, History},
-    settings::{Settings, refused::RefusedSetting},
+    settings::{
+        Settings,
+        refused::{Progress, RefusedSetting},
+    },
     text::{Misfit, all_fit},
 };
 
@@ -301,6 +304,9 @@ pub struct ServerStatus {
     /// What it was made without, because AWS refused it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused_settings: Vec<RefusedSetting>,
+    /// How far the search has come for what AWS refuses of it, while it is being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_search: Option<Progress>,
 }
 
 impl ServerStatus {

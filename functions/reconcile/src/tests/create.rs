@@ -24,6 +24,8 @@ pub(super) struct State {
     is_hidden: bool,
     /// AWS makes the next server, and its answer is lost.
     loses_answer: bool,
+    /// AWS throttles each second call.
+    is_busy: bool,
 }
 
 impl Servers {
@@ -36,6 +38,9 @@ impl Servers {
         match operation {
             "CreateServer" => {
                 state.asked += 1;
+                if state.is_busy && state.asked.is_multiple_of(2) {
+                    return Some((400, json!({ "__type": "ThrottlingException", "message": "Rate exceeded" })));
+                }
                 let given = input.to_string();
                 if let Some(gone) = state.gone.iter().find(|gone| given.contains(**gone)) {
                     let message = format!("{gone} does not exist");
@@ -308,4 +313,30 @@ async fn before_there_was_a_server_for_the_record_none_is_made_beside_one_with_i
         assert!(condition["message"].to_string().contains("s-9"), "{told}");
         assert!(condition["remedy"].to_string().contains("adopt"), "{told}");
     }
+}
+
+#[tokio::test]
+async fn a_search_for_refused_settings_that_is_throttled_goes_on_where_it_was() {
+    let recorded = json!({
+        "PostAuthenticationLoginBanner": "hello", "PreAuthenticationLoginBanner": "ahoy",
+        "WorkflowDetails": { "OnUpload": [{ "WorkflowId": "w-1", "ExecutionRole": "role" }] },
+    });
+    let (_cloud, app, servers) = cloud_of(&sleeper(&recorded));
+    servers.state().gone = vec!["w-1", "hello"];
+    visit(&app, 0).await;
+    servers.state().is_busy = true;
+
+    for minute in 1..20 {
+        if servers.state().made.is_empty() {
+            visit(&app, minute).await;
+        }
+    }
+
+    let made = servers.state().made.clone();
+    assert_eq!(made.len(), 1);
+    assert_eq!((&made[0]["PreAuthenticationLoginBanner"], &made[0]["WorkflowDetails"]), (&json!("ahoy"), &Value::Null));
+    let told = status(&app).await;
+    let message = condition(&told, "setting_refused").expect("it is told")["message"].to_string();
+    assert!(message.contains("w-1 does not exist") && message.contains("hello"), "{message}");
+    assert_eq!(told["settings_search"], Value::Null, "{told}");
 }

@@ -51,7 +51,42 @@ pub struct Search {
     refused: Vec<RefusedSetting>,
 }
 
+/// How far a search has come, for whoever goes on with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// When it came so far.
+    pub at: Timestamp,
+    /// What AWS said last.
+    message: String,
+    /// What it may mean, the next to be left out first, each with what is left out with it.
+    suspects: Vec<Vec<String>>,
+    /// What it was found to mean.
+    #[serde(default)]
+    refused: Vec<RefusedSetting>,
+}
+
 impl Search {
+    /// How far it has come at `at`.
+    #[must_use]
+    pub fn progress(&self, at: Timestamp) -> Progress {
+        let Self { message, suspects, refused, .. } = self.clone();
+        Progress { at, message, suspects, refused }
+    }
+
+    /// The search for what AWS means of `settings`, after `progress` was made with the same.
+    #[must_use]
+    pub fn resumed(mut settings: Settings, defaults: BTreeMap<String, Value>, progress: Progress) -> Self {
+        let Progress { message, suspects, refused, .. } = progress;
+        for RefusedSetting { member, instead, .. } in &refused {
+            match instead {
+                _ if member == TAGS => settings.tags.clear(),
+                Value::Null => drop(settings.members.remove(member)),
+                instead => drop(settings.members.insert(member.clone(), instead.clone())),
+            }
+        }
+        Self { defaults, settings, message, suspects, refused }
+    }
+
     /// AWS refused `settings` with this `message`. A setting that is left out becomes what `defaults` says, or, if it was
     /// that, nothing.
     #[must_use]
@@ -235,6 +270,9 @@ mod tests {
                 None => return Some((next, search.taken(), asked)),
                 Some(message) => search = search.after_refusal(message),
             }
+            let progress = serde_json::to_value(search.progress(Timestamp::UNIX_EPOCH)).unwrap();
+            let resumed = Search::resumed(settings.clone(), defaults(), serde_json::from_value(progress).unwrap());
+            assert_eq!(resumed, search, "it goes on where it was");
         }
         None
     }

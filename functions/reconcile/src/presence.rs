@@ -1,7 +1,12 @@
 //! Asks the log of sessions who is on a server.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
-use wharfinger_aws::transfer::Server;
+use wharfinger_aws::{
+    error::{AwsError, Kind},
+    transfer::Server,
+};
 use wharfinger_decisions::{
     idle::Answer,
     presence::{LAPSES_AFTER, Presence},
@@ -16,6 +21,9 @@ const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
 /// A server may have been online for so long before it was seen to be.
 const SEEN_LATE: SignedDuration = SignedDuration::from_mins(5);
 
+/// How long the log is read: a visit has 30 seconds, and what is not known is asked again.
+const READ_WITHIN: Duration = Duration::from_secs(8);
+
 impl Visit<'_> {
     /// Who is on `server` according to its log of sessions; `NotAsked` if it writes none into this deployment's group.
     /// Metrics tell whether one that fell silent long ago is still there.
@@ -25,7 +33,8 @@ impl Visit<'_> {
             return Answer::NotAsked;
         }
         let since = look_back(status.online_since, now);
-        match self.app.logs.sessions(&self.app.log_group, &server.id, since).await {
+        let read = self.app.logs.sessions(&self.app.log_group, &server.id, since);
+        match tokio::time::timeout(READ_WITHIN, read).await.unwrap_or_else(|_| Err(unread(&server.id))) {
             Ok(presence) if presence.has_silent_session(now) => {
                 let window = LAPSES_AFTER + self.app.metrics.period();
                 let traffic = self.app.metrics.traffic(&server.id, window, now).await;
@@ -34,6 +43,11 @@ impl Visit<'_> {
             answer => answer.into(),
         }
     }
+}
+
+fn unread(server_id: &str) -> AwsError {
+    let sentence = format!("it takes longer than {} s", READ_WITHIN.as_secs());
+    AwsError { action: format!("read the log of the sessions on server {server_id}"), kind: Kind::Unanswered(sentence) }
 }
 
 /// Whether the server writes its structured log into this deployment's group. AWS may show the group's ARN with or
@@ -114,6 +128,15 @@ mod tests {
         let Answer::Unknown(reason) = presence(&cloud, Some(testing::LOG_GROUP)).await else { panic!("answered") };
         assert!(reason.ends_with("it has more than 20 pages"), "{reason}");
         assert_eq!(cloud.count("FilterLogEvents"), 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_is_not_answered_in_time_says_nothing() {
+        let cloud = Cloud::new();
+        cloud.answer("FilterLogEvents", json!({ "events": [] }));
+        cloud.meet("FilterLogEvents", 2);
+        let Answer::Unknown(reason) = presence(&cloud, Some(testing::LOG_GROUP)).await else { panic!("answered") };
+        assert!(reason.ends_with("it takes longer than 8 s"), "{reason}");
     }
 
     #[tokio::test]

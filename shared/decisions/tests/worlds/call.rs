@@ -9,7 +9,7 @@ use wharfinger_decisions::{
 
 use crate::{
     visit::{Call, End, Seen, Stage, Visit},
-    world::{Aws, Memory, Place, Server, Status, Thing, World},
+    world::{Aws, Memory, Place, Server, Status, Table, Thing, World},
 };
 
 /// What becomes of a call.
@@ -45,6 +45,7 @@ impl World {
         let server = visit.seen.server;
         match call {
             Call::Drain => return Ok(world.noted(i, Memory { draining: Some(0), ..visit.memory }, fate)),
+            Call::Create if !visit.has_id => return Ok(world.given_its_id(i, fate)),
             Call::Create if visit.memory.making != Some(0) => {
                 // The placement in service went with the server that had it.
                 let memory = visit.memory.with_history(|_| History::default());
@@ -216,6 +217,22 @@ impl World {
         self.looked(i, visit.seen.server.map(|server| server.id), memory)
     }
 
+    /// Visit `i` gives the record the id that its servers bear, and goes on with its call.
+    fn given_its_id(mut self, i: usize, fate: Fate) -> Self {
+        if matches!(fate, Fate::Busy | Fate::Refused) {
+            return self.ends(i, End::Failed { temporary: true });
+        }
+        self.table = self.table.map(|table| Table { has_id: true, ..table });
+        match fate {
+            Fate::DoneAndCrashed => self.without(i),
+            Fate::Lost => self.ends(i, End::Failed { temporary: true }),
+            _ => {
+                self.visits[i] = self.visits[i].map(|visit| Visit { has_id: true, ..visit });
+                self
+            }
+        }
+    }
+
     /// AWS refused the network of visit `i` for good.
     fn refused(self, i: usize, fate: Fate) -> Self {
         let visit = self.visits[i].expect("a visit");
@@ -244,7 +261,7 @@ impl World {
     /// Visit `i` looks again, and takes back what must not be let in.
     fn looked(mut self, i: usize, known: Option<u8>, memory: Memory) -> Self {
         let visit = self.visits[i].expect("a visit");
-        let seen = Seen::of(&self.aws, &visit.aim, known, false);
+        let seen = Seen::of(&self.aws, &visit.aim, known, false, visit.has_id);
         let memory = Memory { making: memory.making.filter(|_| seen.server.is_none()), ..memory };
         let visit = Visit { seen, memory, stage: Stage::Looked, ..visit };
         self.aws.admits &= visit.admits();

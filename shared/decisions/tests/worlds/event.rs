@@ -7,7 +7,7 @@ use wharfinger_decisions::{
 
 use crate::{
     call::Fate,
-    visit::{Call, End, Seen, Stage, Visit, stage},
+    visit::{Call, DECOY, End, Seen, Stage, Visit, stage},
     world::{Intent, Said, Server, Thing, World},
 };
 
@@ -57,6 +57,9 @@ pub(crate) enum Event {
     },
     Answers,
     TimePasses,
+    /// Somebody gives a server of theirs our tags.
+    DecoyComes,
+    DecoyGoes,
 }
 
 impl World {
@@ -158,6 +161,11 @@ impl World {
         if faults && servers().next().is_some() && !self.visits.iter().flatten().any(is_about_to_go) {
             add(Event::Set);
         }
+        if self.aws.decoy {
+            add(Event::DecoyGoes);
+        } else if self.left.decoys > 0 {
+            add(Event::DecoyComes);
+        }
         if servers().any(Server::is_moving) {
             add(Event::Progress { failed: false });
             if faults {
@@ -193,7 +201,7 @@ impl World {
     pub(crate) fn after(mut self, event: Event) -> Result<Self, String> {
         match event {
             Event::Begins { visit, blind } => return Ok(self.begins(visit, blind)),
-            Event::Decides { visit, deaf } => return Ok(self.decides(visit, deaf)),
+            Event::Decides { visit, deaf } => return self.decides(visit, deaf),
             Event::Calls { visit, fate } => {
                 if !matches!(fate, Fate::Done | Fate::DoneAndCrashed) {
                     self.left.faults -= 1;
@@ -217,6 +225,11 @@ impl World {
                 self.aws.missing = Some(thing);
             }
             Event::ComesBack => self.aws.missing = None,
+            Event::DecoyComes => {
+                self.left.decoys -= 1;
+                self.aws.decoy = true;
+            }
+            Event::DecoyGoes => self.aws.decoy = false,
             Event::Set => {
                 self.left.faults -= 1;
                 self.each_server(|server| Server { settings: !server.settings, ..server });
@@ -267,7 +280,7 @@ impl World {
         }
         let Some(table) = &mut self.table else { return self };
         table.lease = u8::try_from(i).expect("one of two");
-        let aim = Visit::new(table, Seen::of(&self.aws, &Visit::aim(table), table.status.id, blind));
+        let aim = Visit::new(table, Seen::of(&self.aws, &Visit::aim(table), table.status.id, blind, table.has_id));
         // What can't be rebuilt stays open.
         let is_undecided = aim.aim.power == Power::Asleep
             && !aim.aim.deleting
@@ -278,9 +291,16 @@ impl World {
         self
     }
 
-    fn decides(mut self, i: usize, deaf: bool) -> Self {
+    fn decides(mut self, i: usize, deaf: bool) -> Result<Self, String> {
         self.left.faults -= u8::from(deaf);
         let mut visit = self.visits[i].expect("a visit");
+        if visit.seen.server == Some(DECOY) {
+            return Err("somebody's server is taken for ours".into());
+        }
+        if visit.seen.claimed {
+            let end = End::Plan { phase: ServerPhase::Failed, settled: false };
+            return Ok(self.ends(i, if visit.aim.deleting { End::Forget } else { end }));
+        }
         let (wanted, situation) = (visit.wanted(), visit.situation());
         visit.memory = visit.memory.with_history(|_| situation.history.clone());
         let door = if power::is_to_be_shut(&wanted, &situation) {
@@ -298,7 +318,7 @@ impl World {
         }
         if visit.admits() || opens {
             if !self.holds_lease(i) {
-                return self.without(i);
+                return Ok(self.without(i));
             }
             self.aws.admits = true;
         }
@@ -307,11 +327,11 @@ impl World {
             if let Some(table) = &mut self.table {
                 table.intent.idle = false;
             }
-            return self.ends(i, End::Kept);
+            return Ok(self.ends(i, End::Kept));
         };
         let stage = stage(&power::next(&wanted, &situation, &door));
         self.visits[i] = Some(Visit { stage, ..visit });
-        self
+        Ok(self)
     }
 
     fn concludes(mut self, i: usize) -> Result<Self, String> {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Nothing unplanned happens; a client may log in.
-const CALM: Left = Left { orders: 0, moves: 0, sweeps: 0, faults: 0, expiries: 0, logins: 1 };
+const CALM: Left = Left { orders: 0, moves: 0, sweeps: 0, faults: 0, expiries: 0, logins: 1, decoys: 0 };
 
 /// Goes through all worlds that follow from `first`: more than `least`, or something does not happen any more that did.
 fn explore(first: World, least: usize) {
@@ -61,4 +61,19 @@ fn two_visits_at_once_do_no_harm() {
     explore(World::online(IdleAction::Sleep, Left { orders: 1, expiries: 1, ..CALM }), 10_000);
     explore(World::online(IdleAction::Sleep, Left { sweeps: 1, expiries: 1, ..CALM }), 1_000);
     explore(World::asleep(IdleAction::Sleep, Left { orders: 1, expiries: 1, logins: 0, ..CALM }), 100_000);
+}
+
+/// Whoever may tag servers gives one of theirs our tags: it is never taken for ours, and keeps none of ours from opening.
+#[test]
+fn a_decoy_gets_nothing_and_holds_up_nothing() {
+    explore(World::new(IdleAction::Sleep, Left { orders: 1, decoys: 1, ..CALM }), 100_000);
+    explore(World::online(IdleAction::Sleep, Left { sweeps: 1, decoys: 1, ..CALM }), 500);
+    explore(World::asleep(IdleAction::Sleep, Left { orders: 1, faults: 1, decoys: 1, logins: 0, ..CALM }), 100_000);
+}
+
+/// With orders beside there are millions of worlds: those are not gone through.
+#[test]
+fn two_visits_at_once_do_no_harm_whatever_fails() {
+    explore(World::new(IdleAction::Sleep, Left { faults: 1, expiries: 1, logins: 0, ..CALM }), 10_000);
+    explore(World::online(IdleAction::Sleep, Left { sweeps: 1, faults: 1, expiries: 1, logins: 0, ..CALM }), 5_000);
 }

@@ -81,7 +81,9 @@ impl Search {
 
     /// Whether the server becomes as it is wanted, if nothing fails any more and nobody wants anything else.
     fn ends_well(&mut self, world: World) -> Result<(), String> {
-        let aws = Aws { missing: None, ..world.aws };
+        // Before there is a server for the record, a person says whose the one is that bears its tags.
+        let decoy = world.aws.decoy && world.table.is_some_and(|table| table.has_id);
+        let aws = Aws { missing: None, decoy, ..world.aws };
         let mut world = World { visits: [None, None], left: Left::default(), aws, ..world };
         let mut on_the_way = Vec::new();
         for _ in 0..MOST_ROUNDS {

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use wharfinger_decisions::{
+    deployment::{self, Tags},
     drain::{self, Cause, Facts, Verdict},
     idle::{Action, Answer, Decision, Traffic},
     placement::{History, Refused},
@@ -14,7 +15,9 @@ use wharfinger_decisions::{
     wish::Because,
 };
 
-use crate::world::{Age, Aim, Aws, DRAIN_FOR, Memory, Place, Server, Status, Table, Thing, after, at, group, older};
+use crate::world::{
+    Age, Aim, Aws, DRAIN_FOR, Memory, Place, RECORD_ID, Server, Status, Table, Thing, after, at, group, older, tags,
+};
 
 /// A visit under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +32,20 @@ pub(crate) struct Visit {
     pub(crate) memory: Memory,
     pub(crate) seen: Seen,
     pub(crate) stage: Stage,
+    /// The record has the id that its servers bear.
+    pub(crate) has_id: bool,
 }
+
+/// Somebody's server.
+pub(crate) const DECOY: Server = Server {
+    id: u8::MAX,
+    state: AwsState::Online,
+    place: Place { network: 0, attached: false },
+    answers: true,
+    keyed: false,
+    settings: false,
+    shown: true,
+};
 
 /// What it saw last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +56,8 @@ pub(crate) struct Seen {
     pub(crate) held: bool,
     /// EC2 did not answer.
     pub(crate) blind: bool,
+    /// Before there was a server for the record, somebody's bears our tags.
+    pub(crate) claimed: bool,
 }
 
 /// What it does next.
@@ -86,14 +104,25 @@ impl Aim {
 }
 
 impl Seen {
-    pub(crate) fn of(aws: &Aws, aim: &Aim, known: Option<u8>, blind: bool) -> Self {
+    pub(crate) fn of(aws: &Aws, aim: &Aim, known: Option<u8>, blind: bool, has_id: bool) -> Self {
+        static TAGS: LazyLock<[Tags; 2]> = LazyLock::new(|| [tags(false), tags(true)]);
+        let is_proven = |is_ours: bool| {
+            let record_id = has_id.then_some(RECORD_ID);
+            deployment::is_made_for(record_id, &TAGS[usize::from(is_ours)])
+        };
         let shown = || aws.servers.iter().flatten().filter(|server| server.shown);
-        let by_id = shown().find(|server| Some(server.id) == known);
-        let server = by_id.or_else(|| shown().min_by_key(|server| server.id)).copied();
+        let by_id = shown().find(|server| Some(server.id) == known).copied();
+        // The decoy has more users than any of ours.
+        let found = || {
+            let decoy = aws.decoy.then_some(DECOY).filter(|_| is_proven(false));
+            decoy.or_else(|| shown().filter(|_| is_proven(true)).min_by_key(|server| server.id).copied())
+        };
+        let server = by_id.or_else(found);
+        let claimed = server.is_none() && aws.decoy && !has_id;
         let elsewhere = |server: &Server| server.place == Place::of(aim.network);
         let own = server.is_some_and(|server| elsewhere(&server));
         let held = !own && (aws.held == Some(aim.network) || aws.servers.iter().flatten().any(elsewhere));
-        Self { server, missing: aws.missing, held, blind }
+        Self { server, missing: aws.missing, held, blind, claimed }
     }
 
     /// Whether clients may be logged in.
@@ -139,6 +168,7 @@ impl Visit {
             memory,
             seen,
             stage: Stage::Looked,
+            has_id: table.has_id,
         }
     }
 

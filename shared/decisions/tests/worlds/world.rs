@@ -6,9 +6,11 @@ use std::{collections::BTreeSet, sync::LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_decisions::{
+    deployment::{Deployment, Tags},
     duration::HumanDuration,
     idle::{Action, Decision},
     ids::{AllocationId, FileSystemId, SecurityGroupId, SubnetId, VpcId},
+    names::ServerName,
     order::Order,
     power::{AwsState, Placement},
     server::{IdleAction, IdlePolicy, Network, Power, ServerPhase, ServerSpec},
@@ -44,6 +46,8 @@ pub(crate) struct Left {
     pub(crate) expiries: u8,
     /// A client logs in.
     pub(crate) logins: u8,
+    /// Somebody gives a server of theirs our tags.
+    pub(crate) decoys: u8,
 }
 
 /// What AWS has.
@@ -59,6 +63,8 @@ pub(crate) struct Aws {
     pub(crate) admits: bool,
     /// A client is logged in.
     pub(crate) session: bool,
+    /// Somebody's server bears our tags, but for the id of the record.
+    pub(crate) decoy: bool,
 }
 
 /// Something that a server needs.
@@ -103,6 +109,8 @@ pub(crate) struct Table {
     pub(crate) status: Status,
     /// Who took the lease last.
     pub(crate) lease: u8,
+    /// The record has the id that its servers bear.
+    pub(crate) has_id: bool,
 }
 
 /// What people and the sweep said.
@@ -155,7 +163,7 @@ impl World {
     pub(crate) fn new(policy: IdleAction, left: Left) -> Self {
         let intent = Intent { deleting: false, order: None, kept: false, idle: false, policy, network: 1, moved: 2 };
         let status = Status { power: ServerPhase::Creating, id: None, memory: Memory::default() };
-        let table = Some(Table { intent, status, lease: 0 });
+        let table = Some(Table { intent, status, lease: 0, has_id: false });
         Self { aws: Aws::default(), table, visits: [None, None], left, owed: None }
     }
 
@@ -168,7 +176,7 @@ impl World {
         world.aws = Aws { servers: [Some(server), None], admits: true, ..Aws::default() };
         let memory = Memory { keyed: Some(id), in_service: Some(place), ..Memory::default() };
         let status = Status { power: ServerPhase::Online, id: Some(id), memory };
-        world.table = world.table.map(|table| Table { status, ..table });
+        world.table = world.table.map(|table| Table { status, has_id: true, ..table });
         world
     }
 
@@ -178,7 +186,8 @@ impl World {
         let memory = Memory { asleep: Some(true), ..Memory::default() };
         let status = Status { power: ServerPhase::Stopped, id: None, memory };
         let order = Some(Said { power: Power::Asleep, now: false, age: 2 });
-        world.table = world.table.map(|table| Table { status, intent: Intent { order, ..table.intent }, ..table });
+        world.table =
+            world.table.map(|table| Table { status, intent: Intent { order, ..table.intent }, has_id: true, ..table });
         Self { owed: Some(true), ..world }
     }
 
@@ -320,6 +329,16 @@ pub(crate) fn spec(action: IdleAction, network: u8) -> ServerSpec {
     spec.idle = Some(IdlePolicy { after: HumanDuration::from_secs(1800), action });
     spec
 }
+
+/// The tags of a server: of ours, or of the decoy.
+pub(crate) fn tags(is_ours: bool) -> Tags {
+    let deployment = Deployment { name: "harbour".into(), id: Some("1".into()) };
+    let name = ServerName::parse("main").expect("it is well-formed");
+    if is_ours { deployment.server_tags(&name, RECORD_ID) } else { deployment.tags(&name) }
+}
+
+/// The id of the record.
+pub(crate) const RECORD_ID: &str = "unguessable";
 
 /// What a visit goes by: the wish of when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -124,6 +124,23 @@ async fn an_elastic_ip_that_the_spec_does_not_give_and_a_role_of_others_are_lack
 }
 
 #[tokio::test]
+async fn an_elastic_ip_that_somebody_took_off_does_not_come_back_by_itself() {
+    let mut record = testing::record();
+    let (_cloud, app) = whole(&record).await;
+    let id = record.intent.spec.network.address_allocation_ids[0].clone();
+    let mut server = testing::server(AwsState::Online);
+    server.placement.addresses.clear();
+    let name = main();
+    let (deployment, lease) = (testing::deployment(), testing::lease());
+    for (settled, expected) in [(2, Lack::AddressDetached(id.clone())), (3, Lack::AddressLeft(id))] {
+        record.status.settled_version = settled;
+        let item = record.clone().into();
+        let visit = Visit::new(&app, &deployment, &name, &lease, &item, invocation(now()));
+        assert_eq!(visit.lacks(&server, None).await, [expected]);
+    }
+}
+
+#[tokio::test]
 async fn what_aws_shows_of_a_server_is_read_with_the_members_that_the_sdk_does_not_know() {
     let (cloud, app) = cloud_with(&testing::record());
     let described = json!({ "Server": {

@@ -19,11 +19,10 @@ use wharfinger_decisions::{
 };
 
 use crate::{
-    error::Error,
+    error::{Error, STEP_REFUSED},
     host_keys::Kind,
     memory::Memory,
     reached::{Course, End},
-    status::STEP_REFUSED,
     steps::Outcome,
     visit::Visit,
 };

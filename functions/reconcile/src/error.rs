@@ -4,7 +4,8 @@ use wharfinger_aws::error::AwsError;
 use wharfinger_decisions::rebuild::FoundHostKey;
 use wharfinger_store::table::StoreError;
 
-use crate::status::STEP_REFUSED;
+/// The code of the condition that AWS refused a step.
+pub(crate) const STEP_REFUSED: &str = "step_refused";
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use wharfinger_decisions::{
 use wharfinger_store::servers::ServerItem;
 
 use crate::{
-    error::Error,
+    error::{Error, STEP_REFUSED},
     memory::Memory,
     next_visit::NextVisit,
     reached::{End, Reached},
@@ -25,9 +25,6 @@ use crate::{
 };
 
 pub(crate) use further::SECOND_SERVER;
-
-/// The code of the condition that AWS refused a step.
-pub(crate) const STEP_REFUSED: &str = "step_refused";
 
 /// What a visit found.
 pub(crate) struct Findings<'a> {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use self::decision::later;
 use crate::{
-    rollout::Cause,
+    rollout::{Cause, Trigger},
     seen_events::SeenEvents,
     sftp_event::{Change, Effect, digest},
     site::Finish,
@@ -159,7 +159,13 @@ impl Window {
     /// What a rollout started now would be for.
     #[must_use]
     pub fn cause(&self, reason: String) -> Cause {
-        Cause { reason, summary: self.summary(), from_seq: self.claimed_seq + 1, to_seq: self.seq }
+        Cause {
+            trigger: Trigger::Uploads,
+            reason,
+            summary: self.summary(),
+            from_seq: self.claimed_seq + 1,
+            to_seq: self.seq,
+        }
     }
 
     /// The changes that wait, in short.

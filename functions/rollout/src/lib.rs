@@ -7,6 +7,7 @@ mod course;
 mod intake;
 mod look;
 mod old_revisions;
+mod queue;
 mod steps;
 #[cfg(test)]
 mod tests;

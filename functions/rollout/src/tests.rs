@@ -1,14 +1,19 @@
 //! The function over a table in memory and an ECS of a few lines.
 
+mod compare;
 mod course;
+mod shared;
 
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use wharfinger_chance::Chance;
-use wharfinger_decisions::{names::SiteName, rollout::State};
-use wharfinger_store::page::PageRequest;
+use wharfinger_decisions::{
+    names::SiteName,
+    rollout::{Rollout, State},
+};
+use wharfinger_store::{page::PageRequest, windows::WindowRecord};
 use wharfinger_test_cloud::{Cloud, TABLE};
 
 use super::*;
@@ -119,19 +124,28 @@ impl Stage {
     }
 
     fn site_in(&self, directory: &str, name: &str, service: &str, keep_revisions: u32) {
+        self.put_site(name, 1, &[("directory", directory), ("service", service)], keep_revisions);
+    }
+
+    /// A site at `version`, with `fields` beside what all sites have.
+    fn put_site(&self, name: &str, version: u64, fields: &[(&str, &str)], keep_revisions: u32) {
+        let directory = format!("/sites/{name}");
         let mut spec = json!({"keep_revisions": {"N": keep_revisions.to_string()}});
         for (field, value) in [
             ("file_system_id", FS),
-            ("directory", directory),
+            ("directory", directory.as_str()),
             ("cluster", "local"),
-            ("service", service),
+            ("service", "web"),
             ("container", "web"),
             ("mount_path", "/srv"),
-        ] {
-            spec[field] = json!({"S": value});
+        ]
+        .iter()
+        .chain(fields)
+        {
+            spec[*field] = json!({"S": value});
         }
         self.cloud.put(&json!({"pk": {"S": "SITES"}, "sk": {"S": name}, "intent": {"M": spec}, "status": {"M": {}},
-            "version": {"N": "1"}, "deleting": {"BOOL": false},
+            "version": {"N": version.to_string()}, "deleting": {"BOOL": false},
             "created_at": {"S": at(0).to_string()}, "updated_at": {"S": at(0).to_string()}}));
     }
 
@@ -147,12 +161,24 @@ impl Stage {
     }
 
     async fn tick(&self, now: Timestamp) {
-        assert_eq!(self.send(&[json!({"site": "blog"})], now).await, [""; 0]);
+        self.tick_of("blog", now).await;
     }
 
-    async fn latest(&self) -> wharfinger_decisions::rollout::Rollout {
-        let page = self.app.table.rollouts(&blog(), &PageRequest::first(1)).await.unwrap();
-        page.items.into_iter().next().unwrap().1.unwrap()
+    async fn tick_of(&self, site: &str, now: Timestamp) {
+        assert_eq!(self.send(&[json!({"site": site})], now).await, [""; 0]);
+    }
+
+    async fn latest(&self) -> Rollout {
+        self.latest_of("blog").await
+    }
+
+    async fn latest_of(&self, site: &str) -> Rollout {
+        let site = SiteName::parse(site).unwrap();
+        self.app.table.latest_rollout(&site).await.unwrap().unwrap().rollout
+    }
+
+    async fn window_of(&self, site: &str) -> WindowRecord {
+        self.app.table.window(&SiteName::parse(site).unwrap()).await.unwrap()
     }
 
     /// Uploads a file, and lets its rollout come to deploy.

@@ -10,6 +10,7 @@ use crate::{
     rollout::{Failure, Rollout, State, Trigger},
     site::{Drift, Mount},
     verdict::Service,
+    wakeup::TRUSTED_FOR,
 };
 
 /// The mounts of a site are not what its service runs.
@@ -29,6 +30,39 @@ pub struct Repair {
     pub at: Timestamp,
     /// Who had deployed: the principal that registered the revision, or its family.
     pub against: String,
+}
+
+/// The latest comparison of a site with what its service runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// When it was made.
+    pub at: Timestamp,
+    /// The version of the site.
+    pub spec_version: u64,
+    /// The revision that ran.
+    #[serde(default)]
+    pub task_definition: Option<String>,
+    /// What is not as wanted, and is left so.
+    #[serde(default)]
+    pub condition: Option<Condition>,
+    /// The latest repairs, as far as they are counted.
+    #[serde(default)]
+    pub repairs: Vec<Repair>,
+}
+
+impl Comparison {
+    /// Whether it tells nothing of the site at version `version`, or of the present any more.
+    #[must_use]
+    pub fn is_stale(&self, version: u64, now: Timestamp) -> bool {
+        self.spec_version != version || now.duration_since(self.at) >= TRUSTED_FOR
+    }
+
+    /// Whether it found the revision `task_definition` to be as the site at version `version` wants it.
+    #[must_use]
+    pub fn approved(&self, version: u64, task_definition: Option<&str>) -> bool {
+        let same = self.task_definition.is_some() && self.task_definition.as_deref() == task_definition;
+        same && self.spec_version == version && self.condition.is_none()
+    }
 }
 
 /// What a service runs, as far as a site is concerned.
@@ -75,7 +109,7 @@ pub fn compare(
     if running.service.obstacle().is_some() {
         return Finding::AsWanted;
     }
-    if running.service.deployment_of_others(None).is_some() {
+    if running.service.deployment_of_others(&[]).is_some() {
         return Finding::Unsettled;
     }
     let mended = latest.state == State::Failed
@@ -96,7 +130,8 @@ pub fn compare(
         return Finding::Due { trigger: Trigger::Spec, reason: format!("the site was changed, and {lack}") };
     }
     let before = latest.task_definition.before.as_ref();
-    let went_back = latest.state != State::Succeeded && (before.is_none() || before == running.service.task_definition.as_ref());
+    let went_back =
+        latest.state != State::Succeeded && (before.is_none() || before == running.service.task_definition.as_ref());
     if went_back {
         let message = format!("{lack}, since the rollout before did not succeed: {}", latest.reason);
         return Finding::Told(condition(NOT_MOUNTED, message, "mend that, and roll the site out again", now));
@@ -105,13 +140,15 @@ pub fn compare(
 }
 
 fn drifted(policy: Drift, lack: String, by: &str, repairs: &[Repair], now: Timestamp) -> Finding {
-    const REMEDY: &str = "deploy a task definition that keeps the mounts, or one that is made from what the service runs";
+    const REMEDY: &str =
+        "deploy a task definition that keeps the mounts, or one that is made from what the service runs";
     if policy == Drift::Report {
         return Finding::Told(condition(NOT_MOUNTED, format!("{lack}; the site says only to report it"), REMEDY, now));
     }
     if recent(repairs, by, now) >= MOST_REPAIRS {
-        let message =
-            format!("{lack}; it was mended {MOST_REPAIRS} times within an hour against {by}, and is left alone for now");
+        let message = format!(
+            "{lack}; it was mended {MOST_REPAIRS} times within an hour against {by}, and is left alone for now"
+        );
         return Finding::Told(condition(REPEATED_DRIFT, message, REMEDY, now));
     }
     Finding::Due { trigger: Trigger::Drift, reason: format!("{lack}: {by} deployed a task definition without it") }
@@ -203,7 +240,10 @@ mod tests {
         let repaired = find(Drift::Repair, &succeeded, "web:9", &places(), &[]);
         assert_eq!(trigger(&repaired), Some(Trigger::Drift));
         let Finding::Told(told) = find(Drift::Report, &succeeded, "web:9", &places(), &[]) else { panic!() };
-        assert_eq!((told.code.as_ref(), told.message.contains("web:9 runs without the site at /srv of web")), (NOT_MOUNTED, true));
+        assert_eq!(
+            (told.code.as_ref(), told.message.contains("web:9 runs without the site at /srv of web")),
+            (NOT_MOUNTED, true)
+        );
         let of_before = latest(State::Succeeded, None);
         assert_eq!(trigger(&find(Drift::Repair, &of_before, "web:9", &places(), &[])), Some(Trigger::Drift));
     }

@@ -46,7 +46,9 @@ pub enum Refusal {
         there: String,
     },
     /// Something else is mounted there.
-    #[error("{path} in the container {container} is taken by the volume {volume}: give the site another path, or unmount it")]
+    #[error(
+        "{path} in the container {container} is taken by the volume {volume}: give the site another path, or unmount it"
+    )]
     PathTaken {
         /// The container.
         container: String,
@@ -388,7 +390,8 @@ mod tests {
         let first = make_from(&described()).unwrap();
         let mut by_hand = json!({"taskDefinition": first, "tags": first["tags"]});
         let containers = &mut by_hand["taskDefinition"]["containerDefinitions"];
-        let own = json!({"sourceVolume": OURS, "containerPath": "/usr/local/apache2/htdocs/", "readOnly": true, "x": 1});
+        let own =
+            json!({"sourceVolume": OURS, "containerPath": "/usr/local/apache2/htdocs/", "readOnly": true, "x": 1});
         let second = json!({"sourceVolume": OURS, "containerPath": "/second", "readOnly": true});
         containers[0]["mountPoints"] = json!([own, second]);
         containers[1]["mountPoints"] = json!([second]);

@@ -74,6 +74,17 @@ pub enum Trigger {
     Other,
 }
 
+/// A rollout that is due whatever the site's window says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// What for.
+    pub trigger: Trigger,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
 impl Trigger {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_uploads(&self) -> bool {

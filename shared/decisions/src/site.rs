@@ -159,7 +159,9 @@ impl SiteSpec {
         let (at, sentence) = match (short, self.mounts.len()) {
             ((true, true), 0) => return None,
             ((false, false), 0) => ("/mounts", "name the container and its mount_path, or a list of mounts".to_owned()),
-            ((true, false), 0) => ("/mount_path", "give the path at which the container mounts the directory".to_owned()),
+            ((true, false), 0) => {
+                ("/mount_path", "give the path at which the container mounts the directory".to_owned())
+            }
             ((false, true), 0) => ("/container", "name the container that mounts the directory".to_owned()),
             ((false, false), many) if many > MOST_MOUNTS => {
                 ("/mounts", format!("mount it in {MOST_MOUNTS} places at most"))

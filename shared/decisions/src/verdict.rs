@@ -191,9 +191,7 @@ fn judge_service_deployment(rollout: &Rollout, service: &Service, age: SignedDur
             Some(deployment) => Verdict::new(State::Succeeded, success(deployment, service)),
             None => Verdict::new(State::Succeeded, "the service runs the new revision"),
         },
-        "ROLLBACK_SUCCESSFUL" => {
-            Verdict::new(State::RolledBack, format!("ECS went back to the revision before{said}"))
-        }
+        "ROLLBACK_SUCCESSFUL" => Verdict::new(State::RolledBack, format!("ECS went back to the revision before{said}")),
         "ROLLBACK_FAILED" => Verdict::new(State::Failed, format!("ECS could not go back to the revision before{said}")),
         "STOPPED" if service.task_definition.as_deref().is_some_and(|present| present != after) => {
             Verdict::new(State::Superseded, format!("the deployment was stopped for another one{said}"))

@@ -18,6 +18,7 @@ pub mod sites;
 pub mod stored;
 pub mod table;
 mod transaction;
+pub mod turns;
 pub mod unique;
 pub mod unreadable;
 pub mod users;

@@ -12,13 +12,23 @@ mod tests;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use wharfinger_decisions::{names::SiteName, seen_events::SeenEvents, site::SiteSpec, window::Window};
+use wharfinger_decisions::{
+    drift::Comparison,
+    names::SiteName,
+    rollout::Wanted,
+    seen_events::SeenEvents,
+    site::{Finish, SiteSpec},
+    window::{Decision, Window, decide},
+};
 
 use self::{
     old_place::{OldPlace, old_key},
     seen::SeenSpan,
 };
-use crate::table::{Guard, Key, StoreError, Table};
+use crate::{
+    stored::intent_beside,
+    table::{Guard, Key, StoreError, Table},
+};
 
 /// A site's window as the table holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,8 +49,17 @@ pub struct WindowRecord {
     #[serde(default)]
     pub rollout: Option<String>,
     /// The site as the rollout in flight was made from: a site that is changed meanwhile is for the next one.
-    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "intent_beside", skip_serializing_if = "Option::is_none")]
     pub rollout_spec: Option<SiteSpec>,
+    /// A rollout that is due whatever the window says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Wanted>,
+    /// What a rollout that is due waits for, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
+    /// How what is wanted was last compared with what runs, once the site was rolled out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Comparison>,
     /// Counts the writes; 0: there is no item yet.
     #[serde(default)]
     pub version: u64,
@@ -55,12 +74,41 @@ pub fn key(site: &SiteName) -> Key {
     Key::new(format!("WINDOW#{site}"), "current")
 }
 
-fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SiteSpec>, D::Error> {
-    let value = Option::<serde_json::Value>::deserialize(deserializer)?;
-    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
-}
-
 impl WindowRecord {
+    /// What to do with it at `now`.
+    #[must_use]
+    pub fn decide(&self, finish: &Finish, now: Timestamp) -> Decision {
+        match &self.wanted {
+            Some(wanted) => Decision::Claim { reason: wanted.reason.clone() },
+            None => decide(&self.window, finish, now),
+        }
+    }
+
+    /// Whether a rollout is wanted, now or when the changes are finished.
+    #[must_use]
+    pub fn wants(&self) -> bool {
+        self.window.is_open() || self.wanted.is_some()
+    }
+
+    /// Whether there ever was a rollout: what was never rolled out is compared with nothing.
+    #[must_use]
+    pub fn was_rolled_out(&self) -> bool {
+        self.compared.is_some() || self.window.claimed_seq > 0
+    }
+
+    /// Whether the site, which is at `version`, is to be compared with what runs.
+    #[must_use]
+    pub fn is_to_be_compared(&self, version: u64, now: Timestamp) -> bool {
+        self.was_rolled_out() && self.compared.as_ref().is_none_or(|compared| compared.is_stale(version, now))
+    }
+
+    /// The comparison of a site that is rolled out anew at `version`.
+    #[must_use]
+    pub fn compared_anew(&self, version: u64, now: Timestamp) -> Comparison {
+        let repairs = self.compared.as_ref().map(|compared| compared.repairs.clone()).unwrap_or_default();
+        Comparison { at: now, spec_version: version, task_definition: None, condition: None, repairs }
+    }
+
     /// The record as the next version, and the condition that nobody wrote one since it was read.
     fn next(&self) -> Result<(Self, Guard), StoreError> {
         let condition = match self.version {

@@ -9,7 +9,7 @@ use http::StatusCode;
 use wharfinger_decisions::{
     condition::Condition,
     names::{ServerName, SiteName},
-    site::SiteSpec,
+    site::{Mount, SiteSpec},
 };
 use wharfinger_store::{
     page::{Page, PageRequest},
@@ -138,13 +138,21 @@ fn check_neighbours(spec: &SiteSpec, others: &[(String, Found<SiteRecord>)]) -> 
             let sentence = format!("the site \"{other}\" has this directory: an upload would roll out both");
             return Err(Problem::at(Kind::Taken, "/directory", sentence));
         }
-        let same_container = theirs.shares_service_with(spec) && theirs.container == spec.container;
-        if same_container && theirs.mount_path == spec.mount_path {
-            let sentence = format!("the site \"{other}\" is mounted there in the same container: give another path");
-            return Err(Problem::at(Kind::Taken, "/mount_path", sentence));
+        if let Some((field, place)) = common_place(spec, theirs) {
+            let (path, container) = (&place.path, &place.container);
+            let sentence = format!("the site \"{other}\" is mounted at {path} of {container}: give another path");
+            return Err(Problem::at(Kind::Taken, field, sentence));
         }
     }
     Ok(())
+}
+
+/// The place of `spec` that the site `theirs` has too, and the field that names it.
+fn common_place(spec: &SiteSpec, theirs: &SiteSpec) -> Option<(&'static str, Mount)> {
+    let taken = if theirs.shares_service_with(spec) { theirs.places() } else { Vec::new() };
+    let field = if spec.mounts.is_empty() { "/mount_path" } else { "/mounts" };
+    let place = spec.places().into_iter().find(|place| taken.iter().any(|other| other.is_at(place)))?;
+    Some((field, place))
 }
 
 /// Refuses what belongs to a site whose record can't be read.
@@ -254,8 +262,10 @@ async fn view(api: &App, call: &Call, name: &SiteName, found: &Found<SiteRecord>
     };
     let mut known: Vec<Condition> = found.thing.status.conditions.clone();
     known.extend([unreadable, unread].into_iter().flatten().map(|unreadable| unreadable.condition(call.now)));
+    known.extend(window.compared.and_then(|compared| compared.condition));
+    let shown = window.window.show(&found.thing.intent.finish, window.rollout.is_some(), call.now);
     Ok(SiteView {
-        window: window.window.show(&found.thing.intent.finish, window.rollout.is_some(), call.now),
+        window: window.waits.map_or(shown.clone(), |ahead| shown.queued(&ahead)),
         rollout,
         conditions: found.conditions(&known, call.now),
     })
@@ -300,7 +310,9 @@ mod tests {
             "started_at": "2026-01-01T00:00:00Z"}))
         .unwrap();
         let rollout = RolloutRecord::begun(rollout, Timestamp::UNIX_EPOCH);
-        table.claim(&WindowRecord { rollout: Some("1".into()), ..window.clone() }, &rollout).await
+        let site: SiteRecord = table.get(&sites::key(name)).await?.ok_or(StoreError::Conflict)?;
+        let turns = table.turns(&site.intent).await?;
+        table.claim(&WindowRecord { rollout: Some("1".into()), ..window.clone() }, &turns, &rollout).await
     }
 
     #[tokio::test]

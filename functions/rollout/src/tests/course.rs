@@ -75,9 +75,11 @@ async fn a_lone_upload_costs_three_invocations_one_tick_and_few_writes() {
         ("TransactWriteItems", ""),
         ("PutItem", "ROLLOUTS#blog"),
         ("PutItem", "ROLLOUTS#blog"),
+        ("PutItem", "TURNS#local/web"),
         ("UpdateItem", "WINDOW#blog"),
     ];
-    assert_eq!(writes, expected, "the change and its copy, the claim, the deployment, the verdict, the free window");
+    let what = "the change and its copy, the claim, the deployment, the verdict, the turn, the free window";
+    assert_eq!(writes, expected, "{what}");
 }
 
 #[tokio::test]
@@ -196,7 +198,7 @@ async fn a_call_that_fails_late_leaves_the_verdict_of_another_invocation_alone()
     stage.deploy(1, 0).await;
     let (table, id) = (&stage.app.table, stage.latest().await.id);
     let before = table.rollout_record(&blog(), &id).await.unwrap().unwrap();
-    let spec = table.window(&blog()).await.unwrap().rollout_spec.unwrap();
+    let spec = before.spec.clone().unwrap();
     stage.complete();
     stage.send(&[ended()], at(90)).await;
     let verdict = stage.latest().await;

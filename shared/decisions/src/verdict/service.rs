@@ -128,10 +128,10 @@ impl Service {
         self.deployment_of(revision).map(|one| one.id.clone()).or_else(of_any_strategy)
     }
 
-    /// The deployment that is under way and brings another revision than `own`, in a sentence.
+    /// The deployment that is under way and brings none of the revisions `own`, in words.
     #[must_use]
-    pub fn deployment_of_others(&self, own: Option<&str>) -> Option<String> {
-        let others = |revision: Option<&str>| revision.is_none() || revision != own;
+    pub fn deployment_of_others(&self, own: &[&str]) -> Option<String> {
+        let others = |revision: Option<&str>| revision.is_none_or(|revision| !own.contains(&revision));
         let under_way = self.service_deployments.iter().filter(|one| one.is_under_way());
         if let Some(one) = under_way.into_iter().find(|one| others(one.task_definition.as_deref())) {
             let awaits = one.awaits.as_ref().map(|hook| format!(", which waits for the hook {hook}"));
@@ -154,7 +154,8 @@ impl Service {
     pub fn replaced_unseen(&self, after: &str, known: &[&str]) -> Option<&str> {
         let is_ours = self.primary().is_some_and(|primary| primary.task_definition == after);
         let replaced = self.deployments.iter().filter(|one| one.status == "ACTIVE" && !one.goes_back());
-        let unseen = replaced.filter(|one| one.task_definition != after && !known.contains(&one.task_definition.as_str()));
+        let unseen =
+            replaced.filter(|one| one.task_definition != after && !known.contains(&one.task_definition.as_str()));
         // ECS lists the latest first.
         let latest = unseen.into_iter().rev().max_by_key(|one| one.created_at)?;
         is_ours.then_some(latest.task_definition.as_str())

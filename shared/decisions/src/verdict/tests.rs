@@ -117,7 +117,8 @@ fn a_rollback_may_go_further_back_than_to_the_revision_before() {
         "ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/9.",
         "ECS deployment ecs-svc/1 alarm detected: rolling back to deploymentId ecs-svc/9.",
     ] {
-        let back = Deployment { rollout_reason: Some(reason.into()), ..deployment("x", "PRIMARY", "web:0", "IN_PROGRESS") };
+        let back =
+            Deployment { rollout_reason: Some(reason.into()), ..deployment("x", "PRIMARY", "web:0", "IN_PROGRESS") };
         let ours = deployment(OURS, "ACTIVE", "web:2", "FAILED");
         assert_eq!(judge(vec![back.clone(), ours], 60), State::RolledBack);
         assert_eq!(judge(vec![back], 60), State::RolledBack);
@@ -154,7 +155,11 @@ fn what_a_success_shows_is_said() {
     assert!(reason(&active(vec![ours(0, 0)])).contains("proves nothing"));
     let earlier = Deployment { running: 1, ..deployment("ecs-svc/0", "ACTIVE", "web:1", "COMPLETED") };
     let early = Service { succeeds_early: true, ..active(vec![ours(2, 1), earlier]) };
-    assert!(reason(&early).contains("early: 1 of 2 tasks run the new revision, 1 an earlier one"), "{}", reason(&early));
+    assert!(
+        reason(&early).contains("early: 1 of 2 tasks run the new revision, 1 an earlier one"),
+        "{}",
+        reason(&early)
+    );
     let done = Service { succeeds_early: true, ..active(vec![ours(2, 2)]) };
     assert_eq!(reason(&done), "all 2 tasks run the new revision");
 }
@@ -216,11 +221,11 @@ fn a_bake_takes_as_long_as_the_site_gives_it_and_a_pause_as_long_as_people_take(
 #[test]
 fn deployments_of_others_are_told_from_ours() {
     let rolling = active(vec![deployment("ecs-svc/2", "PRIMARY", "web:9", "IN_PROGRESS")]);
-    assert!(rolling.deployment_of_others(Some("web:2")).unwrap().contains("ecs-svc/2"));
-    assert_eq!(rolling.deployment_of_others(Some("web:9")), None);
-    assert_eq!(blue_green("IN_PROGRESS").deployment_of_others(Some("web:2")), None);
-    assert!(blue_green("IN_PROGRESS").deployment_of_others(None).unwrap().contains("sd/1"));
-    assert_eq!(blue_green("SUCCESSFUL").deployment_of_others(None), None);
+    assert!(rolling.deployment_of_others(&["web:2"]).unwrap().contains("ecs-svc/2"));
+    assert_eq!(rolling.deployment_of_others(&["web:9"]), None);
+    assert_eq!(blue_green("IN_PROGRESS").deployment_of_others(&["web:2"]), None);
+    assert!(blue_green("IN_PROGRESS").deployment_of_others(&[]).unwrap().contains("sd/1"));
+    assert_eq!(blue_green("SUCCESSFUL").deployment_of_others(&[]), None);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{site::Finish, summary::ChangeSummary};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct View {
     /// `empty`, `gathering` (changes still come), `held` (by a partial upload), `finished` (a rollout starts now) or
-    /// `queued` (a rollout starts when the present one is over).
+    /// `queued` (a rollout starts when the present one, or one of another site of the service, is over).
     pub state: &'static str,
     /// Why, in a sentence.
     pub reason: String,
@@ -32,6 +32,19 @@ pub struct Hold {
     pub since: Timestamp,
     /// When it holds no longer, should nobody mend it.
     pub until: Timestamp,
+}
+
+impl View {
+    /// The window that is finished, and waits for what `ahead` says.
+    #[must_use]
+    pub fn queued(self, ahead: &str) -> Self {
+        match self.state {
+            "finished" => {
+                Self { state: "queued", reason: format!("{}; {ahead}", self.reason), next_look: None, ..self }
+            }
+            _ => self,
+        }
+    }
 }
 
 impl Window {

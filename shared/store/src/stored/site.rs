@@ -6,7 +6,7 @@ use wharfinger_decisions::{
     directory::{Directory, MountPath},
     duration::HumanDuration,
     ids::{AccessPointId, EcsName, FileSystemId},
-    site::{Finish, SiteSpec},
+    site::{Drift, Finish, Mount, SiteSpec},
 };
 
 use super::{Intent, part, read};
@@ -19,12 +19,28 @@ struct StoredSpec {
     access_point_id: Option<String>,
     cluster: String,
     service: String,
-    container: String,
-    mount_path: String,
+    #[serde(default)]
+    container: Option<String>,
+    #[serde(default)]
+    mount_path: Option<String>,
+    #[serde(default)]
+    mounts: Vec<StoredMount>,
     #[serde(default)]
     finish: StoredFinish,
     #[serde(default)]
     keep_revisions: Option<u32>,
+    #[serde(default)]
+    drift: Option<Value>,
+    #[serde(default)]
+    verdict_after: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct StoredMount {
+    container: String,
+    path: String,
+    #[serde(default)]
+    read_only: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -42,16 +58,23 @@ const KEEP_REVISIONS: u32 = 10;
 impl Intent for SiteSpec {
     fn from_stored(value: &Value) -> Result<Self, String> {
         let stored: StoredSpec = read(value)?;
+        if stored.mounts.is_empty() && (stored.container.is_none() || stored.mount_path.is_none()) {
+            return Err("it does not say where the directory is mounted".to_owned());
+        }
         Ok(Self {
             file_system_id: FileSystemId::from_stored(stored.file_system_id),
             directory: Directory::from_stored(stored.directory),
             access_point_id: stored.access_point_id.map(AccessPointId::from_stored),
             cluster: EcsName::from_stored(stored.cluster),
             service: EcsName::from_stored(stored.service),
-            container: EcsName::from_stored(stored.container),
-            mount_path: MountPath::from_stored(stored.mount_path),
+            container: stored.container.map(EcsName::from_stored),
+            mount_path: stored.mount_path.map(MountPath::from_stored),
+            mounts: stored.mounts.into_iter().map(Mount::from).collect(),
             finish: stored.finish.try_into()?,
             keep_revisions: stored.keep_revisions.unwrap_or(KEEP_REVISIONS),
+            // Another policy than this version knows is left to people.
+            drift: stored.drift.map_or(Drift::Repair, |policy| read(&policy).unwrap_or(Drift::Report)),
+            verdict_after: duration(stored.verdict_after)?,
         })
     }
 
@@ -63,12 +86,30 @@ impl Intent for SiteSpec {
             access_point_id: None,
             cluster: EcsName::from_stored(text("/cluster")),
             service: EcsName::from_stored(text("/service")),
-            container: EcsName::from_stored(text("/container")),
-            mount_path: MountPath::from_stored(text("/mount_path")),
+            container: Some(EcsName::from_stored(text("/container"))),
+            mount_path: Some(MountPath::from_stored(text("/mount_path"))),
+            mounts: Vec::new(),
             finish: Finish::default(),
             keep_revisions: KEEP_REVISIONS,
+            drift: Drift::Report,
+            verdict_after: None,
         }
     }
+}
+
+impl From<StoredMount> for Mount {
+    fn from(stored: StoredMount) -> Self {
+        Self {
+            container: EcsName::from_stored(stored.container),
+            path: MountPath::from_stored(stored.path),
+            read_only: stored.read_only,
+        }
+    }
+}
+
+fn duration(text: Option<String>) -> Result<Option<HumanDuration>, String> {
+    let read = |text: String| HumanDuration::from_stored(&text).ok_or_else(|| format!("{text:?} is no duration"));
+    text.map(read).transpose()
 }
 
 impl TryFrom<StoredFinish> for Finish {
@@ -76,10 +117,7 @@ impl TryFrom<StoredFinish> for Finish {
 
     fn try_from(stored: StoredFinish) -> Result<Self, String> {
         let usual = Self::default();
-        let duration = |text: Option<String>, usual| match text {
-            None => Ok(usual),
-            Some(text) => HumanDuration::from_stored(&text).ok_or_else(|| format!("{text:?} is no duration")),
-        };
+        let duration = |text, usual| duration(text).map(|given| given.unwrap_or(usual));
         Ok(Self {
             quiet_period: duration(stored.quiet_period, usual.quiet_period)?,
             max_wait: duration(stored.max_wait, usual.max_wait)?,

@@ -37,7 +37,7 @@ async fn is_ready(app: &App, spec: &SiteSpec, site: &SiteName, now: Timestamp) -
     }
     match app.table.window(site).await {
         Ok(window) => {
-            let is_over = matches!(window.decide(&record.intent.finish, now), Decision::Claim { .. });
+            let is_over = matches!(window.decide(&record.intent, now), Decision::Claim { .. });
             Ok(is_over && window.rollout.is_none())
         }
         Err(StoreError::Unreadable(_)) => Ok(false),

@@ -17,7 +17,7 @@ use wharfinger_decisions::{
     names::SiteName,
     rollout::Wanted,
     seen_events::SeenEvents,
-    site::{Finish, SiteSpec},
+    site::SiteSpec,
     window::{Decision, Window, decide},
 };
 
@@ -77,10 +77,10 @@ pub fn key(site: &SiteName) -> Key {
 impl WindowRecord {
     /// What to do with it at `now`.
     #[must_use]
-    pub fn decide(&self, finish: &Finish, now: Timestamp) -> Decision {
+    pub fn decide(&self, spec: &SiteSpec, now: Timestamp) -> Decision {
         match &self.wanted {
             Some(wanted) => Decision::Claim { reason: wanted.reason.clone() },
-            None => decide(&self.window, finish, now),
+            None => decide(&self.window, &spec.finish, now),
         }
     }
 

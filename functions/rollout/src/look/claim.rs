@@ -26,7 +26,7 @@ impl Look<'_> {
         version: u64,
         record: WindowRecord,
     ) -> anyhow::Result<Outcome> {
-        let reason = match record.decide(&spec.finish, self.moment.now) {
+        let reason = match record.decide(spec, self.moment.now) {
             Decision::Nothing => return Ok(Outcome::Rest),
             Decision::Wait { until, reason, .. } => return self.wait(record, until, &reason).await,
             Decision::Claim { reason } => reason,

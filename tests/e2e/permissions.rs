@@ -48,6 +48,13 @@ async fn upload_and_tidy_up(local: &LocalRegion) -> anyhow::Result<()> {
     let alice = local.log_in().await;
     for round in 1..=3 {
         let before = local.rollouts().await?.len();
+        // One of them as ECS does it otherwise than by rolling.
+        let strategy = match round {
+            2 => json!({ "strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0 }),
+            _ => json!({ "strategy": "ROLLING" }),
+        };
+        let update = json!({ "cluster": "local", "service": "web", "deploymentConfiguration": strategy });
+        local.region.call("ecs", "UpdateService", update).await?;
         alice.put("index.html", format!("round {round}").as_bytes()).await?;
         alice.sftp.read("index.html").await?;
         alice.sftp.create_dir("new").await?;

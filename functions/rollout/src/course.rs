@@ -177,9 +177,9 @@ impl Course<'_> {
             turns => turns.context("give the turn back")?,
         };
         // Whoever waits is woken before the window is free: until then the next invocation does this again.
-        let waiting = turns.waiting.iter().map(|waiting| &waiting.site);
+        let waiting = turns.waiting.into_iter().map(|waiting| waiting.site).collect();
         if let Some(next) = queue::next(app, spec, waiting, moment.now).await? {
-            send_tick(app, next, moment.now, moment.now).await?;
+            send_tick(app, &next, moment.now, moment.now).await?;
         }
         match app.table.free_window(rollout).await {
             Err(StoreError::Conflict) => return Ok(Outcome::Contended),

@@ -15,14 +15,14 @@ use crate::App;
 ///
 /// # Errors
 /// When the table fails.
-pub(crate) async fn next<'a>(
+pub(crate) async fn next(
     app: &App,
     spec: &SiteSpec,
-    waiting: impl IntoIterator<Item = &'a SiteName>,
+    waiting: Vec<SiteName>,
     now: Timestamp,
-) -> anyhow::Result<Option<&'a SiteName>> {
+) -> anyhow::Result<Option<SiteName>> {
     for site in waiting {
-        if is_ready(app, spec, site, now).await? {
+        if is_ready(app, spec, &site, now).await? {
             return Ok(Some(site));
         }
     }

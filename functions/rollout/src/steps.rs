@@ -211,12 +211,15 @@ async fn deploy(
     }
     // One that an invocation began before it died may have ended since, and told so.
     let is_begun = service.id_of(&arn).is_some();
+    let (cluster, name) = (spec.cluster.as_str(), spec.service.as_str());
     let service = match is_begun {
-        true => service,
-        false => app.ecs.update_service(spec.cluster.as_str(), spec.service.as_str(), &arn).await?,
+        // What it replaced may be gone from the service by now.
+        true => Service { service_deployments: app.ecs.service_deployments(cluster, name).await?, ..service },
+        false => app.ecs.update_service(cluster, name, &arn).await?,
     };
     let known: Vec<&str> = known.into_iter().flatten().map(String::as_str).collect();
-    if let Some(unseen) = service.replaced_unseen(&arn, &known).map(ToOwned::to_owned) {
+    let over = || service.replaced_since(&arn, &known, record.rollout.started_at);
+    if let Some(unseen) = service.replaced_unseen(&arn, &known).or_else(over).map(ToOwned::to_owned) {
         return Ok(Step::On(app.table.write_rollout(&anew(record, arn, unseen)).await?));
     }
     let Some(id) = service.id_of(&arn) else {

@@ -3,6 +3,7 @@
 mod compare;
 mod course;
 mod shared;
+mod world;
 
 use std::sync::{Arc, Mutex};
 
@@ -28,6 +29,8 @@ struct Services {
     web: Value,
     asked_of: Vec<String>,
     updates: usize,
+    /// The revisions that were deployed, whoever did it.
+    begun: Vec<String>,
 }
 
 struct Stage {
@@ -50,6 +53,19 @@ fn deployment(id: usize, revision: &str, state: &str) -> Value {
 }
 
 impl Services {
+    /// Makes a deployment of `revision` the PRIMARY one, if the service has another.
+    fn deploy(&mut self, revision: &str) {
+        if self.web["taskDefinition"] == revision {
+            return;
+        }
+        self.begun.push(revision.to_owned());
+        let new = deployment(self.begun.len(), revision, "IN_PROGRESS");
+        let replaced = self.web["deployments"].as_array_mut().unwrap();
+        replaced.iter_mut().for_each(|one| one["status"] = json!("ACTIVE"));
+        replaced.insert(0, new);
+        self.web["taskDefinition"] = json!(revision);
+    }
+
     fn answer(&mut self, operation: &str, input: &Value) -> Option<Value> {
         let named = || input["taskDefinition"].as_str().unwrap_or_default().to_owned();
         Some(match operation {
@@ -69,8 +85,7 @@ impl Services {
             }
             "UpdateService" => {
                 self.updates += 1;
-                self.web["taskDefinition"] = json!(named());
-                self.web["deployments"] = json!([deployment(self.revisions.len(), &named(), "IN_PROGRESS")]);
+                self.deploy(&named());
                 json!({"service": self.web})
             }
             // Two a page, the newest first.
@@ -81,6 +96,27 @@ impl Services {
                 let page: Vec<&String> = arns.iter().skip(start).take(2).collect();
                 let next = (start + 2 < arns.len()).then(|| (start + 2).to_string());
                 json!({"taskDefinitionArns": page, "nextToken": next})
+            }
+            // Service deployments and their revisions have the task definition's name; later ones are created later.
+            "ListServiceDeployments" => {
+                let listed = (0..).zip(&self.begun).map(|(number, revision)| {
+                    json!({"serviceDeploymentArn": revision, "createdAt": at(100_000 + number).as_second()})
+                });
+                json!({"serviceDeployments": listed.collect::<Vec<_>>()})
+            }
+            "DescribeServiceDeployments" => {
+                let listed = (0..).zip(&self.begun).map(|(number, revision)| {
+                    json!({"serviceDeploymentArn": revision, "createdAt": at(100_000 + number).as_second(),
+                        "status": "SUCCESSFUL", "targetServiceRevision": {"arn": revision}})
+                });
+                json!({"serviceDeployments": listed.collect::<Vec<_>>()})
+            }
+            "DescribeServiceRevisions" => {
+                let told = self
+                    .begun
+                    .iter()
+                    .map(|revision| json!({"serviceRevisionArn": revision, "taskDefinition": revision}));
+                json!({"serviceRevisions": told.collect::<Vec<_>>()})
             }
             "DeregisterTaskDefinition" => {
                 let number: usize = named().rsplit(':').next().unwrap().parse().unwrap();
@@ -188,8 +224,12 @@ impl Stage {
         assert_eq!(self.latest().await.state, State::Deploying);
     }
 
+    /// ECS is done with the PRIMARY deployment.
     fn complete(&self) {
-        self.ecs.lock().unwrap().web["deployments"][0]["rolloutState"] = json!("COMPLETED");
+        let mut ecs = self.ecs.lock().unwrap();
+        let deployments = ecs.web["deployments"].as_array_mut().unwrap();
+        deployments.truncate(1);
+        deployments[0]["rolloutState"] = json!("COMPLETED");
     }
 }
 

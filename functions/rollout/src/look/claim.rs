@@ -62,8 +62,9 @@ impl Look<'_> {
             let (other, id) = (&holder.site, &holder.rollout);
             return Ok(Some(format!("it follows the rollout {id} of the site {other}, which has the same service")));
         }
-        let Some(next) = queue::next(app, spec, record.turns.before(site), moment.now).await? else { return Ok(None) };
-        send_tick(app, next, moment.now, moment.now).await?;
+        let before = record.turns.before(site).cloned().collect();
+        let Some(next) = queue::next(app, spec, before, moment.now).await? else { return Ok(None) };
+        send_tick(app, &next, moment.now, moment.now).await?;
         Ok(Some(format!("it follows the site {next}, which waits for the same service")))
     }
 

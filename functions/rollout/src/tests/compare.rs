@@ -2,14 +2,7 @@
 
 use wharfinger_decisions::{drift, rollout::Trigger};
 
-use super::*;
-
-/// ECS tells that a deployment on `web` has ended.
-fn ended() -> Value {
-    json!({"source": "aws.ecs", "detail-type": "ECS Deployment State Change",
-        "resources": ["arn:aws:ecs:us-east-1:000000000000:service/local/web"],
-        "detail": {"eventName": "SERVICE_DEPLOYMENT_COMPLETED"}})
-}
+use super::{course::ended, *};
 
 impl Stage {
     /// The blog, rolled out at 90 seconds.

@@ -13,7 +13,7 @@ fn tick() -> Value {
 }
 
 /// ECS tells that a deployment on `web` has ended.
-fn ended() -> Value {
+pub(super) fn ended() -> Value {
     json!({"source": "aws.ecs", "detail-type": "ECS Deployment State Change",
         "resources": ["arn:aws:ecs:us-east-1:000000000000:service/local/web"],
         "detail": {"eventName": "SERVICE_DEPLOYMENT_COMPLETED"}})

@@ -4,7 +4,7 @@ use super::*;
 
 impl Stage {
     /// The blog and the docs, both of the service `web`, have been changed.
-    async fn two_sites(now: i64) -> Self {
+    pub(super) async fn two_sites(now: i64) -> Self {
         let stage = Self::new();
         stage.put_site("docs", 1, &[("mount_path", "/docs")], 2);
         let batch = [upload(1, "/sites/blog/a", at(now)), upload(2, "/sites/docs/a", at(now + 1))];
@@ -13,7 +13,7 @@ impl Stage {
     }
 
     /// The containers' mounts in what `web` runs: path and volume.
-    fn mounts(&self) -> Vec<(String, String)> {
+    pub(super) fn mounts(&self) -> Vec<(String, String)> {
         let ecs = self.ecs.lock().unwrap();
         let number: usize = ecs.web["taskDefinition"].as_str().unwrap().rsplit(':').next().unwrap().parse().unwrap();
         let definition = ecs.revisions[number - 1].clone().unwrap();
@@ -155,11 +155,8 @@ async fn what_others_deploy_between_two_of_our_calls_is_not_lost() {
             let mut ecs = ecs.lock().unwrap();
             let others = json!({"family": "web", "containerDefinitions": [{"name": "web", "image": "httpd:2"}]});
             ecs.revisions.push(Some(others));
-            let mut service = ecs.answer("UpdateService", input).unwrap();
-            let mut unseen = deployment(9, &arn(3), "IN_PROGRESS");
-            unseen["status"] = json!("ACTIVE");
-            service["service"]["deployments"].as_array_mut().unwrap().push(unseen);
-            (200, service)
+            ecs.deploy(&arn(3));
+            (200, ecs.answer("UpdateService", input).unwrap())
         })
     });
     stage.tick(at(60)).await;

@@ -17,11 +17,7 @@ impl Ecs {
     ///
     /// # Errors
     /// When ECS fails.
-    pub(super) async fn service_deployments(
-        &self,
-        cluster: &str,
-        service: &str,
-    ) -> Result<Vec<ServiceDeployment>, AwsError> {
+    pub async fn service_deployments(&self, cluster: &str, service: &str) -> Result<Vec<ServiceDeployment>, AwsError> {
         let action = || format!("read the service deployments of {cluster}/{service}");
         let listed = self.client.list_service_deployments().cluster(cluster).service(service).send().await;
         let listed = listed.map_err(|error| AwsError::sort(action(), error))?;
@@ -78,6 +74,7 @@ fn service_deployment_of(of: &types::ServiceDeployment, definitions: &BTreeMap<S
         arn: of.service_deployment_arn().unwrap_or_default().to_owned(),
         status: of.status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
         reason: of.status_reason().or(rollback).map(ToOwned::to_owned),
+        created_at: time(of.created_at()),
         task_definition: target(of).and_then(|arn| definitions.get(arn)).cloned(),
         stage: of.lifecycle_stage().map(|stage| stage.as_str().to_owned()),
         awaits: hook.map(|hook| hook.hook_id().unwrap_or("without an id").to_owned()),

@@ -61,6 +61,8 @@ pub struct ServiceDeployment {
     pub status: String,
     /// ECS's sentence on it.
     pub reason: Option<String>,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
     /// The revision that it brings, where that could be read.
     pub task_definition: Option<String>,
     /// The stage that it is in: `BAKE_TIME`, `TEST_TRAFFIC_SHIFT`, …
@@ -148,17 +150,29 @@ impl Service {
         self.primary().and_then(|primary| primary.created_at)
     }
 
-    /// A revision that our deployment of `after` is replacing, which is neither it nor one of `known`: somebody deployed it
-    /// after the service was read. That of several which came last.
+    /// The revision that our deployment of `after` replaces, where it is none of those that are `known`: somebody deployed it
+    /// after the service was read. What was replaced before that is still listed while its tasks stop.
     #[must_use]
     pub fn replaced_unseen(&self, after: &str, known: &[&str]) -> Option<&str> {
-        let is_ours = self.primary().is_some_and(|primary| primary.task_definition == after);
-        let replaced = self.deployments.iter().filter(|one| one.status == "ACTIVE" && !one.goes_back());
-        let unseen =
-            replaced.filter(|one| one.task_definition != after && !known.contains(&one.task_definition.as_str()));
+        self.primary().filter(|primary| primary.task_definition == after)?;
+        let mut replaced: Vec<&Deployment> = self.deployments.iter().filter(|one| one.status == "ACTIVE").collect();
         // ECS lists the latest first.
-        let latest = unseen.into_iter().rev().max_by_key(|one| one.created_at)?;
-        is_ours.then_some(latest.task_definition.as_str())
+        replaced.sort_by_key(|one| std::cmp::Reverse(one.created_at));
+        let latest = replaced.into_iter().find(|one| one.task_definition != after && !one.goes_back())?;
+        Some(latest.task_definition.as_str()).filter(|latest| !known.contains(latest))
+    }
+
+    /// The same of service deployments, which tell it also when all is over. Only what was begun after `since`, and stayed,
+    /// can be what ours replaced.
+    #[must_use]
+    pub fn replaced_since(&self, after: &str, known: &[&str], since: Timestamp) -> Option<&str> {
+        let ours = self.service_deployments.iter().position(|one| one.task_definition.as_deref() == Some(after))?;
+        let stayed = |one: &&ServiceDeployment| {
+            let is_later = one.created_at.is_some_and(|at| at >= since) && !one.status.starts_with("ROLLBACK");
+            is_later && one.task_definition.as_deref().is_some_and(|revision| revision != after)
+        };
+        let latest = self.service_deployments[ours..].iter().find(stayed)?.task_definition.as_deref()?;
+        Some(latest).filter(|latest| !known.contains(latest))
     }
 
     /// Why the service can't be rolled out, or `None` if it can.

@@ -236,7 +236,31 @@ fn what_our_deployment_replaced_unseen_is_found() {
     let unseen = |deployments| active(deployments).replaced_unseen("web:2", &["web:1"]).map(str::to_owned);
     assert_eq!(unseen(vec![ours.clone(), base.clone()]), None);
     assert_eq!(unseen(vec![ours.clone(), others.clone(), base.clone()]), Some("web:9".to_owned()));
+    let earlier = deployment("ecs-svc/8", "ACTIVE", "web:0", "COMPLETED");
+    assert_eq!(unseen(vec![ours.clone(), base.clone(), earlier]), None, "what was there before still stops");
     assert_eq!(unseen(vec![Deployment { status: "PRIMARY".into(), ..others }, base]), None, "ours is the replaced one");
+}
+
+#[test]
+fn what_our_deployment_replaced_unseen_is_found_when_all_is_over() {
+    let one = |revision: &str, second: i64, status: &str| ServiceDeployment {
+        task_definition: Some(revision.into()),
+        created_at: Timestamp::from_second(second).ok(),
+        status: status.into(),
+        ..ServiceDeployment::default()
+    };
+    let ours = one("web:2", 9, "SUCCESSFUL");
+    let since = Timestamp::from_second(5).unwrap();
+    let unseen = |before: ServiceDeployment| {
+        let service_deployments =
+            vec![one("web:5", 10, "PENDING"), ours.clone(), before, one("web:1", 1, "SUCCESSFUL")];
+        let service = Service { service_deployments, ..active(Vec::new()) };
+        service.replaced_since("web:2", &["web:1"], since).map(str::to_owned)
+    };
+    assert_eq!(unseen(one("web:9", 8, "STOPPED")), Some("web:9".to_owned()));
+    assert_eq!(unseen(one("web:9", 4, "SUCCESSFUL")), None, "it was there when the service was read");
+    assert_eq!(unseen(one("web:9", 8, "ROLLBACK_SUCCESSFUL")), None, "it did not stay");
+    assert_eq!(unseen(one("web:1", 8, "SUCCESSFUL")), None);
 }
 
 #[test]

@@ -440,3 +440,16 @@ async fn old_revisions_go_however_many_pages_ecs_lists() {
     };
     assert_eq!(active, [1, 6, 7], "the first is not ours, two are kept");
 }
+
+#[tokio::test]
+async fn the_whole_history_is_read_however_many_pages_it_has() {
+    let stage = Stage::new();
+    stage.deploy(1, 0).await;
+    let record = stage.app.table.latest_rollout(&blog()).await.unwrap().unwrap();
+    for number in 0..600 {
+        stage.cloud.put_plain("ROLLOUTS#blog", &format!("0{number:05}"), &record);
+    }
+    for (most, read) in [(usize::MAX, 601), (550, 550), (7, 7)] {
+        assert_eq!(crate::old_revisions::history(&stage.app, &blog(), most).await.unwrap().len(), read);
+    }
+}

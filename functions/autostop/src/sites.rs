@@ -102,7 +102,7 @@ async fn look(
     };
     let repaired = repair(table, ticks, (&site, record.version), &window, now).await;
     let undone = repaired.map_or_else(|error| Undone::trouble(format!("{error:#}")), |()| Undone::default());
-    Look { sign: Ok(site_sign(site, &record, &window)), undone }
+    Look { sign: Ok(site_sign(site, &record, &window, now)), undone }
 }
 
 async fn repair(

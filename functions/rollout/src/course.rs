@@ -17,7 +17,7 @@ use wharfinger_runtime::{
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError};
 
 use crate::{
-    App, old_revisions, queue,
+    App, old_revisions, queue, rollback,
     steps::{Base, Step, Stop, missing, registering, step},
     ticks::send_tick,
     turn::LEASE_GRACE,
@@ -53,6 +53,9 @@ impl Course<'_> {
     /// would take the whole invocation.
     pub(crate) async fn begin(self, rollout: Rollout) -> (RolloutRecord, Option<Base>) {
         let Self { app, spec, moment, .. } = self;
+        if rollout.undoes.is_some() {
+            return (RolloutRecord::begun(rollout, moment.deadline + LEASE_GRACE), None);
+        }
         let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await.transpose();
         let is_free = |read: &Service| read.obstacle().is_none() && read.deployment_of_others(&[]).is_none();
         let service = service.filter(|read| read.as_ref().ok().is_none_or(is_free));
@@ -70,7 +73,11 @@ impl Course<'_> {
     pub(crate) async fn go_on(self, mut record: RolloutRecord, mut base: Option<Base>) -> anyhow::Result<Outcome> {
         loop {
             let before = record.clone();
-            match step(self.app, self.spec, record, base.take(), self.moment).await {
+            let taken = match record.rollout.undoes {
+                Some(_) => rollback::step(self.app, self.spec, record, self.moment).await,
+                None => step(self.app, self.spec, record, base.take(), self.moment).await,
+            };
+            match taken {
                 Ok(Step::On(next)) => record = next,
                 Ok(Step::Deploying(record, reason)) if !self.ended => return self.note(before, record, reason).await,
                 // The event was faster than what ECS shows. Where a later look shows no end either, the sweep looks on.
@@ -114,7 +121,7 @@ impl Course<'_> {
 
     /// Arms the tick that follows the rollout, unless one is armed. It is sent before it is recorded: one too many only
     /// looks, while one that is recorded and was never sent leaves the rollout alone.
-    async fn later(self, mut record: RolloutRecord, reason: String) -> anyhow::Result<Outcome> {
+    pub(crate) async fn later(self, mut record: RolloutRecord, reason: String) -> anyhow::Result<Outcome> {
         let Self { app, moment: Moment { now, .. }, .. } = self;
         let armed = wakeup::is_pending(record.armed_until, now, SignedDuration::ZERO);
         if armed && record.leased_until.is_none() && record.rollout.reason == reason {
@@ -150,7 +157,7 @@ impl Course<'_> {
         }
     }
 
-    async fn finish(self, mut record: RolloutRecord, verdict: Verdict) -> anyhow::Result<Outcome> {
+    pub(crate) async fn finish(self, mut record: RolloutRecord, verdict: Verdict) -> anyhow::Result<Outcome> {
         record.rollout.state = verdict.state;
         record.rollout.reason = verdict.reason;
         record.rollout.failure = verdict.failure;
@@ -169,7 +176,7 @@ impl Course<'_> {
     /// next one, which tells a failure twice rather than never.
     pub(crate) async fn conclude(self, rollout: &Rollout) -> anyhow::Result<Outcome> {
         let Self { app, spec, moment, .. } = self;
-        if matches!(rollout.state, State::Failed | State::RolledBack) {
+        if matches!(rollout.state, State::Failed | State::RolledBack) && rollout.broken_off_by.is_none() {
             metrics::trouble(Trouble::FailedRollout, &format!("site {}", rollout.site), moment.now);
         }
         let turns = match app.table.release_turn(spec, &rollout.id).await {

@@ -5,7 +5,7 @@ mod compare;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use wharfinger_decisions::{names::SiteName, rollout::State, site::SiteSpec};
+use wharfinger_decisions::{gate::Cancellation, names::SiteName, rollout::State, site::SiteSpec};
 use wharfinger_runtime::{Moment, metrics};
 use wharfinger_store::{
     rollouts::RolloutRecord,
@@ -19,6 +19,7 @@ use crate::{
     batch::WakeUp,
     course::{Course, Outcome},
     intake::MOST_TRIES,
+    orders,
     ticks::send_tick,
     turn::{LEASE_GRACE, Turn, turn},
 };
@@ -65,8 +66,9 @@ impl<'a> Look<'a> {
             let outcome = match self.app.table.window_to_change(self.site, self.moment.now).await {
                 Err(StoreError::Conflict) => Outcome::Contended,
                 Err(error) => return Err(error).context("read the window"),
-                Ok(WindowRecord { rollout: Some(id), rollout_spec, .. }) => {
-                    self.follow(rollout_spec.as_ref().unwrap_or(&site.spec), &id).await?
+                Ok(WindowRecord { rollout: Some(id), rollout_spec, word, .. }) => {
+                    let cancellation = word.cancellation.filter(|word| word.rollout == id);
+                    self.follow(rollout_spec.as_ref().unwrap_or(&site.spec), &id, cancellation.as_ref()).await?
                 }
                 Ok(window) => match site.version {
                     Some(version) if window.wants() => self.claim_or_wait(&site.spec, version, window).await?,
@@ -121,21 +123,27 @@ impl<'a> Look<'a> {
 
     /// Takes the rollout `id` as far as it can go now. `spec` is what it was made from, where an earlier version did not
     /// write that down.
-    async fn follow(&mut self, spec: &SiteSpec, id: &str) -> anyhow::Result<Outcome> {
+    async fn follow(
+        &mut self,
+        spec: &SiteSpec,
+        id: &str,
+        cancellation: Option<&Cancellation>,
+    ) -> anyhow::Result<Outcome> {
         let Self { app, site, moment, .. } = *self;
         let record = app.table.rollout_record(site, id).await.context("read the rollout")?;
         let record = record.with_context(|| format!("the rollout {id} is locked, but it is not in the table"))?;
         let spec = &record.spec.clone().unwrap_or_else(|| spec.clone());
+        let course = self.course(spec);
         self.concluded = true;
         if record.rollout.state.is_final() {
             tracing::warn!(%site, rollout = id, "the rollout is over, but it held the window: it is freed");
-            return self.course(spec).conclude(&record.rollout).await;
+            return course.conclude(&record.rollout).await;
         }
         if record.rollout.state == State::Deploying {
-            return self.course(spec).go_on(record, None).await;
+            return proceed(course, record, cancellation).await;
         }
         match turn(record.leased_until, self.lease, moment.now) {
-            Turn::Ours => self.course(spec).go_on(record, None).await,
+            Turn::Ours => proceed(course, record, cancellation).await,
             Turn::Theirs(until) => {
                 send_tick(app, site, until, moment.now).await?;
                 Ok(Outcome::Rest)
@@ -147,8 +155,20 @@ impl<'a> Look<'a> {
                     written => written.context("take the rollout on")?,
                 };
                 self.lease = record.leased_until;
-                self.course(spec).go_on(record, None).await
+                proceed(course, record, cancellation).await
             }
         }
+    }
+}
+
+/// Takes the rollout further, or breaks it off.
+async fn proceed(
+    course: Course<'_>,
+    record: RolloutRecord,
+    cancellation: Option<&Cancellation>,
+) -> anyhow::Result<Outcome> {
+    match cancellation {
+        Some(word) => Box::pin(orders::break_off(course, record, word)).await,
+        None => course.go_on(record, None).await,
     }
 }

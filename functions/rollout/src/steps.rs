@@ -5,6 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_aws::{ecs::family_and_revision, error::AwsError};
 use wharfinger_decisions::{
+    diff::differences,
     revision,
     rollout::{Failure, Revisions, Rollout, State},
     site::SiteSpec,
@@ -75,13 +76,10 @@ pub(crate) async fn step(
     if record.rollout.state == State::Deploying {
         return Ok(judge(spec, record, service.as_ref(), moment.now));
     }
-    let obstacle = service.as_ref().map_or_else(|| Some(missing(spec)), Service::obstacle);
-    let (Some(service), None) = (service, &obstacle) else {
-        return Ok(over(record, Failure::Service, obstacle.unwrap_or_default()));
-    };
-    if let Some(reason) = waits_for(spec, &record, &service, moment.now) {
-        return Ok(Step::Deploying(record, reason));
+    if let Some(hindrance) = hindrance(spec, &record, service.as_ref(), moment.now) {
+        return Ok(hindrance.of(record));
     }
+    let service = service.expect("a service that is not there is in the way");
     match record.rollout.state {
         State::Registered => deploy(app, spec, record, service, moment.present()).await,
         _ => register(app, spec, record, service, Registered::Perhaps).await,
@@ -89,7 +87,7 @@ pub(crate) async fn step(
 }
 
 /// The verdict, or how far the deployment is. While it stands still for a person, no time passes for it.
-fn judge(spec: &SiteSpec, mut record: RolloutRecord, service: Option<&Service>, now: Timestamp) -> Step {
+pub(crate) fn judge(spec: &SiteSpec, mut record: RolloutRecord, service: Option<&Service>, now: Timestamp) -> Step {
     let lasts = if record.paused_since.is_some() { SignedDuration::MAX } else { spec.patience() };
     let patience = Patience { since: record.since(), lasts };
     let verdict = verdict::decide(&record.rollout, patience, service, now);
@@ -103,6 +101,36 @@ fn judge(spec: &SiteSpec, mut record: RolloutRecord, service: Option<&Service>, 
         _ => return Step::Over(record, verdict),
     }
     Step::Deploying(record, verdict.reason)
+}
+
+/// What is in the way of a rollout, in a sentence.
+pub(crate) enum Hindrance {
+    /// The service is not there, or can't be rolled out.
+    Obstacle(String),
+    /// A deployment of others that is to end first.
+    Others(String),
+}
+
+impl Hindrance {
+    /// What a step of the rollout comes to.
+    pub(crate) fn of(self, record: RolloutRecord) -> Step {
+        match self {
+            Self::Obstacle(reason) => over(record, Failure::Service, reason),
+            Self::Others(reason) => Step::Deploying(record, reason),
+        }
+    }
+}
+
+/// What is in the way of a rollout that is not deploying yet.
+pub(crate) fn hindrance(
+    spec: &SiteSpec,
+    record: &RolloutRecord,
+    service: Option<&Service>,
+    now: Timestamp,
+) -> Option<Hindrance> {
+    let Some(service) = service else { return Some(Hindrance::Obstacle(missing(spec))) };
+    let obstacle = service.obstacle().map(Hindrance::Obstacle);
+    obstacle.or_else(|| waits_for(spec, record, service, now).map(Hindrance::Others))
 }
 
 /// The deployment of others that is to end first, in a sentence. One that rolls without an end is not waited for for ever,
@@ -124,7 +152,7 @@ pub(crate) fn missing(spec: &SiteSpec) -> String {
     )
 }
 
-fn over(record: RolloutRecord, failure: Failure, reason: String) -> Step {
+pub(crate) fn over(record: RolloutRecord, failure: Failure, reason: String) -> Step {
     Step::Over(record, Verdict::failed(failure, reason))
 }
 
@@ -163,7 +191,10 @@ async fn register(
     }
     let described = app.ecs.task_definition(&base).await?;
     match revision::make(&described, &record.rollout.site, spec, &record.left, &id) {
-        Ok(input) => Ok(Step::On(with_revision(record, app.ecs.register(&input).await?))),
+        Ok(input) => {
+            record.rollout.changes = differences(&described, &input);
+            Ok(Step::On(with_revision(record, app.ecs.register(&input).await?)))
+        }
         Err(refusal) => Ok(over(record, Failure::Definition, refusal.to_string())),
     }
 }
@@ -225,8 +256,20 @@ async fn deploy(
     let Some(id) = service.id_of(&arn) else {
         return Ok(Step::Later(record, "the service is updated, ECS does not list the deployment yet".into()));
     };
+    taken_on(app, record, id, is_begun, now).await
+}
+
+/// The rollout once ECS has taken its deployment `id` on. One that was begun before may have ended since, and told so.
+pub(crate) async fn taken_on(
+    app: &App,
+    mut record: RolloutRecord,
+    id: String,
+    is_begun: bool,
+    now: Timestamp,
+) -> Result<Step, Stop> {
     let RolloutRecord { rollout, .. } = &mut record;
-    tracing::info!(site = %rollout.site, rollout = rollout.id, revision = arn, deployment = id, "deploying");
+    let revision = rollout.task_definition.after.as_deref();
+    tracing::info!(site = %rollout.site, rollout = rollout.id, revision, deployment = id, "deploying");
     rollout.state = State::Deploying;
     rollout.reason = "ECS has taken the deployment on".into();
     rollout.deployment_id = Some(id);

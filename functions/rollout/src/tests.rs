@@ -2,7 +2,9 @@
 
 mod compare;
 mod course;
+mod orders;
 mod shared;
+mod windows;
 mod world;
 
 use std::sync::{Arc, Mutex};
@@ -20,6 +22,7 @@ use wharfinger_test_cloud::{Cloud, TABLE};
 use super::*;
 
 const FS: &str = "fs-0a1b2c3d";
+const LOG_GROUP: &str = "arn:aws:logs:us-east-1:000000000000:log-group:/aws/vendedlogs/sftp";
 
 /// What ECS holds: the revisions of `web`, and what runs which service.
 #[derive(Default)]
@@ -134,6 +137,7 @@ impl Stage {
         let environment = Environment::from_iter([
             ("TABLE_NAME", TABLE),
             ("TICKS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/ticks"),
+            ("SFTP_LOG_GROUP", LOG_GROUP),
         ]);
         let app = App::new(&cloud.sdk(), &environment, Chance::seeded(1)).unwrap();
         let first = json!({"family": "web", "containerDefinitions": [{"name": "web", "image": "httpd"}]});

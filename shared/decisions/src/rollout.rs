@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{names::SiteName, summary::ChangeSummary};
+use crate::{diff::Difference, names::SiteName, summary::ChangeSummary};
 
 /// A rollout, as the table keeps it and the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,15 @@ pub struct Rollout {
     /// The version of the site that it was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec_version: Option<u64>,
+    /// The rollout that this one undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
+    /// The person who broke it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_off_by: Option<String>,
+    /// What its revision changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Difference>,
 }
 
 /// What a rollout failed of.
@@ -69,6 +78,8 @@ pub enum Trigger {
     Drift,
     /// What an earlier rollout failed of is mended.
     Mended,
+    /// A person's order.
+    Order,
     /// What another version knows.
     #[serde(other)]
     Other,
@@ -117,7 +128,7 @@ pub enum State {
     Succeeded,
     /// No success, for `reason`: refused, stopped by ECS, or without an end in time.
     Failed,
-    /// ECS went back to an earlier revision, by its circuit breaker or an alarm.
+    /// ECS went back to an earlier revision, by its circuit breaker or an alarm; or a person broke the rollout off.
     RolledBack,
     /// Another deployment took the service over.
     Superseded,

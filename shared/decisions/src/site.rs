@@ -6,9 +6,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     directory::{Directory, MountPath},
     duration::HumanDuration,
+    freeze::{Freeze, ZoneName, leave_time},
     ids::{AccessPointId, EcsName, FileSystemId},
+    pattern::Pattern,
     text::{Misfit, all_fit},
 };
+
+/// The most entries of `finish.ignore` and of `finish.freeze`.
+const MOST_RULES: usize = 20;
 
 /// What a person wants of a site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +51,9 @@ pub struct SiteSpec {
     /// How long ECS may take over a deployment before the rollout has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict_after: Option<HumanDuration>,
+    /// Whether a finished window waits until a person asks for its rollout.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approval: bool,
 }
 
 /// A place in the service's containers where the directory is mounted.
@@ -113,6 +121,18 @@ pub struct Finish {
     pub marker: Option<String>,
     /// How long a partial upload holds the window back.
     pub hold_partial_for: HumanDuration,
+    /// How much time passes between the beginnings of two rollouts at least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_interval: Option<HumanDuration>,
+    /// Files and directories that no rollout is for, at most 20 patterns of names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<Pattern>,
+    /// Parts of the week in which no rollout starts by itself, at most 20.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<Freeze>,
+    /// The time zone of `freeze`; `None`: UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<ZoneName>,
 }
 
 impl Default for Finish {
@@ -122,7 +142,46 @@ impl Default for Finish {
             max_wait: HumanDuration::from_secs(15 * 60),
             marker: None,
             hold_partial_for: HumanDuration::from_secs(30 * 60),
+            min_interval: None,
+            ignore: Vec::new(),
+            freeze: Vec::new(),
+            time_zone: None,
         }
+    }
+}
+
+impl Finish {
+    /// Whether no rollout is for `file`, a path below the site's directory.
+    #[must_use]
+    pub fn ignores(&self, file: &str) -> bool {
+        self.ignore.iter().any(|pattern| pattern.is_in(file))
+    }
+
+    fn check(&self) -> [Option<Misfit>; 6] {
+        let is_name = |marker: &str| {
+            !marker.is_empty() && !marker.contains('/') && !matches!(marker, "." | "..") && marker.len() <= 255
+        };
+        let too_short = || {
+            let sentence = format!("{} is shorter than quiet_period, {}", self.max_wait, self.quiet_period);
+            Misfit::new("/finish/max_wait", sentence)
+        };
+        let no_name =
+            || Misfit::new("/finish/marker", "a marker is the name of a file, such as .deploy, without a slash");
+        let marker = self.marker.as_deref();
+        let too_many = |field, of: &str| Misfit::new(field, format!("give {MOST_RULES} {of} at most"));
+        [
+            (self.max_wait < self.quiet_period).then(too_short),
+            marker.is_some_and(|marker| !is_name(marker)).then(no_name),
+            marker.is_some_and(|marker| self.ignores(marker)).then(|| {
+                Misfit::new("/finish/ignore", "the marker is among what is ignored: choose another name or pattern")
+            }),
+            (self.ignore.len() > MOST_RULES).then(|| too_many("/finish/ignore", "patterns")),
+            (self.freeze.len() > MOST_RULES).then(|| too_many("/finish/freeze", "freezes")),
+            (!leave_time(&self.freeze)).then(|| {
+                let sentence = "the freezes leave no minute of the week for a rollout: shorten one, or use approval";
+                Misfit::new("/finish/freeze", sentence)
+            }),
+        ]
     }
 }
 
@@ -132,26 +191,15 @@ impl SiteSpec {
     /// # Errors
     /// All violations.
     pub fn check(&self) -> Result<(), Vec<Misfit>> {
-        let finish = &self.finish;
-        let is_name = |marker: &str| {
-            !marker.is_empty() && !marker.contains('/') && !matches!(marker, "." | "..") && marker.len() <= 255
-        };
-        let too_short = || {
-            let sentence = format!("{} is shorter than quiet_period, {}", finish.max_wait, finish.quiet_period);
-            Misfit::new("/finish/max_wait", sentence)
-        };
-        let no_name =
-            || Misfit::new("/finish/marker", "a marker is the name of a file, such as .deploy, without a slash");
-        all_fit([
-            (finish.max_wait < finish.quiet_period).then(too_short),
-            finish.marker.as_deref().is_some_and(|marker| !is_name(marker)).then(no_name),
+        let own = [
             (!(2..=100).contains(&self.keep_revisions))
                 .then(|| Misfit::new("/keep_revisions", "keep 2 to 100 revisions")),
             self.misfit_of_mounts(),
             self.verdict_after
                 .is_some_and(|after| !(VERDICTS.0..=VERDICTS.1).contains(&after.get()))
                 .then(|| Misfit::new("/verdict_after", "give ECS one minute to 30 days")),
-        ])
+        ];
+        all_fit(self.finish.check().into_iter().chain(own))
     }
 
     fn misfit_of_mounts(&self) -> Option<Misfit> {
@@ -241,5 +289,34 @@ mod tests {
             let misfits = with(&fields).check().unwrap_err();
             assert_eq!(misfits.iter().map(|misfit| misfit.field).collect::<Vec<_>>(), [at], "{fields}");
         }
+    }
+
+    fn refused(finish: &Value) -> Vec<String> {
+        let finish: Finish = serde_json::from_value(finish.clone()).unwrap();
+        finish.check().into_iter().flatten().map(|misfit| misfit.to_string()).collect()
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused_with_a_sentence() {
+        assert!(
+            refused(&json!({"marker": ".deploy", "ignore": ["*.tmp"], "freeze": ["Fri 16:00 - Mon 08:00"]})).is_empty()
+        );
+        let ignored = refused(&json!({"marker": ".deploy", "ignore": [".*"]}));
+        assert!(ignored.len() == 1 && ignored[0].starts_with("/finish/ignore: the marker is among"), "{ignored:?}");
+        let always = refused(&json!({"freeze": ["Mon 00:00 - Thu 00:00", "Thu 00:00 - Mon 00:00"]}));
+        assert!(
+            always.len() == 1 && always[0].starts_with("/finish/freeze: the freezes leave no minute"),
+            "{always:?}"
+        );
+        assert_eq!(refused(&json!({"ignore": vec!["*.tmp"; 21]})), ["/finish/ignore: give 20 patterns at most"]);
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_written() {
+        let written = serde_json::to_value(Finish::default()).unwrap();
+        assert_eq!(
+            written,
+            json!({"quiet_period": "1m", "max_wait": "15m", "marker": null, "hold_partial_for": "30m"})
+        );
     }
 }

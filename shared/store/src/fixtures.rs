@@ -10,6 +10,7 @@ use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     cidr::Cidr,
     condition::{Condition, Severity},
+    diff::Difference,
     drift::{Comparison, NOT_MOUNTED, Repair},
     duration::HumanDuration,
     idle::Action,
@@ -114,7 +115,7 @@ fn is_present(name: &str, item: &Value) {
 fn this_version_writes_its_fixtures_and_reads_them() {
     is_written("server", &of::<ServerItem>("previous", "server").record);
     is_written("user", &of::<UserRecord>("previous", "user"));
-    is_written("site", &of::<SiteRecord>("previous", "site"));
+    is_written("site", &site());
     let site: SiteRecord = of("previous", "site");
     let spec = SiteSpec {
         container: None,
@@ -150,9 +151,26 @@ async fn this_version_writes_its_fixture_of_a_server_that_sleeps_and_reads_it() 
 }
 
 /// What the previous release wrote, and all that this one knows beside.
+fn site() -> SiteRecord {
+    let mut record: SiteRecord = of("previous", "site");
+    let finish = json!({"quiet_period": "1m", "max_wait": "15m", "marker": ".deploy", "hold_partial_for": "30m",
+        "min_interval": "1h", "ignore": ["*.tmp"], "freeze": ["Fri 16:00 - Mon 08:00"], "time_zone": "Europe/Berlin"});
+    record.intent.finish = serde_json::from_value(finish).unwrap();
+    SiteRecord { intent: SiteSpec { approval: true, ..record.intent }, ..record }
+}
+
+/// What the previous release wrote, and all that this one knows beside.
 fn window() -> WindowRecord {
     let mut record: WindowRecord = of("previous", "window");
     record.window.opened = record.window.first_change;
+    (record.window.claimed_at, record.window.covered_until) = (record.window.opened, record.window.opened);
+    let at = "2026-01-01T00:00:00Z";
+    let word = json!({
+        "hold": {"until": "2026-01-02T00:00:00Z", "reason": "the sale", "by": "anonymous", "at": at},
+        "order": {"id": "2", "reason": "it failed", "by": "anonymous", "at": at, "undoes": "1"},
+        "cancellation": {"rollout": "1", "by": "anonymous", "at": at},
+    });
+    record.word = serde_json::from_value(word).unwrap();
     record.rollout_spec = Some(of::<SiteRecord>("previous", "site").intent);
     let at = "2026-01-01T00:00:30Z".parse().unwrap();
     record.wanted = Some(Wanted { trigger: Trigger::Drift, reason: "another deployed it without".into(), at });
@@ -211,7 +229,14 @@ async fn this_version_writes_its_fixtures_of_windows_rollouts_and_activity_and_r
         spec: Some(spec),
         outdated: Some("arn:aws:ecs:us-east-1:000000000000:task-definition/web:2".into()),
         paused_since: Some(now),
-        rollout: Rollout { failure: Some(Failure::Tasks), spec_version: Some(3), ..known.rollout.clone() },
+        rollout: Rollout {
+            failure: Some(Failure::Tasks),
+            spec_version: Some(3),
+            undoes: Some("1".into()),
+            broken_off_by: Some("anonymous".into()),
+            changes: vec![Difference { path: "/cpu".into(), before: json!("256"), after: json!(null) }],
+            ..known.rollout.clone()
+        },
         ..known
     };
     let rollout = table.write_rollout(&rollout).await.unwrap();

@@ -14,11 +14,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wharfinger_decisions::{
     drift::Comparison,
+    gate::{self, Word},
     names::SiteName,
     rollout::Wanted,
     seen_events::SeenEvents,
     site::SiteSpec,
-    window::{Decision, Window, decide},
+    window::{self, Decision, Window},
 };
 
 use self::{
@@ -26,7 +27,7 @@ use self::{
     seen::SeenSpan,
 };
 use crate::{
-    stored::intent_beside,
+    stored::{intent_beside, leniently},
     table::{Guard, Key, StoreError, Table},
 };
 
@@ -60,6 +61,9 @@ pub struct WindowRecord {
     /// How what is wanted was last compared with what runs, once the site was rolled out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<Comparison>,
+    /// What persons say of the site's rollouts.
+    #[serde(default, deserialize_with = "readable_word", skip_serializing_if = "Word::is_empty")]
+    pub word: Word,
     /// Counts the writes; 0: there is no item yet.
     #[serde(default)]
     pub version: u64,
@@ -74,20 +78,30 @@ pub fn key(site: &SiteName) -> Key {
     Key::new(format!("WINDOW#{site}"), "current")
 }
 
+fn readable_word<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
+    Ok(leniently(Option::<serde_json::Value>::deserialize(deserializer)?.as_ref()))
+}
+
 impl WindowRecord {
-    /// What to do with it at `now`.
+    /// What to do with the window of the site `spec` at `now`, by its changes, by what is wanted, and by what persons say.
     #[must_use]
     pub fn decide(&self, spec: &SiteSpec, now: Timestamp) -> Decision {
-        match &self.wanted {
-            Some(wanted) => Decision::Claim { reason: wanted.reason.clone() },
-            None => decide(&self.window, &spec.finish, now),
-        }
+        gate::decide(&self.window, &self.word, self.wanted.as_ref(), spec, now)
     }
 
-    /// Whether a rollout is wanted, now or when the changes are finished.
+    /// Whether a rollout is wanted or ordered, now or when the changes are finished.
     #[must_use]
     pub fn wants(&self) -> bool {
-        self.window.is_open() || self.wanted.is_some()
+        self.window.is_open() || self.wanted.is_some() || self.word.order.is_some()
+    }
+
+    /// Whether somebody may still upload what belongs to the window's changes. When they are finished and wait for a
+    /// person, a freeze or some time alone, nobody needs a server.
+    #[must_use]
+    pub fn needs_server(&self, spec: &SiteSpec, now: Timestamp) -> bool {
+        let finished = matches!(window::decide(&self.window, &spec.finish, now), Decision::Claim { .. });
+        let kept = !matches!(self.decide(spec, now), Decision::Claim { .. });
+        self.window.is_open() && !(finished && kept)
     }
 
     /// Whether there ever was a rollout: what was never rolled out is compared with nothing.
@@ -166,7 +180,9 @@ impl Table {
         now: Timestamp,
     ) -> Result<WindowRecord, StoreError> {
         let (next, condition) = record.next()?;
-        let opens = u64::try_from(events.len()).is_ok_and(|new| new > 0 && new == record.window.changes());
+        // At least as many events as changes: among them are those that wait for no rollout.
+        let opens =
+            record.window.is_open() && u64::try_from(events.len()).is_ok_and(|new| new >= record.window.changes());
         let (next, of_events) = self.remember(site, next, events, now).await?;
         let (next, of_the_old_place) = self.move_from_old_place(site, record, next, now)?;
         let beside: Vec<TransactWriteItem> = of_events.into_iter().chain(of_the_old_place).collect();

@@ -213,7 +213,7 @@ async fn remove(api: &App, call: &Call, name: &SiteName) -> Result<Response, Ref
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn existing(api: &App, name: &SiteName) -> Result<Found<SiteRecord>, Refused> {
+pub(super) async fn existing(api: &App, name: &SiteName) -> Result<Found<SiteRecord>, Refused> {
     Found::at(&api.table, &sites::key(name)).await?.ok_or_else(|| unknown(name))
 }
 
@@ -262,9 +262,11 @@ async fn view(api: &App, call: &Call, name: &SiteName, found: &Found<SiteRecord>
     };
     let mut known: Vec<Condition> = found.thing.status.conditions.clone();
     known.extend([unreadable, unread].into_iter().flatten().map(|unreadable| unreadable.condition(call.now)));
-    known.extend(window.compared.and_then(|compared| compared.condition));
-    let shown = window.window.show(&found.thing.intent.finish, window.rollout.is_some(), call.now);
+    known.extend(window.compared.as_ref().and_then(|compared| compared.condition.clone()));
+    let spec = &found.thing.intent;
+    let shown = window.window.show(window.decide(spec, call.now), &spec.finish, window.rollout.is_some(), call.now);
     Ok(SiteView {
+        hold: window.word.hold_at(call.now).cloned(),
         window: window.waits.map_or(shown.clone(), |ahead| shown.queued(&ahead)),
         rollout,
         conditions: found.conditions(&known, call.now),

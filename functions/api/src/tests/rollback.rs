@@ -154,6 +154,9 @@ fn rollout(site: &SiteName, cause: Cause, now: Timestamp) -> Rollout {
         finished_at: Some(now),
         failure: None,
         spec_version: None,
+        undoes: None,
+        broken_off_by: None,
+        changes: Vec::new(),
     }
 }
 

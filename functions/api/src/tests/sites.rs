@@ -27,6 +27,9 @@ async fn roll_out(stage: &Stage, id: &str) {
         finished_at: None,
         failure: None,
         spec_version: None,
+        undoes: None,
+        broken_off_by: None,
+        changes: Vec::new(),
     };
     let spec = serde_json::from_value(super::site()).unwrap();
     let turns = stage.table.turns(&spec).await.unwrap();

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_decisions::{
+    gate::Word,
     names::SiteName,
     rollout::{Cause, Revisions, Rollout, State, Trigger},
     site::{Mount, SiteSpec},
@@ -13,7 +14,7 @@ use wharfinger_runtime::Moment;
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError, turns::TurnsRecord, windows::WindowRecord};
 
 use super::Look;
-use crate::{course::Outcome, queue, ticks::send_tick};
+use crate::{course::Outcome, queue, ticks::send_tick, uploads};
 
 /// How long a site waits for its turn before it looks again by itself, for each one that is before it. Whoever has the
 /// turn wakes the next one; this is for those who could not.
@@ -27,15 +28,29 @@ impl Look<'_> {
         record: WindowRecord,
     ) -> anyhow::Result<Outcome> {
         let reason = match record.decide(spec, self.moment.now) {
-            Decision::Nothing => return Ok(Outcome::Rest),
+            Decision::Nothing | Decision::Ask { .. } => return Ok(Outcome::Rest),
             Decision::Wait { until, reason, .. } => return self.wait(record, until, &reason).await,
             Decision::Claim { reason } => reason,
         };
+        if let Some(upload) = self.upload_under_way(spec, &record).await {
+            let until = self.moment.now + uploads::BETWEEN_LOOKS;
+            return self.wait(WindowRecord { waits: Some(upload.clone()), ..record }, until, &upload).await;
+        }
         let turns = self.app.table.turns(spec).await.context("read the turns on the service")?;
         match self.ahead(spec, &turns).await? {
             Some(ahead) => self.queue(record, turns, ahead).await,
             None => self.claim((spec, version), record, turns, reason).await,
         }
+    }
+
+    /// What somebody is uploading, where a window that is over only by its events is to wait for it.
+    async fn upload_under_way(&self, spec: &SiteSpec, record: &WindowRecord) -> Option<String> {
+        let WindowRecord { window, word, wanted, .. } = record;
+        let by_events = window.marker.is_none() && word.order.is_none() && wanted.is_none();
+        if !by_events || self.moment.now >= window.last_end(&spec.finish) {
+            return None;
+        }
+        uploads::under_way(self.app, spec, self.moment.now).await
     }
 
     async fn wait(&self, mut record: WindowRecord, until: Timestamp, reason: &str) -> anyhow::Result<Outcome> {
@@ -109,8 +124,9 @@ impl Look<'_> {
             Err(StoreError::Unreadable(_)) => Vec::new(),
             Err(error) => return Err(error).context("read the latest rollout"),
         };
-        let rollout = begun(self.site, &record, app.chance.uuid_v7(now), reason, now);
-        let (begun, base) = self.course(spec).begin(Rollout { spec_version: Some(version), ..rollout }).await;
+        let id = record.word.order.as_ref().map_or_else(|| app.chance.uuid_v7(now), |order| order.id.clone());
+        let rollout = Rollout { spec_version: Some(version), ..begun(self.site, &record, id, reason, now) };
+        let (begun, base) = self.course(spec).begin(rollout).await;
         let begun = RolloutRecord { spec: Some(spec.clone()), left, ..begun };
         let turns = turns.with(turns.turns.taken(self.site, &begun.rollout.id));
         match app.table.claim(&claimed(record, spec, &begun), &turns, &begun).await {
@@ -128,19 +144,23 @@ impl Look<'_> {
 
 /// The rollout of a window that is over.
 fn begun(site: &SiteName, record: &WindowRecord, id: String, reason: String, now: Timestamp) -> Rollout {
-    let trigger = record.wanted.as_ref().map_or(Trigger::Uploads, |wanted| wanted.trigger);
+    let wanted = record.wanted.as_ref().map_or(Trigger::Uploads, |wanted| wanted.trigger);
+    let order = record.word.order.as_ref();
     Rollout {
         id,
         site: site.clone(),
         state: State::Claimed,
         reason: "the window is over".into(),
-        cause: Cause { trigger, ..record.window.cause(reason) },
+        cause: Cause { trigger: order.map_or(wanted, |_| Trigger::Order), ..record.window.cause(reason) },
         task_definition: Revisions::default(),
         deployment_id: None,
         started_at: now,
         finished_at: None,
         failure: None,
         spec_version: None,
+        undoes: order.and_then(|order| order.undoes.clone()),
+        broken_off_by: None,
+        changes: Vec::new(),
     }
 }
 
@@ -153,6 +173,7 @@ fn claimed(record: WindowRecord, spec: &SiteSpec, begun: &RolloutRecord) -> Wind
         rollout: Some(id.clone()),
         rollout_spec: None,
         wanted: None,
+        word: Word { order: None, cancellation: None, ..record.word.clone() },
         waits: None,
         compared: Some(record.compared_anew(spec_version.unwrap_or_default(), *started_at)),
         ..record

@@ -207,7 +207,8 @@ async fn a_call_that_fails_late_leaves_the_verdict_of_another_invocation_alone()
         Kind::Busy("Rate exceeded".into()),
     ] {
         let error = AwsError { action: "describe the service".into(), kind };
-        let course = Course { app: &stage.app, spec: &spec, ended: false, moment: Moment::new(at(91), at(121)) };
+        let moment = Moment::new(at(91), at(121));
+        let course = Course { app: &stage.app, spec: &spec, ended: false, moment };
         let outcome = course.failed(before.clone(), &error).await.unwrap();
         assert_eq!((outcome, stage.latest().await), (Outcome::Contended, verdict.clone()));
     }

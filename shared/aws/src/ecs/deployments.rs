@@ -39,6 +39,17 @@ impl Ecs {
         Ok(found.into_iter().map(|one| service_deployment_of(one, &definitions)).collect())
     }
 
+    /// Ends a service deployment, and has ECS go back to the revision before.
+    ///
+    /// # Errors
+    /// When ECS fails, or the deployment is over.
+    pub async fn stop_service_deployment(&self, arn: &str) -> Result<(), AwsError> {
+        let rollback = types::StopServiceDeploymentStopType::Rollback;
+        let call = self.client.stop_service_deployment().service_deployment_arn(arn).stop_type(rollback);
+        let answer = call.send().await;
+        answer.map(drop).map_err(|error| AwsError::sort(format!("stop the service deployment {arn}"), error))
+    }
+
     /// The task definitions of the target revisions, by their ARNs.
     async fn definitions(
         &self,

@@ -88,6 +88,12 @@ impl Deployment {
 }
 
 impl ServiceDeployment {
+    /// Whether ECS ends it and goes back already.
+    #[must_use]
+    pub fn is_going_back(&self) -> bool {
+        ["STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"].contains(&self.status.as_str())
+    }
+
     /// Whether ECS is at work on it.
     #[must_use]
     pub fn is_under_way(&self) -> bool {

@@ -20,6 +20,9 @@ fn rollout() -> Rollout {
         finished_at: None,
         failure: None,
         spec_version: None,
+        undoes: None,
+        broken_off_by: None,
+        changes: Vec::new(),
     }
 }
 

@@ -5,7 +5,9 @@ use serde_json::Value;
 use wharfinger_decisions::{
     directory::{Directory, MountPath},
     duration::HumanDuration,
+    freeze::{Freeze, ZoneName},
     ids::{AccessPointId, EcsName, FileSystemId},
+    pattern::Pattern,
     site::{Drift, Finish, Mount, SiteSpec},
 };
 
@@ -30,6 +32,8 @@ struct StoredSpec {
     #[serde(default)]
     keep_revisions: Option<u32>,
     #[serde(default)]
+    approval: bool,
+    #[serde(default)]
     drift: Option<Value>,
     #[serde(default)]
     verdict_after: Option<String>,
@@ -50,6 +54,10 @@ struct StoredFinish {
     max_wait: Option<String>,
     marker: Option<String>,
     hold_partial_for: Option<String>,
+    min_interval: Option<String>,
+    ignore: Vec<String>,
+    freeze: Vec<String>,
+    time_zone: Option<String>,
 }
 
 /// What a site without a number of its own keeps.
@@ -75,6 +83,7 @@ impl Intent for SiteSpec {
             // Another policy than this version knows is left to people.
             drift: stored.drift.map_or(Drift::Repair, |policy| read(&policy).unwrap_or(Drift::Report)),
             verdict_after: duration(stored.verdict_after)?,
+            approval: stored.approval,
         })
     }
 
@@ -93,6 +102,7 @@ impl Intent for SiteSpec {
             keep_revisions: KEEP_REVISIONS,
             drift: Drift::Report,
             verdict_after: None,
+            approval: false,
         }
     }
 }
@@ -117,12 +127,17 @@ impl TryFrom<StoredFinish> for Finish {
 
     fn try_from(stored: StoredFinish) -> Result<Self, String> {
         let usual = Self::default();
-        let duration = |text, usual| duration(text).map(|given| given.unwrap_or(usual));
+        let or_usual = |text, usual| duration(text).map(|given| given.unwrap_or(usual));
+        let freeze = |text: &String| Freeze::parse(text).map_err(|_| format!("{text:?} is no part of a week"));
         Ok(Self {
-            quiet_period: duration(stored.quiet_period, usual.quiet_period)?,
-            max_wait: duration(stored.max_wait, usual.max_wait)?,
+            quiet_period: or_usual(stored.quiet_period, usual.quiet_period)?,
+            max_wait: or_usual(stored.max_wait, usual.max_wait)?,
             marker: stored.marker,
-            hold_partial_for: duration(stored.hold_partial_for, usual.hold_partial_for)?,
+            hold_partial_for: or_usual(stored.hold_partial_for, usual.hold_partial_for)?,
+            min_interval: duration(stored.min_interval)?,
+            ignore: stored.ignore.into_iter().map(Pattern::from_stored).collect(),
+            freeze: stored.freeze.iter().map(freeze).collect::<Result<_, _>>()?,
+            time_zone: stored.time_zone.map(ZoneName::from_stored),
         })
     }
 }

@@ -412,3 +412,38 @@ async fn activity_is_noted_with_its_end() {
     assert_eq!(item["expires_at"], json!({"N": (at(0).as_second() + 30 * 86_400).to_string()}));
     assert_eq!(table.last_activity("s-1").await.unwrap(), Some(at(0)));
 }
+
+#[test]
+fn a_window_that_waits_for_a_person_alone_needs_no_server() {
+    let spec = json!({"file_system_id": "fs-0a1b2c3d", "directory": "/sites/blog", "cluster": "local", "service": "web",
+        "container": "web", "mount_path": "/srv"});
+    let spec: SiteSpec = serde_json::from_value(spec).unwrap();
+    let careful = SiteSpec { approval: true, ..spec.clone() };
+    let mut record = WindowRecord::default();
+    assert!(!record.needs_server(&careful, at(0)));
+    record.window.absorb(&SeenEvents::default(), &[change(0)], at(0));
+    assert!(record.needs_server(&careful, at(30)), "more may come");
+    assert!(!record.needs_server(&careful, at(60)));
+    assert!(record.needs_server(&spec, at(60)), "it is rolled out now");
+}
+
+#[tokio::test]
+async fn a_window_that_opens_beside_changes_of_the_last_rollout_is_copied() {
+    let (cloud, table, site) = stage();
+    absorb(&table, &site, 0..1, at(0)).await;
+    let record = table.window(&site).await.unwrap();
+    let window = record.window.claimed(&Default::default(), at(100));
+    table.write_window(&site, &WindowRecord { window, ..record }).await.unwrap();
+    let record = table.window(&site).await.unwrap();
+    table.close_copy(&site, &record).await.unwrap();
+    let shown = |cloud: &Cloud| cloud.item("WINDOWS", "blog").unwrap()["window"]["M"].clone();
+    assert_eq!(shown(&cloud)["seq"], shown(&cloud)["claimed_seq"]);
+    // The first two were made before the claim, the last one after it.
+    absorb(&table, &site, 1..3, at(101)).await;
+    let late = Change { at: at(101), ..change(3) };
+    let mut record = table.window_to_change(&site, at(102)).await.unwrap();
+    let absorbed = record.window.absorb(&record.seen.clone(), &[change(4), change(5), late], at(102));
+    assert_eq!((absorbed.new, absorbed.covered), (1, 2));
+    table.count(&site, &record, &absorbed.events, at(102)).await.unwrap();
+    assert_ne!(shown(&cloud)["seq"], shown(&cloud)["claimed_seq"], "it is open again");
+}

@@ -17,7 +17,10 @@ use wharfinger_region::{
     wiring::Function,
 };
 
-use crate::support::{LocalRegion, blog, brisk, server};
+use crate::{
+    orders,
+    support::{LocalRegion, blog, brisk, server},
+};
 
 /// Allowed actions that no story on a laptop calls, each as `Function action`, with the reason why it stays.
 const NEVER_CALLED: [&str; 0] = [];
@@ -27,6 +30,8 @@ async fn a_whole_life_needs_each_permission_and_no_other() {
     let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
     upload_and_tidy_up(&local).await.unwrap();
     deploy_in_vain(&local).await.unwrap();
+    orders::order(&local, "?dry_run=true").await.unwrap();
+    orders::bake_and_break_off(&local).await.unwrap();
     change_alice(&local).await.unwrap();
     rest_and_wake(&local).await.unwrap();
     move_house(&local).await.unwrap();

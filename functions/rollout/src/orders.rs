@@ -46,9 +46,10 @@ pub(crate) async fn break_off(
         }
         if let Step::Over(record, verdict) = judge(spec, record.clone(), service.as_ref(), moment.now) {
             // It came to its end by itself, or went back.
-            let went_back = verdict.state == State::RolledBack;
-            let record = if went_back { by_person(record, word) } else { record };
-            return course.finish(record, verdict).await;
+            if verdict.state != State::RolledBack {
+                return course.finish(record, verdict).await;
+            }
+            return course.finish(by_person(record, word), broken_off(word, &verdict.reason)).await;
         }
     }
     let ours = service.as_ref().filter(|service| !service.is_rolling());

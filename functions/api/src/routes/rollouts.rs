@@ -61,10 +61,11 @@ pub(crate) async fn show(State(api): State<App>, call: Call) -> Result<Response,
         return Ok(Json(rollout).into_response());
     }
     exists(&api, &site).await?;
-    match api.table.window(&site).await?.word.order.filter(|order| order.id == id) {
-        Some(order) => Ok(Json(Ordered::of(&site, &order)).into_response()),
-        None => Err(not_found(&site)),
+    if let Some(order) = api.table.window(&site).await?.word.order.filter(|order| order.id == id) {
+        return Ok(Json(Ordered::of(&site, &order)).into_response());
     }
+    // The order may have become the rollout between the two reads.
+    find(&api, &site, id).await?.map(|rollout| Json(rollout).into_response()).ok_or_else(|| not_found(&site))
 }
 
 /// What a person says with an order.

@@ -13,6 +13,7 @@ mod faults;
 mod idle;
 mod isolation;
 mod kept;
+mod orders;
 mod permissions;
 mod refusals;
 mod sessions;

@@ -17,7 +17,10 @@ use wharfinger_region::{
     wiring::Function,
 };
 
-use crate::support::{LocalRegion, blog, brisk, server};
+use crate::{
+    orders,
+    support::{LocalRegion, blog, brisk, server},
+};
 
 /// Allowed actions that no story on a laptop calls, each as `Function action`, with the reason why it stays.
 const NEVER_CALLED: [&str; 0] = [];
@@ -27,6 +30,8 @@ async fn a_whole_life_needs_each_permission_and_no_other() {
     let local = LocalRegion::ready(brisk(), &server(None), &blog("1s")).await;
     upload_and_tidy_up(&local).await.unwrap();
     deploy_in_vain(&local).await.unwrap();
+    orders::order(&local, "?dry_run=true").await.unwrap();
+    orders::bake_and_break_off(&local).await.unwrap();
     change_alice(&local).await.unwrap();
     rest_and_wake(&local).await.unwrap();
     move_house(&local).await.unwrap();
@@ -48,6 +53,13 @@ async fn upload_and_tidy_up(local: &LocalRegion) -> anyhow::Result<()> {
     let alice = local.log_in().await;
     for round in 1..=3 {
         let before = local.rollouts().await?.len();
+        // One of them as ECS does it otherwise than by rolling.
+        let strategy = match round {
+            2 => json!({ "strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0 }),
+            _ => json!({ "strategy": "ROLLING" }),
+        };
+        let update = json!({ "cluster": "local", "service": "web", "deploymentConfiguration": strategy });
+        local.region.call("ecs", "UpdateService", update).await?;
         alice.put("index.html", format!("round {round}").as_bytes()).await?;
         alice.sftp.read("index.html").await?;
         alice.sftp.create_dir("new").await?;

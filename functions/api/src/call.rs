@@ -136,6 +136,11 @@ impl Call {
         Ok(Wanted { spec: body::read(&self.headers, &self.body, planned)?, preconditions, dry_run })
     }
 
+    /// The body.
+    pub(crate) fn body<T: DeserializeOwned + Serialize>(&self) -> Result<T, Refused> {
+        body::read(&self.headers, &self.body, &[])
+    }
+
     /// Refuses a body on a request that takes none.
     pub(crate) fn no_body(&self) -> Result<(), Refused> {
         match self.body.trim_ascii() {

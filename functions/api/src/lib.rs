@@ -2,7 +2,7 @@
 //!
 //! A handler observes (reads the table), decides (plain functions, no I/O) and acts (one conditional write, then a
 //! message that wakes `reconcile` or `rollout`). It never waits for Transfer Family or ECS, and asks AWS only where a dry
-//! run of a server is to tell what would come of it.
+//! run of a server or a rollout is to tell what would come of it.
 
 mod body;
 mod call;
@@ -15,6 +15,7 @@ mod precondition;
 mod problem;
 mod query;
 mod resource;
+mod revision_preview;
 mod routes;
 mod status;
 #[cfg(test)]
@@ -30,7 +31,9 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use axum::{Router, body::Body, response::Response};
 use lambda_runtime::{LambdaEvent, service_fn};
 use tower::ServiceExt as _;
-use wharfinger_aws::{OnFirstUse, ec2::Ec2, efs::FileSystems, error::AwsError, sqs::Queue, transfer::Transfer};
+use wharfinger_aws::{
+    OnFirstUse, ec2::Ec2, ecs::Ecs, efs::FileSystems, error::AwsError, sqs::Queue, transfer::Transfer,
+};
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     messages::{ServerWake, SiteTick},
@@ -60,6 +63,7 @@ struct Aws {
     transfer: OnFirstUse<Transfer>,
     ec2: Ec2,
     file_systems: FileSystems,
+    ecs: Ecs,
 }
 
 impl Aws {
@@ -68,6 +72,7 @@ impl Aws {
             transfer: OnFirstUse::new(sdk, |sdk| Transfer::new(aws_sdk_transfer::Client::new(sdk))),
             ec2: Ec2::new(OnFirstUse::new(sdk, aws_sdk_ec2::Client::new)),
             file_systems: FileSystems::new(OnFirstUse::new(sdk, aws_sdk_efs::Client::new)),
+            ecs: Ecs::new(OnFirstUse::new(sdk, aws_sdk_ecs::Client::new)),
         }
     }
 }

@@ -43,6 +43,7 @@ pub(crate) enum Kind {
     Contended,
     TooMany,
     NothingToAdopt,
+    NotNow,
     Unreadable,
     PreconditionFailed,
     TooLarge,
@@ -72,6 +73,7 @@ impl Kind {
             Self::Contended => (StatusCode::CONFLICT, "contended", "Others are changing it"),
             Self::TooMany => (StatusCode::CONFLICT, "too-many", "There is room for no more"),
             Self::NothingToAdopt => (StatusCode::CONFLICT, "nothing-to-adopt", "There is nothing to adopt"),
+            Self::NotNow => (StatusCode::CONFLICT, "not-now", "It can't be done now"),
             Self::Unreadable => (StatusCode::CONFLICT, "unreadable-record", "Its record can't be read"),
             Self::PreconditionFailed => {
                 (StatusCode::PRECONDITION_FAILED, "precondition-failed", "It is not as the request requires")
@@ -326,7 +328,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [Kind; 21] = [
+    const ALL: [Kind; 22] = [
         Kind::MalformedJson,
         Kind::InvalidName,
         Kind::InvalidQuery,
@@ -339,6 +341,7 @@ mod tests {
         Kind::Taken,
         Kind::Contended,
         Kind::TooMany,
+        Kind::NotNow,
         Kind::NothingToAdopt,
         Kind::Unreadable,
         Kind::PreconditionFailed,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use wharfinger_decisions::{
     condition::Condition,
+    gate::SiteHold,
     idle::{Action, Decision},
     key::PublicKey,
     rollout::Rollout,
@@ -137,6 +138,8 @@ impl UserView {
 pub(crate) struct SiteView {
     /// The changes since the last rollout.
     pub(crate) window: View,
+    /// A person's word that it is not rolled out for a while.
+    pub(crate) hold: Option<SiteHold>,
     /// The latest rollout.
     pub(crate) rollout: Option<Rollout>,
     pub(crate) conditions: Vec<Condition>,

@@ -53,6 +53,12 @@ impl Answer {
     }
 }
 
+/// The moment of a request that is sent now.
+#[expect(clippy::disallowed_methods, reason = "the tests' requests are sent now")]
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
+}
+
 impl Stage {
     /// An API with an empty table.
     pub(crate) fn new() -> Self {
@@ -73,9 +79,8 @@ impl Stage {
     }
 
     /// Sends a request.
-    #[expect(clippy::disallowed_methods, reason = "the tests' requests are sent now")]
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let now = Timestamp::now();
+        let now = now();
         let moment = Moment::new(now, now);
         let response: Response = handle(self.router.clone(), request, moment).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());

@@ -100,19 +100,19 @@ async fn look(
             return Look::unknown(unknown(&site, record, unreadable, reason), now);
         }
     };
-    let repaired = repair(table, ticks, &site, &window, now).await;
+    let repaired = repair(table, ticks, (&site, record.version), &window, now).await;
     let undone = repaired.map_or_else(|error| Undone::trouble(format!("{error:#}")), |()| Undone::default());
-    Look { sign: Ok(site_sign(site, &record, &window)), undone }
+    Look { sign: Ok(site_sign(site, &record, &window, now)), undone }
 }
 
 async fn repair(
     table: &Table,
     ticks: &Queue,
-    site: &SiteName,
+    (site, version): (&SiteName, u64),
     window: &WindowRecord,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    if needs_tick(window, now) {
+    if needs_tick(window, version, now) {
         tracing::info!(%site, rollout = window.rollout, "waking the site");
         let tick = SiteTick { site: site.clone() };
         ticks.send(&tick, Duration::ZERO).await.with_context(|| format!("wake the site {site}"))?;
@@ -123,9 +123,10 @@ async fn repair(
     Ok(())
 }
 
-fn needs_tick(record: &WindowRecord, now: Timestamp) -> bool {
+fn needs_tick(record: &WindowRecord, version: u64, now: Timestamp) -> bool {
     let armed = wakeup::is_pending(record.armed_until, now, wakeup::GRACE);
-    record.rollout.is_some() || (record.window.is_open() && !armed)
+    let rests = !record.wants() && record.is_to_be_compared(version, now);
+    record.rollout.is_some() || ((record.wants() || rests) && !armed)
 }
 
 #[cfg(test)]
@@ -142,16 +143,29 @@ mod tests {
     #[test]
     fn a_window_whose_tick_was_lost_is_woken() {
         let now = "2026-01-01T12:00:00Z".parse().unwrap();
-        assert!(needs_tick(&open(None), now));
-        assert!(needs_tick(&open(Some("2026-01-01T11:59:29Z")), now));
-        assert!(!needs_tick(&open(Some("2026-01-01T11:59:31Z")), now), "it may still be on its way");
-        assert!(!needs_tick(&open(Some("2026-01-01T12:05:00Z")), now));
-        assert!(!needs_tick(&WindowRecord::default(), now), "nothing has changed");
+        assert!(needs_tick(&open(None), 1, now));
+        assert!(needs_tick(&open(Some("2026-01-01T11:59:29Z")), 1, now));
+        assert!(!needs_tick(&open(Some("2026-01-01T11:59:31Z")), 1, now), "it may still be on its way");
+        assert!(!needs_tick(&open(Some("2026-01-01T12:05:00Z")), 1, now));
+        assert!(!needs_tick(&WindowRecord::default(), 1, now), "nothing has changed");
+    }
+
+    #[test]
+    fn a_site_that_rests_is_compared_with_what_runs_every_ten_minutes_and_when_it_was_changed() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let mut record = WindowRecord::default();
+        record.window.seq = 1;
+        record.window.claimed_seq = 1;
+        assert!(needs_tick(&record, 1, at("2026-01-01T12:00:00Z")), "an earlier version compared nothing");
+        record.compared = Some(record.compared_anew(1, at("2026-01-01T12:00:00Z")));
+        assert!(!needs_tick(&record, 1, at("2026-01-01T12:09:59Z")));
+        assert!(needs_tick(&record, 1, at("2026-01-01T12:10:00Z")));
+        assert!(needs_tick(&record, 2, at("2026-01-01T12:00:00Z")));
     }
 
     #[test]
     fn a_rollout_in_flight_is_always_woken() {
         let record = WindowRecord { rollout: Some("id".into()), ..WindowRecord::default() };
-        assert!(needs_tick(&record, "2026-01-01T12:00:00Z".parse().unwrap()));
+        assert!(needs_tick(&record, 1, "2026-01-01T12:00:00Z".parse().unwrap()));
     }
 }

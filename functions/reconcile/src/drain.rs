@@ -146,7 +146,8 @@ impl Visit<'_> {
         let period = app.metrics.period();
         let window = spec.idle.as_ref().map_or(period, |policy| idle::window(policy, period));
         let traffic = app.metrics.traffic(id, window, now);
-        let signs = app.table.signs_of_use(self.item, id, traffic, app.table.site_signs(&spec.file_system_id)).await;
+        let signs =
+            app.table.signs_of_use(self.item, id, traffic, app.table.site_signs(&spec.file_system_id, now)).await;
         idle::decide(spec.idle.as_ref(), period, &Signs { phase: ServerPhase::Online, ..signs }, now)
     }
 }

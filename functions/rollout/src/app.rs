@@ -1,7 +1,7 @@
 //! What the function works with.
 
 use aws_config::SdkConfig;
-use wharfinger_aws::{OnFirstUse, ecs::Ecs, sqs::Queue};
+use wharfinger_aws::{OnFirstUse, ecs::Ecs, logs::Logs, sqs::Queue};
 use wharfinger_chance::Chance;
 use wharfinger_runtime::Environment;
 use wharfinger_store::table::Table;
@@ -15,6 +15,10 @@ pub struct App {
     pub ticks: Queue,
     /// The services.
     pub ecs: Ecs,
+    /// What servers write about sessions.
+    pub logs: Logs,
+    /// The ARN of the group that they write it into.
+    pub log_group: String,
     /// The source of rollout ids and of the waits between retries.
     pub chance: Chance,
 }
@@ -32,6 +36,8 @@ impl App {
             table: Table::new(aws_sdk_dynamodb::Client::new(sdk), table, chance.clone()),
             ticks: Queue::new(OnFirstUse::new(sdk, aws_sdk_sqs::Client::new), ticks),
             ecs: Ecs::new(OnFirstUse::new(sdk, aws_sdk_ecs::Client::new)),
+            logs: Logs::new(OnFirstUse::new(sdk, aws_sdk_cloudwatchlogs::Client::new)),
+            log_group: environment.required("SFTP_LOG_GROUP")?,
             chance,
         })
     }

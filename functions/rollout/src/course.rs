@@ -5,9 +5,9 @@ use anyhow::Context as _;
 use jiff::SignedDuration;
 use wharfinger_aws::error::{AwsError, Kind};
 use wharfinger_decisions::{
-    rollout::{Rollout, State},
+    rollout::{Failure, Rollout, State},
     site::SiteSpec,
-    verdict::{LONGEST_DEPLOYMENT, Service, Verdict},
+    verdict::{Service, Verdict},
     wakeup,
 };
 use wharfinger_runtime::{
@@ -17,7 +17,7 @@ use wharfinger_runtime::{
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError};
 
 use crate::{
-    App, old_revisions,
+    App, old_revisions, queue, rollback,
     steps::{Base, Step, Stop, missing, registering, step},
     ticks::send_tick,
     turn::LEASE_GRACE,
@@ -53,8 +53,12 @@ impl Course<'_> {
     /// would take the whole invocation.
     pub(crate) async fn begin(self, rollout: Rollout) -> (RolloutRecord, Option<Base>) {
         let Self { app, spec, moment, .. } = self;
+        if rollout.undoes.is_some() {
+            return (RolloutRecord::begun(rollout, moment.deadline + LEASE_GRACE), None);
+        }
         let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await.transpose();
-        let service = service.filter(|read| read.as_ref().ok().and_then(Service::obstacle).is_none());
+        let is_free = |read: &Service| read.obstacle().is_none() && read.deployment_of_others(&[]).is_none();
+        let service = service.filter(|read| read.as_ref().ok().is_none_or(is_free));
         let rollout = match &service {
             Some(Ok(Service { task_definition: Some(base), .. })) => registering(rollout, base.clone()),
             _ => rollout,
@@ -69,9 +73,13 @@ impl Course<'_> {
     pub(crate) async fn go_on(self, mut record: RolloutRecord, mut base: Option<Base>) -> anyhow::Result<Outcome> {
         loop {
             let before = record.clone();
-            match step(self.app, self.spec, record, base.take(), self.moment).await {
+            let taken = match record.rollout.undoes {
+                Some(_) => rollback::step(self.app, self.spec, record, self.moment).await,
+                None => step(self.app, self.spec, record, base.take(), self.moment).await,
+            };
+            match taken {
                 Ok(Step::On(next)) => record = next,
-                Ok(Step::Deploying(record, reason)) if !self.ended => return self.note(record, reason).await,
+                Ok(Step::Deploying(record, reason)) if !self.ended => return self.note(before, record, reason).await,
                 // The event was faster than what ECS shows. Where a later look shows no end either, the sweep looks on.
                 Ok(Step::Later(record, reason) | Step::Deploying(record, reason)) => {
                     return self.later(record, reason).await;
@@ -97,21 +105,23 @@ impl Course<'_> {
         }
         let record = present.filter(|present| present.version != record.version).unwrap_or(record);
         let deploying = record.rollout.state == State::Deploying;
-        let too_long = deploying && now.duration_since(record.since()) > LONGEST_DEPLOYMENT;
+        let is_late = now.duration_since(record.since()) > spec.patience();
+        let too_long = deploying && is_late && record.paused_since.is_none();
         if error.is_temporary() && !too_long {
             tracing::warn!(site = %record.rollout.site, rollout = record.rollout.id, %error, "trying again later");
             return self.later(record, format!("trying again: {error}")).await;
         }
-        let reason = match &error.kind {
-            Kind::NotFound => missing(spec),
-            _ => error.to_string(),
+        let verdict = match &error.kind {
+            Kind::NotFound => Verdict::failed(Failure::Service, missing(spec)),
+            _ if too_long => Verdict::failed(Failure::NoEnd, error.to_string()),
+            _ => Verdict::failed(Failure::Refused, error.to_string()),
         };
-        self.finish(record, Verdict { state: State::Failed, reason }).await
+        self.finish(record, verdict).await
     }
 
     /// Arms the tick that follows the rollout, unless one is armed. It is sent before it is recorded: one too many only
     /// looks, while one that is recorded and was never sent leaves the rollout alone.
-    async fn later(self, mut record: RolloutRecord, reason: String) -> anyhow::Result<Outcome> {
+    pub(crate) async fn later(self, mut record: RolloutRecord, reason: String) -> anyhow::Result<Outcome> {
         let Self { app, moment: Moment { now, .. }, .. } = self;
         let armed = wakeup::is_pending(record.armed_until, now, SignedDuration::ZERO);
         if armed && record.leased_until.is_none() && record.rollout.reason == reason {
@@ -132,22 +142,25 @@ impl Course<'_> {
         Ok(Outcome::Rest)
     }
 
-    /// Notes how the deployment goes. No tick follows it: ECS tells its end, and the sweep looks after it where that event
-    /// is lost.
-    async fn note(self, mut record: RolloutRecord, reason: String) -> anyhow::Result<Outcome> {
-        if record.rollout.reason == reason {
+    /// Notes how the deployment goes, ours or the one that is waited for. No tick follows it: ECS tells its end, and the
+    /// sweep looks after it where that event is lost.
+    async fn note(self, before: RolloutRecord, mut record: RolloutRecord, reason: String) -> anyhow::Result<Outcome> {
+        let is_written = record.version != before.version || record == before;
+        if is_written && record.rollout.reason == reason && record.leased_until.is_none() {
             return Ok(Outcome::Rest);
         }
         record.rollout.reason = reason;
+        record.leased_until = None;
         match self.app.table.write_rollout(&record).await {
             Err(StoreError::Conflict) => Ok(Outcome::Contended),
             written => written.map(|_| Outcome::Rest).context("record how far the rollout is"),
         }
     }
 
-    async fn finish(self, mut record: RolloutRecord, verdict: Verdict) -> anyhow::Result<Outcome> {
+    pub(crate) async fn finish(self, mut record: RolloutRecord, verdict: Verdict) -> anyhow::Result<Outcome> {
         record.rollout.state = verdict.state;
         record.rollout.reason = verdict.reason;
+        record.rollout.failure = verdict.failure;
         record.rollout.finished_at = Some(self.moment.now);
         record.leased_until = None;
         let record = match self.app.table.write_rollout(&record).await {
@@ -163,16 +176,25 @@ impl Course<'_> {
     /// next one, which tells a failure twice rather than never.
     pub(crate) async fn conclude(self, rollout: &Rollout) -> anyhow::Result<Outcome> {
         let Self { app, spec, moment, .. } = self;
-        if matches!(rollout.state, State::Failed | State::RolledBack) {
+        if matches!(rollout.state, State::Failed | State::RolledBack) && rollout.broken_off_by.is_none() {
             metrics::trouble(Trouble::FailedRollout, &format!("site {}", rollout.site), moment.now);
         }
-        let changes_wait = match app.table.free_window(rollout).await {
+        let turns = match app.table.release_turn(spec, &rollout.id).await {
+            Err(StoreError::Conflict) => return Ok(Outcome::Contended),
+            turns => turns.context("give the turn back")?,
+        };
+        // Whoever waits is woken before the window is free: until then the next invocation does this again.
+        let waiting = turns.waiting.into_iter().map(|waiting| waiting.site).collect();
+        if let Some(next) = queue::next(app, spec, waiting, moment.now).await? {
+            send_tick(app, &next, moment.now, moment.now).await?;
+        }
+        match app.table.free_window(rollout).await {
             Err(StoreError::Conflict) => return Ok(Outcome::Contended),
             freed => freed.context("free the window")?,
         };
         if rollout.state == State::Succeeded {
             old_revisions::deregister(app, spec, rollout).await;
         }
-        Ok(if changes_wait { Outcome::Further } else { Outcome::Rest })
+        Ok(Outcome::Further)
     }
 }

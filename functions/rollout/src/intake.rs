@@ -10,7 +10,7 @@ use wharfinger_decisions::{
     sftp_event::{Change, SftpEvent},
     site::SiteSpec,
     wakeup,
-    window::{Decision, decide},
+    window::{Absorbed, Decision},
 };
 use wharfinger_store::{
     signs::UnknownSite,
@@ -21,6 +21,7 @@ use wharfinger_store::{
 use crate::{
     App,
     batch::{Batch, MessageId, WakeUp, is_service},
+    placing,
     ticks::send_tick,
 };
 
@@ -39,6 +40,7 @@ struct Share {
 /// not be taken in are marked as failed.
 pub(crate) async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<SiteName, WakeUp>, now: Timestamp) {
     note_activity(app, batch).await;
+    placing::place(app, batch, now).await;
     // A download changes nothing.
     let changes = batch.uploads.iter().any(|(_, event)| event.is_on(None));
     if !changes && batch.deployments.is_empty() {
@@ -168,7 +170,7 @@ async fn try_take_in(
     let due = due(&record, spec, now);
     let rearm = due.and_then(|due| wakeup::rearm(record.armed_until, due, now));
     record.armed_until = rearm.or(record.armed_until);
-    if absorbed.new > 0 || rearm.is_some() {
+    if !absorbed.events.is_empty() || rearm.is_some() {
         app.table.count(site, &record, &absorbed.events, now).await.context("write the window")?;
     }
     // Known changes come again when the last delivery was not acknowledged: its tick may never have been sent.
@@ -176,8 +178,9 @@ async fn try_take_in(
     if let Some(wake) = wake {
         send_tick(app, site, wake, now).await?;
     }
-    let (new, repeated, seq) = (absorbed.new, absorbed.repeated, record.window.seq);
-    tracing::info!(%site, new, repeated, seq, tick_at = wake.map(tracing::field::display), "changes taken in");
+    let Absorbed { new, repeated, covered, .. } = absorbed;
+    let seq = record.window.seq;
+    tracing::info!(%site, new, repeated, covered, seq, tick_at = wake.map(tracing::field::display), "changes taken in");
     Ok(())
 }
 
@@ -186,8 +189,8 @@ fn due(record: &WindowRecord, spec: &SiteSpec, now: Timestamp) -> Option<Timesta
     if record.rollout.is_some() {
         return None;
     }
-    match decide(&record.window, &spec.finish, now) {
-        Decision::Nothing => None,
+    match record.decide(spec, now) {
+        Decision::Nothing | Decision::Ask { .. } => None,
         Decision::Wait { until, .. } => Some(until),
         Decision::Claim { .. } => Some(now),
     }

@@ -7,11 +7,16 @@ mod course;
 mod intake;
 mod look;
 mod old_revisions;
+mod orders;
+mod placing;
+mod queue;
+mod rollback;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod ticks;
 mod turn;
+mod uploads;
 
 use std::time::Duration;
 

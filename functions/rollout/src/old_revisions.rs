@@ -19,10 +19,12 @@ use crate::App;
 const GOOD_KEPT: usize = 2;
 
 /// How many rollouts beyond the number of active revisions are read: some made none, or theirs is gone. What lay further
-/// back when it could not be deregistered is found by every [`THOROUGH`]th revision, which reads [`MOST_READ`].
+/// back when it could not be deregistered is found by every [`THOROUGH`]th revision, which reads all.
 const SPARE: usize = 10;
 const THOROUGH: u64 = 50;
-const MOST_READ: usize = 500;
+
+/// How many rollouts are read at once.
+const PAGE: u16 = 500;
 
 /// Deregisters the old revisions of the site, after `rollout` succeeded.
 pub(crate) async fn deregister(app: &App, spec: &SiteSpec, rollout: &Rollout) {
@@ -45,8 +47,9 @@ async fn try_deregister(app: &App, spec: &SiteSpec, rollout: &Rollout) -> anyhow
         return Ok(());
     }
     let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await?.context("no service")?;
-    let used: BTreeSet<&String> =
-        service.deployments.iter().map(|it| &it.task_definition).chain(&service.task_definition).collect();
+    let deployed = service.deployments.iter().map(|it| &it.task_definition);
+    let deploying = service.service_deployments.iter().filter_map(|it| it.task_definition.as_ref());
+    let used: BTreeSet<&String> = deployed.chain(deploying).chain(&service.task_definition).collect();
     for arn in candidates.into_iter().filter(|arn| !used.contains(arn)) {
         if revision::is_of_site(&app.ecs.task_definition(arn).await?, &rollout.site) {
             app.ecs.deregister(arn).await?;
@@ -67,18 +70,26 @@ pub(crate) async fn discard(app: &App, site: &SiteName, arn: &str) {
 
 /// How many rollouts are read after the revision `number`, when `active` ones are listed.
 fn reach(number: u64, active: usize) -> usize {
-    if number.is_multiple_of(THOROUGH) { MOST_READ } else { MOST_READ.min(active + SPARE) }
+    if number.is_multiple_of(THOROUGH) { usize::MAX } else { active + SPARE }
 }
 
 /// The latest `most` rollouts of the site, the latest first.
-async fn history(app: &App, site: &SiteName, most: usize) -> anyhow::Result<Vec<Rollout>> {
-    let limit = u16::try_from(most)?;
-    // Rollouts are minutes apart. Should the read lag behind even so, the latest revision is among those to keep.
-    let request = PageRequest { may_lag: true, ..PageRequest::first(limit) };
-    let page = app.table.rollouts(site, &request).await?;
-    // What a rollout that can't be read would go back to is not known, so nothing is deregistered.
-    let read = page.items.into_iter().map(|(_, rollout)| rollout.map_err(StoreError::Unreadable));
-    Ok(read.collect::<Result<_, _>>()?)
+pub(crate) async fn history(app: &App, site: &SiteName, most: usize) -> anyhow::Result<Vec<Rollout>> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let limit = u16::try_from(most - found.len()).unwrap_or(PAGE).min(PAGE);
+        // Rollouts are minutes apart. Should the read lag behind even so, the latest revision is among those to keep.
+        let request = PageRequest { may_lag: true, after, ..PageRequest::first(limit) };
+        let page = app.table.rollouts(site, &request).await?;
+        // What a rollout that can't be read would go back to is not known, so nothing is deregistered.
+        for (_, rollout) in page.items {
+            found.push(rollout.map_err(StoreError::Unreadable)?);
+        }
+        after = page.next;
+        if after.is_none() || found.len() >= most {
+            return Ok(found);
+        }
+    }
 }
 
 /// The revisions of `active`, which lists the newest first, that the rollouts of `history`, the latest first, made,
@@ -98,6 +109,6 @@ mod tests {
     #[test]
     fn the_history_is_read_as_far_as_needed_and_now_and_then_further() {
         let reached = [(49, 12), (50, 12), (51, 12), (51, 900)].map(|(number, active)| reach(number, active));
-        assert_eq!(reached, [22, 500, 22, 500]);
+        assert_eq!(reached, [22, usize::MAX, 22, 910]);
     }
 }

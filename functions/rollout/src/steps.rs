@@ -2,13 +2,14 @@
 //! a revision is made of it, and the deployment once ECS has taken it on. An invocation that takes over finds the rest in
 //! ECS, the revision by its environment and the deployment by its revision: there is no second one.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wharfinger_aws::{ecs::family_and_revision, error::AwsError};
 use wharfinger_decisions::{
+    diff::differences,
     revision,
-    rollout::{Revisions, Rollout, State},
+    rollout::{Failure, Revisions, Rollout, State},
     site::SiteSpec,
-    verdict::{self, Service, Verdict},
+    verdict::{self, Patience, Service, Verdict},
 };
 use wharfinger_runtime::Moment;
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError};
@@ -21,7 +22,7 @@ pub(crate) enum Step {
     On(RolloutRecord),
     /// Look again later: ECS is busy.
     Later(RolloutRecord, String),
-    /// ECS is at work on the deployment, and tells its end.
+    /// ECS is at work on a deployment, ours or one that is waited for, and tells its end.
     Deploying(RolloutRecord, String),
     /// The verdict.
     Over(RolloutRecord, Verdict),
@@ -73,32 +74,86 @@ pub(crate) async fn step(
     }
     let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await?;
     if record.rollout.state == State::Deploying {
-        let verdict = verdict::decide(&record.rollout, record.since(), service.as_ref(), moment.now);
-        return Ok(match verdict.state {
-            State::Deploying => Step::Deploying(record, verdict.reason),
-            _ => Step::Over(record, verdict),
-        });
+        return Ok(judge(spec, record, service.as_ref(), moment.now));
     }
-    let obstacle = service.as_ref().map_or_else(|| Some(missing(spec)), Service::obstacle);
-    let (Some(service), None) = (service, &obstacle) else {
-        return Ok(over(record, obstacle.unwrap_or_default()));
-    };
+    if let Some(hindrance) = hindrance(spec, &record, service.as_ref(), moment.now) {
+        return Ok(hindrance.of(record));
+    }
+    let service = service.expect("a service that is not there is in the way");
     match record.rollout.state {
         State::Registered => deploy(app, spec, record, service, moment.present()).await,
         _ => register(app, spec, record, service, Registered::Perhaps).await,
     }
 }
 
+/// The verdict, or how far the deployment is. While it stands still for a person, no time passes for it.
+pub(crate) fn judge(spec: &SiteSpec, mut record: RolloutRecord, service: Option<&Service>, now: Timestamp) -> Step {
+    let lasts = if record.paused_since.is_some() { SignedDuration::MAX } else { spec.patience() };
+    let patience = Patience { since: record.since(), lasts };
+    let verdict = verdict::decide(&record.rollout, patience, service, now);
+    match (verdict.state, verdict.paused, record.paused_since) {
+        (State::Deploying, true, None) => record.paused_since = Some(now),
+        (State::Deploying, false, Some(paused)) => {
+            record.paused_since = None;
+            record.deploying_since = record.since().checked_add(now.duration_since(paused)).ok();
+        }
+        (State::Deploying, ..) => {}
+        _ => return Step::Over(record, verdict),
+    }
+    Step::Deploying(record, verdict.reason)
+}
+
+/// What is in the way of a rollout, in a sentence.
+pub(crate) enum Hindrance {
+    /// The service is not there, or can't be rolled out.
+    Obstacle(String),
+    /// A deployment of others that is to end first.
+    Others(String),
+}
+
+impl Hindrance {
+    /// What a step of the rollout comes to.
+    pub(crate) fn of(self, record: RolloutRecord) -> Step {
+        match self {
+            Self::Obstacle(reason) => over(record, Failure::Service, reason),
+            Self::Others(reason) => Step::Deploying(record, reason),
+        }
+    }
+}
+
+/// What is in the way of a rollout that is not deploying yet.
+pub(crate) fn hindrance(
+    spec: &SiteSpec,
+    record: &RolloutRecord,
+    service: Option<&Service>,
+    now: Timestamp,
+) -> Option<Hindrance> {
+    let Some(service) = service else { return Some(Hindrance::Obstacle(missing(spec))) };
+    let obstacle = service.obstacle().map(Hindrance::Obstacle);
+    obstacle.or_else(|| waits_for(spec, record, service, now).map(Hindrance::Others))
+}
+
+/// The deployment of others that is to end first, in a sentence. One that rolls without an end is not waited for for ever,
+/// as ours would not be.
+fn waits_for(spec: &SiteSpec, record: &RolloutRecord, service: &Service, now: Timestamp) -> Option<String> {
+    let own = [record.rollout.task_definition.after.as_deref(), record.outdated.as_deref()];
+    let own: Vec<&str> = own.into_iter().flatten().collect();
+    let others = service.deployment_of_others(&own)?;
+    let is_endless = |since: Timestamp| service.is_rolling() && now.duration_since(since) > spec.patience();
+    let waits = !service.primary_since().is_some_and(is_endless);
+    waits.then(|| format!("waiting for the end of {others}, which somebody else began"))
+}
+
 /// The service does not exist.
 pub(crate) fn missing(spec: &SiteSpec) -> String {
     format!(
-        "the cluster {} has no service {}: create it, or correct the site; then upload any file again, for this rollout is not tried again",
+        "the cluster {} has no service {}: create it, or correct the site; it is then rolled out",
         spec.cluster, spec.service
     )
 }
 
-fn over(record: RolloutRecord, reason: String) -> Step {
-    Step::Over(record, Verdict { state: State::Failed, reason })
+pub(crate) fn over(record: RolloutRecord, failure: Failure, reason: String) -> Step {
+    Step::Over(record, Verdict::failed(failure, reason))
 }
 
 /// What may have been registered for a rollout already.
@@ -122,19 +177,25 @@ async fn register(
     let id = record.rollout.id.clone();
     if let (State::Registering, Some(base)) = (record.rollout.state, record.rollout.task_definition.before.clone())
         && registered == Registered::Perhaps
-        && let Some(arn) = find_revision(app, &base, &id).await?
+        && let Some(arn) = find_revision(app, &base, &id, record.outdated.as_ref()).await?
     {
         return Ok(Step::On(with_revision(record, arn)));
     }
-    let base = service.task_definition.expect("a service without one was an obstacle");
+    let present = service.task_definition.expect("a service without one was an obstacle");
+    // What ours replaced unseen is the base, as long as ours is what runs.
+    let replaced = record.rollout.task_definition.before.clone().filter(|_| record.outdated.as_ref() == Some(&present));
+    let base = replaced.unwrap_or(present);
     if record.rollout.state != State::Registering || record.rollout.task_definition.before.as_ref() != Some(&base) {
         record.rollout = registering(record.rollout, base.clone());
         record = app.table.write_rollout(&record).await?;
     }
     let described = app.ecs.task_definition(&base).await?;
-    match revision::make(&described, &record.rollout.site, spec, &id) {
-        Ok(input) => Ok(Step::On(with_revision(record, app.ecs.register(&input).await?))),
-        Err(refusal) => Ok(over(record, refusal.to_string())),
+    match revision::make(&described, &record.rollout.site, spec, &record.left, &id) {
+        Ok(input) => {
+            record.rollout.changes = differences(&described, &input);
+            Ok(Step::On(with_revision(record, app.ecs.register(&input).await?)))
+        }
+        Err(refusal) => Ok(over(record, Failure::Definition, refusal.to_string())),
     }
 }
 
@@ -145,10 +206,10 @@ fn with_revision(mut record: RolloutRecord, arn: String) -> RolloutRecord {
     record
 }
 
-/// Looks among the revisions newer than `base` for that of the rollout `id`.
-async fn find_revision(app: &App, base: &str, id: &str) -> Result<Option<String>, AwsError> {
+/// Looks among the revisions newer than `base` for that of the rollout `id`, which is not the `outdated` one.
+async fn find_revision(app: &App, base: &str, id: &str, outdated: Option<&String>) -> Result<Option<String>, AwsError> {
     let Some((family, oldest)) = family_and_revision(base) else { return Ok(None) };
-    for arn in app.ecs.revisions(family).await? {
+    for arn in app.ecs.revisions(family).await?.into_iter().filter(|arn| Some(arn) != outdated) {
         if family_and_revision(&arn).is_none_or(|(_, number)| number <= oldest) {
             break;
         }
@@ -169,31 +230,61 @@ async fn deploy(
 ) -> Result<Step, Stop> {
     let revisions = record.rollout.task_definition.clone();
     let arn = revisions.after.expect("a registered rollout has its revision");
-    if service.task_definition != revisions.before && service.task_definition.as_ref() != Some(&arn) {
-        if service.deployment_of(&arn).is_none() {
+    let known = [revisions.before.as_ref(), record.outdated.as_ref()];
+    if ![known[0], known[1], Some(&arn)].contains(&service.task_definition.as_ref()) {
+        if service.id_of(&arn).is_none() {
             old_revisions::discard(app, &record.rollout.site, &arn).await;
         }
         record.rollout.state = State::Claimed;
         record.rollout.reason = "the service runs another task definition since: starting again from that".into();
+        record.rollout.task_definition.after = None;
         return Ok(Step::On(app.table.write_rollout(&record).await?));
     }
     // One that an invocation began before it died may have ended since, and told so.
-    let is_begun = service.deployment_of(&arn).is_some();
+    let is_begun = service.id_of(&arn).is_some();
+    let (cluster, name) = (spec.cluster.as_str(), spec.service.as_str());
     let service = match is_begun {
-        true => service,
-        false => app.ecs.update_service(spec.cluster.as_str(), spec.service.as_str(), &arn).await?,
+        // What it replaced may be gone from the service by now.
+        true => Service { service_deployments: app.ecs.service_deployments(cluster, name).await?, ..service },
+        false => app.ecs.update_service(cluster, name, &arn).await?,
     };
-    let Some(deployment) = service.deployment_of(&arn) else {
+    let known: Vec<&str> = known.into_iter().flatten().map(String::as_str).collect();
+    let over = || service.replaced_since(&arn, &known, record.rollout.started_at);
+    if let Some(unseen) = service.replaced_unseen(&arn, &known).or_else(over).map(ToOwned::to_owned) {
+        return Ok(Step::On(app.table.write_rollout(&anew(record, arn, unseen)).await?));
+    }
+    let Some(id) = service.id_of(&arn) else {
         return Ok(Step::Later(record, "the service is updated, ECS does not list the deployment yet".into()));
     };
+    taken_on(app, record, id, is_begun, now).await
+}
+
+/// The rollout once ECS has taken its deployment `id` on. One that was begun before may have ended since, and told so.
+pub(crate) async fn taken_on(
+    app: &App,
+    mut record: RolloutRecord,
+    id: String,
+    is_begun: bool,
+    now: Timestamp,
+) -> Result<Step, Stop> {
     let RolloutRecord { rollout, .. } = &mut record;
-    tracing::info!(site = %rollout.site, rollout = rollout.id, revision = arn, deployment = deployment.id, "deploying");
+    let revision = rollout.task_definition.after.as_deref();
+    tracing::info!(site = %rollout.site, rollout = rollout.id, revision, deployment = id, "deploying");
     rollout.state = State::Deploying;
     rollout.reason = "ECS has taken the deployment on".into();
-    rollout.deployment_id = Some(deployment.id.clone());
+    rollout.deployment_id = Some(id);
     record.deploying_since = Some(now);
     record.leased_until = None;
     let record = app.table.write_rollout(&record).await?;
     let reason = record.rollout.reason.clone();
     Ok(if is_begun { Step::On(record) } else { Step::Deploying(record, reason) })
+}
+
+/// The rollout once its revision `outdated` has replaced `unseen`, which somebody deployed after the service was read: what
+/// is in that must not be lost.
+fn anew(record: RolloutRecord, outdated: String, unseen: String) -> RolloutRecord {
+    let RolloutRecord { rollout, .. } = &record;
+    tracing::warn!(site = %rollout.site, rollout = rollout.id, outdated, unseen, "it replaced what it is not made of");
+    let rollout = registering(rollout.clone(), unseen);
+    RolloutRecord { rollout, outdated: Some(outdated), ..record }
 }

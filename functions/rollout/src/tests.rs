@@ -1,19 +1,28 @@
 //! The function over a table in memory and an ECS of a few lines.
 
+mod compare;
 mod course;
+mod orders;
+mod shared;
+mod windows;
+mod world;
 
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use wharfinger_chance::Chance;
-use wharfinger_decisions::{names::SiteName, rollout::State};
-use wharfinger_store::page::PageRequest;
+use wharfinger_decisions::{
+    names::SiteName,
+    rollout::{Rollout, State},
+};
+use wharfinger_store::{page::PageRequest, windows::WindowRecord};
 use wharfinger_test_cloud::{Cloud, TABLE};
 
 use super::*;
 
 const FS: &str = "fs-0a1b2c3d";
+const LOG_GROUP: &str = "arn:aws:logs:us-east-1:000000000000:log-group:/aws/vendedlogs/sftp";
 
 /// What ECS holds: the revisions of `web`, and what runs which service.
 #[derive(Default)]
@@ -23,6 +32,8 @@ struct Services {
     web: Value,
     asked_of: Vec<String>,
     updates: usize,
+    /// The revisions that were deployed, whoever did it.
+    begun: Vec<String>,
 }
 
 struct Stage {
@@ -45,6 +56,19 @@ fn deployment(id: usize, revision: &str, state: &str) -> Value {
 }
 
 impl Services {
+    /// Makes a deployment of `revision` the PRIMARY one, if the service has another.
+    fn deploy(&mut self, revision: &str) {
+        if self.web["taskDefinition"] == revision {
+            return;
+        }
+        self.begun.push(revision.to_owned());
+        let new = deployment(self.begun.len(), revision, "IN_PROGRESS");
+        let replaced = self.web["deployments"].as_array_mut().unwrap();
+        replaced.iter_mut().for_each(|one| one["status"] = json!("ACTIVE"));
+        replaced.insert(0, new);
+        self.web["taskDefinition"] = json!(revision);
+    }
+
     fn answer(&mut self, operation: &str, input: &Value) -> Option<Value> {
         let named = || input["taskDefinition"].as_str().unwrap_or_default().to_owned();
         Some(match operation {
@@ -64,8 +88,7 @@ impl Services {
             }
             "UpdateService" => {
                 self.updates += 1;
-                self.web["taskDefinition"] = json!(named());
-                self.web["deployments"] = json!([deployment(self.revisions.len(), &named(), "IN_PROGRESS")]);
+                self.deploy(&named());
                 json!({"service": self.web})
             }
             // Two a page, the newest first.
@@ -76,6 +99,27 @@ impl Services {
                 let page: Vec<&String> = arns.iter().skip(start).take(2).collect();
                 let next = (start + 2 < arns.len()).then(|| (start + 2).to_string());
                 json!({"taskDefinitionArns": page, "nextToken": next})
+            }
+            // Service deployments and their revisions have the task definition's name; later ones are created later.
+            "ListServiceDeployments" => {
+                let listed = (0..).zip(&self.begun).map(|(number, revision)| {
+                    json!({"serviceDeploymentArn": revision, "createdAt": at(100_000 + number).as_second()})
+                });
+                json!({"serviceDeployments": listed.collect::<Vec<_>>()})
+            }
+            "DescribeServiceDeployments" => {
+                let listed = (0..).zip(&self.begun).map(|(number, revision)| {
+                    json!({"serviceDeploymentArn": revision, "createdAt": at(100_000 + number).as_second(),
+                        "status": "SUCCESSFUL", "targetServiceRevision": {"arn": revision}})
+                });
+                json!({"serviceDeployments": listed.collect::<Vec<_>>()})
+            }
+            "DescribeServiceRevisions" => {
+                let told = self
+                    .begun
+                    .iter()
+                    .map(|revision| json!({"serviceRevisionArn": revision, "taskDefinition": revision}));
+                json!({"serviceRevisions": told.collect::<Vec<_>>()})
             }
             "DeregisterTaskDefinition" => {
                 let number: usize = named().rsplit(':').next().unwrap().parse().unwrap();
@@ -93,6 +137,7 @@ impl Stage {
         let environment = Environment::from_iter([
             ("TABLE_NAME", TABLE),
             ("TICKS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/ticks"),
+            ("SFTP_LOG_GROUP", LOG_GROUP),
         ]);
         let app = App::new(&cloud.sdk(), &environment, Chance::seeded(1)).unwrap();
         let first = json!({"family": "web", "containerDefinitions": [{"name": "web", "image": "httpd"}]});
@@ -119,19 +164,28 @@ impl Stage {
     }
 
     fn site_in(&self, directory: &str, name: &str, service: &str, keep_revisions: u32) {
+        self.put_site(name, 1, &[("directory", directory), ("service", service)], keep_revisions);
+    }
+
+    /// A site at `version`, with `fields` beside what all sites have.
+    fn put_site(&self, name: &str, version: u64, fields: &[(&str, &str)], keep_revisions: u32) {
+        let directory = format!("/sites/{name}");
         let mut spec = json!({"keep_revisions": {"N": keep_revisions.to_string()}});
         for (field, value) in [
             ("file_system_id", FS),
-            ("directory", directory),
+            ("directory", directory.as_str()),
             ("cluster", "local"),
-            ("service", service),
+            ("service", "web"),
             ("container", "web"),
             ("mount_path", "/srv"),
-        ] {
-            spec[field] = json!({"S": value});
+        ]
+        .iter()
+        .chain(fields)
+        {
+            spec[*field] = json!({"S": value});
         }
         self.cloud.put(&json!({"pk": {"S": "SITES"}, "sk": {"S": name}, "intent": {"M": spec}, "status": {"M": {}},
-            "version": {"N": "1"}, "deleting": {"BOOL": false},
+            "version": {"N": version.to_string()}, "deleting": {"BOOL": false},
             "created_at": {"S": at(0).to_string()}, "updated_at": {"S": at(0).to_string()}}));
     }
 
@@ -147,12 +201,24 @@ impl Stage {
     }
 
     async fn tick(&self, now: Timestamp) {
-        assert_eq!(self.send(&[json!({"site": "blog"})], now).await, [""; 0]);
+        self.tick_of("blog", now).await;
     }
 
-    async fn latest(&self) -> wharfinger_decisions::rollout::Rollout {
-        let page = self.app.table.rollouts(&blog(), &PageRequest::first(1)).await.unwrap();
-        page.items.into_iter().next().unwrap().1.unwrap()
+    async fn tick_of(&self, site: &str, now: Timestamp) {
+        assert_eq!(self.send(&[json!({"site": site})], now).await, [""; 0]);
+    }
+
+    async fn latest(&self) -> Rollout {
+        self.latest_of("blog").await
+    }
+
+    async fn latest_of(&self, site: &str) -> Rollout {
+        let site = SiteName::parse(site).unwrap();
+        self.app.table.latest_rollout(&site).await.unwrap().unwrap().rollout
+    }
+
+    async fn window_of(&self, site: &str) -> WindowRecord {
+        self.app.table.window(&SiteName::parse(site).unwrap()).await.unwrap()
     }
 
     /// Uploads a file, and lets its rollout come to deploy.
@@ -162,8 +228,12 @@ impl Stage {
         assert_eq!(self.latest().await.state, State::Deploying);
     }
 
+    /// ECS is done with the PRIMARY deployment.
     fn complete(&self) {
-        self.ecs.lock().unwrap().web["deployments"][0]["rolloutState"] = json!("COMPLETED");
+        let mut ecs = self.ecs.lock().unwrap();
+        let deployments = ecs.web["deployments"].as_array_mut().unwrap();
+        deployments.truncate(1);
+        deployments[0]["rolloutState"] = json!("COMPLETED");
     }
 }
 
@@ -373,4 +443,17 @@ async fn old_revisions_go_however_many_pages_ecs_lists() {
         (1..=ecs.revisions.len()).filter(|number| ecs.revisions[number - 1].is_some()).collect()
     };
     assert_eq!(active, [1, 6, 7], "the first is not ours, two are kept");
+}
+
+#[tokio::test]
+async fn the_whole_history_is_read_however_many_pages_it_has() {
+    let stage = Stage::new();
+    stage.deploy(1, 0).await;
+    let record = stage.app.table.latest_rollout(&blog()).await.unwrap().unwrap();
+    for number in 0..600 {
+        stage.cloud.put_plain("ROLLOUTS#blog", &format!("0{number:05}"), &record);
+    }
+    for (most, read) in [(usize::MAX, 601), (550, 550), (7, 7)] {
+        assert_eq!(crate::old_revisions::history(&stage.app, &blog(), most).await.unwrap().len(), read);
+    }
 }

@@ -1,13 +1,17 @@
 //! ECS: services, and task definitions as the JSON that AWS sends, since a typed copy would lose the fields that the
 //! SDK does not know yet.
 
+mod deployments;
+mod service;
+
 use aws_sdk_ecs::{
     Client, config, config::retry::RetryConfig, types::SortOrder, types::TaskDefinitionField,
     types::TaskDefinitionStatus,
 };
 use serde_json::Value;
-use wharfinger_decisions::verdict::{Deployment, Service};
+use wharfinger_decisions::verdict::Service;
 
+use self::service::service_of;
 use crate::{
     OnFirstUse,
     error::{AwsError, Kind},
@@ -27,14 +31,20 @@ impl Ecs {
         Self { client }
     }
 
-    /// Reads a service, or `None` if it does not exist.
+    /// Reads a service, or `None` if it does not exist; with its service deployments, where its deployments alone do not
+    /// tell how it goes.
     ///
     /// # Errors
     /// [`Kind::NotFound`] when the cluster does not exist.
     pub async fn service(&self, cluster: &str, service: &str) -> Result<Option<Service>, AwsError> {
         let answer = self.client.describe_services().cluster(cluster).services(service).send().await;
         let answer = answer.map_err(|error| AwsError::sort(format!("describe service {cluster}/{service}"), error))?;
-        Ok(answer.services().first().map(service_of))
+        let Some(described) = answer.services().first() else { return Ok(None) };
+        let read = service_of(described);
+        let tells_all = read.obstacle().is_some() || read.is_rolling() && !service::has_hooks(described);
+        let service_deployments =
+            if tells_all { Vec::new() } else { self.service_deployments(cluster, service).await? };
+        Ok(Some(Service { service_deployments, ..read }))
     }
 
     /// Updates a service to the revision `task_definition`. If the service has it already, no deployment starts.
@@ -110,31 +120,6 @@ impl Ecs {
 pub fn family_and_revision(arn: &str) -> Option<(&str, u64)> {
     let (family, revision) = arn.rsplit('/').next()?.rsplit_once(':')?;
     Some((family, revision.parse().ok()?))
-}
-
-fn service_of(service: &aws_sdk_ecs::types::Service) -> Service {
-    let breaker = service.deployment_configuration().and_then(|it| it.deployment_circuit_breaker());
-    Service {
-        arn: service.service_arn().unwrap_or_default().to_owned(),
-        status: service.status().unwrap_or_default().to_owned(),
-        task_definition: service.task_definition().map(ToOwned::to_owned),
-        controller: service.deployment_controller().map(|controller| controller.r#type().as_str().to_owned()),
-        rolls_back: breaker.is_some_and(|breaker| breaker.enable() && breaker.rollback()),
-        deployments: service.deployments().iter().map(deployment_of).collect(),
-    }
-}
-
-fn deployment_of(deployment: &aws_sdk_ecs::types::Deployment) -> Deployment {
-    Deployment {
-        id: deployment.id().unwrap_or_default().to_owned(),
-        status: deployment.status().unwrap_or_default().to_owned(),
-        task_definition: deployment.task_definition().unwrap_or_default().to_owned(),
-        rollout_state: deployment.rollout_state().map(|state| state.as_str().to_owned()),
-        rollout_reason: deployment.rollout_state_reason().map(ToOwned::to_owned),
-        desired: deployment.desired_count(),
-        running: deployment.running_count(),
-        failed: deployment.failed_tasks(),
-    }
 }
 
 fn unusable(action: String, why: &str) -> AwsError {

@@ -52,6 +52,13 @@ impl Directory {
         }
     }
 
+    /// Whether it lies beneath the absolute `path` on the same file system, and is not that itself.
+    #[must_use]
+    pub fn is_beneath(&self, path: &str) -> bool {
+        let rest = self.as_str().strip_prefix(path.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('/'))
+    }
+
     /// How many names deep the directory lies; 0 for `/`. Of two sites that contain a path, the deeper one owns it.
     #[must_use]
     pub fn depth(&self) -> usize {
@@ -87,6 +94,8 @@ mod tests {
         let blog = Directory::parse("/sites/blog").unwrap();
         assert!(blog.contains("/sites/blog") && blog.contains("/sites/blog/a"));
         assert!(!blog.contains("/sites/blog2") && !blog.contains("/sites"));
+        assert!(blog.is_beneath("/sites") && blog.is_beneath("/"));
+        assert!(!blog.is_beneath("/sites/blog") && !blog.is_beneath("/site") && !blog.is_beneath("/sites/blog/a"));
     }
 
     #[test]

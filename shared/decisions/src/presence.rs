@@ -11,7 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::idle::{Answer, Traffic};
+use crate::{
+    directory::split_event_path,
+    idle::{Answer, Traffic},
+    site::SiteSpec,
+};
 
 /// So many people are named in a sentence; the others are counted.
 const NAMED: usize = 3;
@@ -71,13 +75,15 @@ pub struct OpenFile {
     pub user: Option<String>,
     /// Its path on the file system.
     pub path: String,
+    /// It is being written, as far as is known.
+    pub writes: bool,
 }
 
 /// What a line says. At one moment, a file is opened before it is closed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Activity {
     Connected(Option<String>),
-    Open(Option<String>),
+    Open(Option<String>, bool),
     Close(Option<String>),
     Disconnected,
 }
@@ -121,6 +127,17 @@ impl Presence {
         self.sessions.retain(|session| !lapsed.contains(&session.id));
         self.open_files.retain(|file| !lapsed.contains(&file.session));
         self
+    }
+
+    /// The files of the site `spec` that are being uploaded.
+    pub fn uploads_to<'a>(&'a self, spec: &'a SiteSpec) -> impl Iterator<Item = &'a OpenFile> {
+        let is_of_it = |file: &&OpenFile| {
+            split_event_path(&file.path).is_some_and(|(file_system, path)| {
+                let is_there = file_system == spec.file_system_id && spec.directory.contains(path);
+                is_there && !spec.finish.ignores(path.strip_prefix(spec.directory.as_str()).unwrap_or(path))
+            })
+        };
+        self.open_files.iter().filter(|file| file.writes).filter(is_of_it)
     }
 
     /// The time of the latest line about a session, also of one that has ended.
@@ -177,7 +194,9 @@ fn read(line: &LogLine) -> Option<(String, Timestamp, Activity)> {
     let activity = match message["activity-type"].as_str()? {
         "CONNECTED" => Activity::Connected(text(&message["user"])),
         "DISCONNECTED" => Activity::Disconnected,
-        "OPEN" => Activity::Open(text(&message["path"])),
+        "OPEN" => {
+            Activity::Open(text(&message["path"]), message["mode"].as_str().is_none_or(|it| it.contains("WRITE")))
+        }
         "CLOSE" | "PARTIAL_CLOSE" => Activity::Close(text(&message["path"])),
         _ => return None,
     };
@@ -211,17 +230,18 @@ fn user(course: &Course) -> Option<String> {
 /// The files that are still open at the end of a session's lines. A client may open one path several times: each close
 /// ends the oldest.
 fn files(session: &str, course: &Course) -> Vec<OpenFile> {
-    let mut open: BTreeMap<&str, VecDeque<Timestamp>> = BTreeMap::new();
+    let mut open: BTreeMap<&str, VecDeque<(Timestamp, bool)>> = BTreeMap::new();
     for (at, activity) in course {
         match activity {
-            Activity::Open(Some(path)) => open.entry(path).or_default().push_back(*at),
+            Activity::Open(Some(path), writes) => open.entry(path).or_default().push_back((*at, *writes)),
             Activity::Close(Some(path)) => drop(open.get_mut(path.as_str()).and_then(VecDeque::pop_front)),
             _ => {}
         }
     }
-    let file = |(path, opened): (&str, VecDeque<Timestamp>)| {
-        let since = *opened.front()?;
-        Some(OpenFile { since, session: session.to_owned(), user: user(course), path: path.to_owned() })
+    let file = |(path, opened): (&str, VecDeque<(Timestamp, bool)>)| {
+        let (since, _) = *opened.front()?;
+        let writes = opened.iter().any(|(_, writes)| *writes);
+        Some(OpenFile { since, session: session.to_owned(), user: user(course), path: path.to_owned(), writes })
     };
     open.into_iter().filter_map(file).collect()
 }

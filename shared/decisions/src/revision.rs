@@ -5,7 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{names::SiteName, site::SiteSpec};
+use crate::{
+    names::SiteName,
+    site::{Mount, SiteSpec},
+};
 
 /// The environment variable that names the rollout. A changed value is also what makes the tasks new.
 pub const ROLLOUT_VARIABLE: &str = "WHARFINGER_ROLLOUT";
@@ -35,7 +38,7 @@ const MOST_TAGS: usize = 50;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There is no such container.
-    #[error("the task definition has no container {wanted}: set the site's container to one of {there}")]
+    #[error("the task definition has no container {wanted}: name one of {there} in the site")]
     NoContainer {
         /// The site's.
         wanted: String,
@@ -43,8 +46,12 @@ pub enum Refusal {
         there: String,
     },
     /// Something else is mounted there.
-    #[error("{path} in the container is taken by the volume {volume}: give the site another mount_path, or unmount it")]
+    #[error(
+        "{path} in the container {container} is taken by the volume {volume}: give the site another path, or unmount it"
+    )]
     PathTaken {
+        /// The container.
+        container: String,
         /// The mount path.
         path: String,
         /// What is mounted there.
@@ -65,13 +72,14 @@ pub fn volume_name(site: &SiteName) -> String {
 }
 
 /// Makes the input of RegisterTaskDefinition from `described`, the answer of DescribeTaskDefinition (`taskDefinition`
-/// and `tags`), for the rollout `id` of `site`.
+/// and `tags`), for the rollout `id` of `site`. `left` are the places that the site has left: its volume is unmounted
+/// there.
 ///
-/// A volume that mounts the same directory at the same place already is left as its owner made it.
+/// Whatever else mounts the same directory is left as its owner made it, and so is everything else.
 ///
 /// # Errors
 /// When the site does not fit the task definition.
-pub fn make(described: &Value, site: &SiteName, spec: &SiteSpec, id: &str) -> Result<Value, Refusal> {
+pub fn make(described: &Value, site: &SiteName, spec: &SiteSpec, left: &[Mount], id: &str) -> Result<Value, Refusal> {
     let mut next = described["taskDefinition"].as_object().ok_or(Refusal::Form("taskDefinition"))?.clone();
     for field in READ_ONLY {
         next.remove(field);
@@ -81,10 +89,44 @@ pub fn make(described: &Value, site: &SiteName, spec: &SiteSpec, id: &str) -> Re
         return Err(Refusal::Windows);
     }
     mount(&mut next, site, spec)?;
-    let container = container(&mut next, spec)?;
-    put_named(list(container, "environment"), "name", json!({"name": ROLLOUT_VARIABLE, "value": id}));
+    unmount(&mut next, &volume_name(site), left);
+    for place in spec.places() {
+        let container = container(&mut next, &place)?;
+        put_named(list(container, "environment"), "name", json!({"name": ROLLOUT_VARIABLE, "value": id}));
+    }
     next.insert("tags".into(), Value::Array(tags(&described["tags"], site, id)));
     Ok(Value::Object(next))
+}
+
+/// The places of the site where `described`, an answer of DescribeTaskDefinition, does not mount its directory as
+/// `spec` wants it.
+#[must_use]
+pub fn missing(described: &Value, site: &SiteName, spec: &SiteSpec) -> Vec<Mount> {
+    let definition = &described["taskDefinition"];
+    spec.places().into_iter().filter(|place| !is_mounted(definition, site, spec, place)).collect()
+}
+
+fn is_mounted(definition: &Value, site: &SiteName, spec: &SiteSpec, place: &Mount) -> bool {
+    let owners = definition["volumes"].as_array().into_iter().flatten();
+    let brings = |volume: &Value| {
+        let mut owner = owners.clone().filter(|owner| owner["name"] == *volume);
+        owner.next().is_some_and(|owner| is_same_directory(&owner["efsVolumeConfiguration"], spec))
+    };
+    let containers = definition["containerDefinitions"].as_array().into_iter().flatten();
+    let mut ours = containers.filter(|container| container["name"] == place.container.as_str());
+    let points = ours.next().and_then(|container| container["mountPoints"].as_array()).into_iter().flatten();
+    let mut there = points.filter(|point| is_path(point, place.path.as_str()));
+    there.any(|point| {
+        // What its owner mounted is as its owner wants it.
+        let is_ours = point["sourceVolume"] == volume_name(site).as_str();
+        let as_wanted = place.read_only.is_none_or(|wanted| is_read_only(point) == wanted);
+        brings(&point["sourceVolume"]) && (as_wanted || !is_ours)
+    })
+}
+
+/// AWS leaves out what is false, or does not.
+fn is_read_only(point: &Value) -> bool {
+    point["readOnly"].as_bool().unwrap_or_default()
 }
 
 /// Whether `described`, an answer of DescribeTaskDefinition, is the revision of the rollout `id`.
@@ -104,68 +146,120 @@ pub fn is_of_site(described: &Value, site: &SiteName) -> bool {
 
 fn mount(next: &mut Map<String, Value>, site: &SiteName, spec: &SiteSpec) -> Result<(), Refusal> {
     let name = volume_name(site);
-    let path = spec.mount_path.as_str();
-    let volumes = list(next, "volumes").clone();
-    let there = container(next, spec)?.get("mountPoints").and_then(Value::as_array).into_iter().flatten();
-    let taken = there.filter_map(|point| point["sourceVolume"].as_str().map(|volume| (point, volume)));
-    let other = taken.into_iter().find(|(point, volume)| is_path(point, path) && *volume != name);
-    if let Some((_, volume)) = other {
-        let owner = volumes.iter().find(|candidate| candidate["name"] == volume);
-        if owner.is_some_and(|owner| is_same_directory(&owner["efsVolumeConfiguration"], spec)) {
-            return Ok(());
+    let mut ours = Vec::new();
+    for place in spec.places() {
+        if !is_mounted_by_others(next, &name, spec, &place)? {
+            ours.push(place);
         }
-        return Err(Refusal::PathTaken { path: path.into(), volume: volume.into() });
+    }
+    if ours.is_empty() {
+        return Ok(());
     }
     let iam = next.get("taskRoleArn").is_some();
-    put_named(list(next, "volumes"), "name", volume(&name, spec, iam));
-    for other in list(next, "containerDefinitions").iter_mut().filter_map(Value::as_object_mut) {
-        let is_ours = other.get("name").is_some_and(|name| name == spec.container.as_str());
-        if let Some(points) = other.get_mut("mountPoints").and_then(Value::as_array_mut) {
-            points.retain(|point| point["sourceVolume"] != name || (is_ours && is_path(point, path)));
+    put_volume(list(next, "volumes"), &name, spec, iam);
+    for place in ours {
+        put_point(list(container(next, &place)?, "mountPoints"), &name, &place);
+    }
+    Ok(())
+}
+
+/// Whether a volume of somebody else mounts the site's directory at `place`.
+fn is_mounted_by_others(
+    next: &mut Map<String, Value>,
+    name: &str,
+    spec: &SiteSpec,
+    place: &Mount,
+) -> Result<bool, Refusal> {
+    let path = place.path.as_str();
+    let volumes = list(next, "volumes").clone();
+    let there = container(next, place)?.get("mountPoints").and_then(Value::as_array).into_iter().flatten();
+    let taken = there.filter_map(|point| point["sourceVolume"].as_str().map(|volume| (point, volume)));
+    let other = taken.into_iter().find(|(point, volume)| is_path(point, path) && *volume != name);
+    let Some((_, volume)) = other else { return Ok(false) };
+    let owner = volumes.iter().find(|candidate| candidate["name"] == volume);
+    if owner.is_some_and(|owner| is_same_directory(&owner["efsVolumeConfiguration"], spec)) {
+        return Ok(true);
+    }
+    Err(Refusal::PathTaken { container: place.container.to_string(), path: path.into(), volume: volume.into() })
+}
+
+fn put_point(points: &mut Vec<Value>, name: &str, place: &Mount) {
+    let is_there = |point: &Value| point["sourceVolume"] == name && is_path(point, place.path.as_str());
+    match points.iter_mut().find(|point| is_there(point)) {
+        Some(point) => {
+            if let Some(read_only) = place.read_only.filter(|wanted| is_read_only(point) != *wanted) {
+                point["readOnly"] = json!(read_only);
+            }
+        }
+        None => points.push(json!({"sourceVolume": name, "containerPath": place.path,
+            "readOnly": place.read_only.unwrap_or_default()})),
+    }
+}
+
+fn unmount(next: &mut Map<String, Value>, name: &str, left: &[Mount]) {
+    for container in list(next, "containerDefinitions").iter_mut().filter_map(Value::as_object_mut) {
+        let of_it = |place: &&Mount| container.get("name").is_some_and(|name| name == place.container.as_str());
+        let paths: Vec<&str> = left.iter().filter(of_it).map(|place| place.path.as_str()).collect();
+        if let Some(points) = container.get_mut("mountPoints").and_then(Value::as_array_mut) {
+            points.retain(|point| point["sourceVolume"] != name || !paths.iter().any(|path| is_path(point, path)));
         }
     }
-    let points = list(container(next, spec)?, "mountPoints");
-    put_named(points, "sourceVolume", json!({"sourceVolume": name, "containerPath": path, "readOnly": false}));
-    Ok(())
 }
 
 /// Whether the mount point is at `path`, however it is written: ECS takes a slash at the end.
 fn is_path(point: &Value, path: &str) -> bool {
-    point["containerPath"].as_str().is_some_and(|there| there.trim_end_matches('/') == path)
+    point["containerPath"].as_str().is_some_and(|there| there.trim_end_matches('/') == path.trim_end_matches('/'))
 }
 
-/// With an access point the root directory must be absent: its own is used. IAM needs the task role's credentials, and
-/// transit encryption.
-fn volume(name: &str, spec: &SiteSpec, iam: bool) -> Value {
-    let mut authorization = json!({"iam": if iam { "ENABLED" } else { "DISABLED" }});
-    let mut efs = json!({"fileSystemId": spec.file_system_id, "transitEncryption": "ENABLED"});
-    match &spec.access_point_id {
-        Some(id) => authorization["accessPointId"] = json!(id),
-        None => efs["rootDirectory"] = json!(spec.directory),
+/// Puts the site's volume among `volumes`. With an access point the root directory must be absent or `/`: its own is
+/// used. IAM needs the task role's credentials, and transit encryption. What else a person set on it stays.
+fn put_volume(volumes: &mut Vec<Value>, name: &str, spec: &SiteSpec, iam: bool) {
+    let place = volumes.iter().position(|volume| volume["name"] == name).unwrap_or_else(|| {
+        volumes.push(json!({"name": name}));
+        volumes.len() - 1
+    });
+    let efs = &mut volumes[place]["efsVolumeConfiguration"];
+    if !efs.is_object() {
+        *efs = json!({});
     }
-    efs["authorizationConfig"] = authorization;
-    json!({"name": name, "efsVolumeConfiguration": efs})
+    efs["fileSystemId"] = json!(spec.file_system_id);
+    efs["transitEncryption"] = json!("ENABLED");
+    let of = efs.as_object_mut().expect("it was made an object just now");
+    let authorization = of.entry("authorizationConfig").or_insert_with(|| json!({}));
+    if !authorization.is_object() {
+        *authorization = json!({});
+    }
+    authorization["iam"] = json!(if iam { "ENABLED" } else { "DISABLED" });
+    match &spec.access_point_id {
+        Some(id) => {
+            authorization["accessPointId"] = json!(id);
+            of.remove("rootDirectory");
+        }
+        None => {
+            authorization.as_object_mut().map(|members| members.remove("accessPointId"));
+            of.insert("rootDirectory".into(), json!(spec.directory));
+        }
+    }
 }
 
 fn is_same_directory(efs: &Value, spec: &SiteSpec) -> bool {
     let access_point = efs["authorizationConfig"]["accessPointId"].as_str();
-    let root = efs["rootDirectory"].as_str().unwrap_or("/");
-    let trimmed = if root.len() > 1 { root.trim_end_matches('/') } else { root };
+    let root = efs["rootDirectory"].as_str().unwrap_or_default().trim_end_matches('/');
     efs["fileSystemId"] == spec.file_system_id.as_str()
         && match &spec.access_point_id {
             Some(id) => access_point == Some(id.as_str()),
-            None => access_point.is_none() && trimmed == spec.directory.as_str(),
+            None => access_point.is_none() && root == spec.directory.as_str().trim_end_matches('/'),
         }
 }
 
-fn container<'a>(next: &'a mut Map<String, Value>, spec: &SiteSpec) -> Result<&'a mut Map<String, Value>, Refusal> {
-    let wanted = spec.container.as_str();
+fn container<'a>(next: &'a mut Map<String, Value>, place: &Mount) -> Result<&'a mut Map<String, Value>, Refusal> {
+    let wanted = place.container.as_str();
     let containers = list(next, "containerDefinitions");
     let names: Vec<&str> = containers.iter().filter_map(|container| container["name"].as_str()).collect();
-    let Some(place) = containers.iter().position(|container| container["name"] == wanted) else {
+    let Some(at) = containers.iter().position(|container| container["name"] == wanted) else {
         return Err(Refusal::NoContainer { wanted: wanted.into(), there: names.join(", ") });
     };
-    containers[place].as_object_mut().ok_or(Refusal::Form("containerDefinitions"))
+    containers[at].as_object_mut().ok_or(Refusal::Form("containerDefinitions"))
 }
 
 /// AWS's own tags (`aws:…`) can't be given to a new resource.
@@ -215,7 +309,7 @@ mod tests {
 
     fn make_from(described: &Value) -> Result<Value, Refusal> {
         let (name, spec) = site();
-        make(described, &name, &spec, "rollout-1")
+        make(described, &name, &spec, &[], "rollout-1")
     }
 
     #[test]
@@ -229,7 +323,7 @@ mod tests {
     fn an_access_point_leaves_no_root_directory() {
         let (name, mut spec) = site();
         spec.access_point_id = Some(crate::ids::AccessPointId::parse("fsap-0a1b2c3d4e5f60718").unwrap());
-        let made = make(&described(), &name, &spec, "rollout-1").unwrap();
+        let made = make(&described(), &name, &spec, &[], "rollout-1").unwrap();
         let volumes = made["volumes"].as_array().unwrap();
         let efs = &volumes.iter().find(|volume| volume["name"] == "wharfinger-blog").unwrap()["efsVolumeConfiguration"];
         assert_eq!(efs["authorizationConfig"]["accessPointId"], "fsap-0a1b2c3d4e5f60718");
@@ -273,15 +367,74 @@ mod tests {
     }
 
     #[test]
-    fn a_moved_mount_path_leaves_no_old_mount() {
+    fn a_moved_mount_path_leaves_no_old_mount_of_ours() {
         let (name, mut spec) = site();
+        let left = spec.places();
         let first = make_from(&described()).unwrap();
-        spec.mount_path = crate::directory::MountPath::parse("/srv").unwrap();
+        spec.mount_path = Some(crate::directory::MountPath::parse("/srv").unwrap());
         let moved = json!({"taskDefinition": first, "tags": first["tags"]});
-        let moved = make(&moved, &name, &spec, "rollout-2").unwrap();
-        let points = moved["containerDefinitions"][0]["mountPoints"].as_array().unwrap().clone();
-        let ours: Vec<&Value> = points.iter().filter(|point| point["sourceVolume"] == "wharfinger-blog").collect();
-        assert_eq!(ours, [&json!({"sourceVolume": "wharfinger-blog", "containerPath": "/srv", "readOnly": false})]);
+        let moved = make(&moved, &name, &spec, &left, "rollout-2").unwrap();
+        assert_eq!(points_of(&moved, 0), [json!({"sourceVolume": OURS, "containerPath": "/srv", "readOnly": false})]);
+    }
+
+    const OURS: &str = "wharfinger-blog";
+
+    /// The mount points of the site's volume in a container.
+    fn points_of(definition: &Value, container: usize) -> Vec<Value> {
+        let points = definition["containerDefinitions"][container]["mountPoints"].as_array();
+        points.into_iter().flatten().filter(|point| point["sourceVolume"] == OURS).cloned().collect()
+    }
+
+    #[test]
+    fn mounts_of_the_site_that_others_made_stay_as_they_made_them() {
+        let first = make_from(&described()).unwrap();
+        let mut by_hand = json!({"taskDefinition": first, "tags": first["tags"]});
+        let containers = &mut by_hand["taskDefinition"]["containerDefinitions"];
+        let own =
+            json!({"sourceVolume": OURS, "containerPath": "/usr/local/apache2/htdocs/", "readOnly": true, "x": 1});
+        let second = json!({"sourceVolume": OURS, "containerPath": "/second", "readOnly": true});
+        containers[0]["mountPoints"] = json!([own, second]);
+        containers[1]["mountPoints"] = json!([second]);
+        by_hand["taskDefinition"]["volumes"][1]["efsVolumeConfiguration"]["transitEncryptionPort"] = json!(2999);
+        let next = make_from(&by_hand).unwrap();
+        assert_eq!(points_of(&next, 0), [own, second.clone()]);
+        assert_eq!(points_of(&next, 1), [second]);
+        assert_eq!(next["volumes"], by_hand["taskDefinition"]["volumes"]);
+    }
+
+    #[test]
+    fn a_site_is_mounted_in_all_of_its_places_and_written_where_it_says_so() {
+        let (name, mut spec) = site();
+        (spec.container, spec.mount_path) = (None, None);
+        let places = json!([{"container": "web", "path": "/srv", "read_only": true},
+            {"container": "web", "path": "/srv/cache"}, {"container": "sidecar", "path": "/data", "read_only": false}]);
+        spec.mounts = serde_json::from_value(places).unwrap();
+        let point = |path, read_only| json!({"sourceVolume": OURS, "containerPath": path, "readOnly": read_only});
+        let made = make(&described(), &name, &spec, &[], "rollout-1").unwrap();
+        assert_eq!(points_of(&made, 0), [point("/srv", true), point("/srv/cache", false)]);
+        assert_eq!(points_of(&made, 1), [point("/data", false)]);
+        assert!(made["containerDefinitions"][1]["environment"][0]["value"] == "rollout-1");
+        spec.mounts[0].read_only = Some(false);
+        let made = json!({"taskDefinition": made});
+        assert_eq!(missing(&made, &name, &spec), spec.mounts[..1]);
+        let made = make(&made, &name, &spec, &[], "rollout-2").unwrap();
+        assert_eq!(points_of(&made, 0), [point("/srv", false), point("/srv/cache", false)]);
+    }
+
+    #[test]
+    fn what_is_missing_is_what_a_revision_brings() {
+        let (name, spec) = site();
+        assert_eq!(missing(&described(), &name, &spec), spec.places());
+        let made = json!({"taskDefinition": make_from(&described()).unwrap()});
+        assert!(missing(&made, &name, &spec).is_empty());
+        let mut changed = made.clone();
+        changed["taskDefinition"]["volumes"][1]["efsVolumeConfiguration"]["rootDirectory"] = json!("/sites/blog2");
+        assert_eq!(missing(&changed, &name, &spec), spec.places(), "another directory");
+        let mut changed = made.clone();
+        changed["taskDefinition"]["volumes"][1]["efsVolumeConfiguration"]["rootDirectory"] = json!("/sites/blog/");
+        changed["taskDefinition"]["containerDefinitions"][0]["mountPoints"][1]["readOnly"] = json!(true);
+        assert!(missing(&changed, &name, &spec).is_empty(), "the same in other words");
+        assert_eq!(missing(&json!({}), &name, &spec), spec.places());
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{names::SiteName, summary::ChangeSummary};
+use crate::{diff::Difference, names::SiteName, summary::ChangeSummary};
 
 /// A rollout, as the table keeps it and the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,78 @@ pub struct Rollout {
     /// When it came to its verdict.
     #[serde(default)]
     pub finished_at: Option<Timestamp>,
+    /// What it failed of, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The version of the site that it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec_version: Option<u64>,
+    /// The rollout that this one undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
+    /// The person who broke it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_off_by: Option<String>,
+    /// What its revision changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Difference>,
+}
+
+/// What a rollout failed of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The service is not there, or can't be rolled out.
+    Service,
+    /// The site does not fit the task definition.
+    Definition,
+    /// AWS refused a call.
+    Refused,
+    /// ECS ended the deployment: the new tasks did not come to run, or an alarm went off.
+    Tasks,
+    /// ECS came to no end in time.
+    NoEnd,
+    /// What another version knows.
+    #[serde(other)]
+    Other,
+}
+
+/// What a rollout is started for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// Changes to the site's files.
+    #[default]
+    Uploads,
+    /// A change of the site's spec.
+    Spec,
+    /// A deployment by others without the site's mounts.
+    Drift,
+    /// What an earlier rollout failed of is mended.
+    Mended,
+    /// A person's order.
+    Order,
+    /// What another version knows.
+    #[serde(other)]
+    Other,
+}
+
+/// A rollout that is due whatever the site's window says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// What for.
+    pub trigger: Trigger,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+impl Trigger {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_uploads(&self) -> bool {
+        *self == Self::Uploads
+    }
 }
 
 /// The task-definition ARNs of a rollout.
@@ -54,9 +126,9 @@ pub enum State {
     Deploying,
     /// The service runs the revision.
     Succeeded,
-    /// No success, for `reason`: refused, stopped by ECS, or without an end after an hour.
+    /// No success, for `reason`: refused, stopped by ECS, or without an end in time.
     Failed,
-    /// ECS's circuit breaker went back to the revision before.
+    /// ECS went back to an earlier revision, by its circuit breaker or an alarm; or a person broke the rollout off.
     RolledBack,
     /// Another deployment took the service over.
     Superseded,
@@ -70,10 +142,13 @@ impl State {
     }
 }
 
-/// The changes that a rollout was started for.
+/// What a rollout was started for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
-    /// Why the window was over.
+    /// What for.
+    #[serde(default, skip_serializing_if = "Trigger::is_uploads")]
+    pub trigger: Trigger,
+    /// Why it was started then.
     pub reason: String,
     /// The changes.
     #[serde(flatten)]

@@ -1,12 +1,23 @@
 //! What a Transfer Family event means for the sites: which files changed, and whether they are complete.
 //!
 //! Every field of an event is optional, and an event can come late, twice or out of order. The deepest site directory
-//! that contains a path owns it; a rename can touch two sites.
+//! that contains a path owns it; a rename can touch two sites, and that of a directory all sites beneath it.
+
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::{directory::split_event_path, ids::FileSystemId, names::SiteName, site::SiteSpec};
+use crate::{
+    directory::{Directory, split_event_path},
+    ids::FileSystemId,
+    names::SiteName,
+    site::SiteSpec,
+};
+
+/// The name of the site's own directory among its files.
+pub const WHOLE_SITE: &str = ".";
 
 /// The longest file name that is kept, in bytes: a window must fit into one item of the table.
 const LONGEST_NAME: usize = 512;
@@ -27,13 +38,23 @@ pub struct SftpEvent {
     /// How much was uploaded.
     pub bytes: u64,
     touched: Vec<Touched>,
+    /// What it touched, under paths that name no file system.
+    unplaced: Vec<Touch>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Touched {
     file_system: FileSystemId,
+    touch: Touch,
+}
+
+/// What was done to a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Touch {
     path: String,
     effect: Effect,
+    /// It may be a directory with all that lies beneath it.
+    renamed: bool,
 }
 
 /// What became of a file.
@@ -80,6 +101,7 @@ pub fn read(event: &Value, now: Timestamp) -> Option<SftpEvent> {
     let time = |field: &Value| field.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     let own_time = time(&detail["end-timestamp"]).or_else(|| time(&event["time"]));
     let at = own_time.unwrap_or(now).min(now);
+    let (touched, unplaced) = touched(kind, detail);
     let identity = event["id"].as_str().map_or_else(|| event.to_string(), ToOwned::to_owned);
     Some(SftpEvent {
         id: digest(&identity),
@@ -88,7 +110,8 @@ pub fn read(event: &Value, now: Timestamp) -> Option<SftpEvent> {
         server_id: text(&detail["server-id"]).map(ToOwned::to_owned),
         user: text(&detail["username"]).map(|user| shortened(user, 100)),
         bytes: detail["bytes"].as_u64().unwrap_or(0),
-        touched: touched(kind, detail),
+        touched,
+        unplaced,
     })
 }
 
@@ -97,7 +120,8 @@ fn text(field: &Value) -> Option<&str> {
     field.as_str().filter(|text| !text.is_empty())
 }
 
-fn touched(kind: &str, detail: &Value) -> Vec<Touched> {
+/// What the event touched, and what of it lies under a path that names no file system.
+fn touched(kind: &str, detail: &Value) -> (Vec<Touched>, Vec<Touch>) {
     // An upload that was refused, for want of a permission or of space, has written nothing: the site is as it was.
     let failed_upload: &[(&str, Effect)] = match detail["failure-code"].as_str() {
         Some("PARTIAL_UPLOAD") => &[("file-path", Effect::Partial)],
@@ -112,54 +136,94 @@ fn touched(kind: &str, detail: &Value) -> Vec<Touched> {
         "Directory Create Completed" | "Directory Delete Completed" => &[("directory-path", Effect::Other)],
         _ => &[],
     };
-    effects
-        .iter()
-        .filter_map(|(field, effect)| {
-            let (file_system, path) = split_event_path(detail[*field].as_str()?)?;
-            Some(Touched { file_system, path: path.to_owned(), effect: *effect })
-        })
-        .collect()
+    let (mut touched, mut unplaced) = (Vec::new(), Vec::new());
+    for (field, effect) in effects {
+        let Some(path) = text(&detail[*field]) else { continue };
+        let touch = |path: &str| Touch { path: path.to_owned(), effect: *effect, renamed: kind.contains(" Rename ") };
+        match split_event_path(path) {
+            Some((file_system, path)) => touched.push(Touched { file_system, touch: touch(path) }),
+            None => unplaced.push(touch(path)),
+        }
+    }
+    (touched, unplaced)
 }
 
 impl SftpEvent {
-    /// Whether it touches something on `file_system`; `None`: on any.
+    /// Whether it touches something on `file_system`; `None`: on any, as far as that is known.
     #[must_use]
     pub fn is_on(&self, file_system: Option<&str>) -> bool {
         self.touched.iter().any(|touched| file_system.is_none_or(|id| touched.file_system.as_str() == id))
     }
 
-    /// The changes that the event makes to `sites`: at most one a path.
-    #[must_use]
-    pub fn changes<'a>(&self, sites: &'a [(SiteName, SiteSpec)]) -> Vec<(&'a SiteName, Change)> {
-        self.touched.iter().filter_map(|touched| self.change(touched, sites)).collect()
+    /// The paths that name no file system.
+    pub fn unplaced(&self) -> impl Iterator<Item = &str> {
+        self.unplaced.iter().map(|touch| touch.path.as_str())
     }
 
-    fn change<'a>(&self, touched: &Touched, sites: &'a [(SiteName, SiteSpec)]) -> Option<(&'a SiteName, Change)> {
-        let owns =
-            |spec: &SiteSpec| spec.file_system_id == touched.file_system && spec.directory.contains(&touched.path);
-        let (name, spec) =
-            sites.iter().filter(|(_, spec)| owns(spec)).max_by_key(|(_, spec)| spec.directory.depth())?;
+    /// Places the paths that name no file system in `home` on `file_system`, the directory that the user sees as `/`. One
+    /// that climbs out of it stays unplaced.
+    pub fn place_in(&mut self, file_system: &FileSystemId, home: &Directory) {
+        for touch in std::mem::take(&mut self.unplaced) {
+            match below(home, &touch.path) {
+                Some(path) => {
+                    self.touched.push(Touched { file_system: file_system.clone(), touch: Touch { path, ..touch } });
+                }
+                None => self.unplaced.push(touch),
+            }
+        }
+    }
+
+    /// The changes that the event makes to `sites`: for each path at most one a site.
+    #[must_use]
+    pub fn changes<'a>(&self, sites: &'a [(SiteName, SiteSpec)]) -> Vec<(&'a SiteName, Change)> {
+        self.touched.iter().flat_map(|touched| self.changes_of(touched, sites)).collect()
+    }
+
+    fn changes_of<'a>(&self, touched: &Touched, sites: &'a [(SiteName, SiteSpec)]) -> Vec<(&'a SiteName, Change)> {
+        let Touched { file_system, touch } = touched;
+        let there = || sites.iter().filter(|(_, spec)| spec.file_system_id == *file_system);
+        let owner = there()
+            .filter(|(_, spec)| spec.directory.contains(&touch.path))
+            .max_by_key(|(_, spec)| spec.directory.depth());
+        let beneath = there().filter(|(_, spec)| touch.renamed && spec.directory.is_beneath(&touch.path));
+        let changes = owner.into_iter().chain(beneath);
+        changes.filter_map(|(name, spec)| Some((name, self.change(touch, spec)?))).collect()
+    }
+
+    /// The change of the site `spec`; `None` if the site ignores such files.
+    fn change(&self, touch: &Touch, spec: &SiteSpec) -> Option<Change> {
         let below = match spec.directory.as_str() {
-            "/" => touched.path.as_str(),
-            directory => touched.path.strip_prefix(directory).unwrap_or_default(),
+            "/" => touch.path.as_str(),
+            directory => touch.path.strip_prefix(directory).unwrap_or_default(),
         };
         let file = below.trim_start_matches('/');
-        let last = file.rsplit('/').next();
-        let uploaded = touched.effect == Effect::Whole;
-        Some((
-            name,
-            Change {
-                event: self.id,
-                at: self.at,
-                dated: self.dated,
-                file: shortened(if file.is_empty() { "." } else { file }, LONGEST_NAME),
-                effect: touched.effect,
-                bytes: self.bytes,
-                user: self.user.clone(),
-                marker: uploaded && spec.finish.marker.is_some() && spec.finish.marker.as_deref() == last,
-            },
-        ))
+        let uploaded = touch.effect == Effect::Whole;
+        let marker =
+            uploaded && spec.finish.marker.is_some() && spec.finish.marker.as_deref() == file.rsplit('/').next();
+        if !marker && spec.finish.ignores(file) {
+            return None;
+        }
+        Some(Change {
+            event: self.id,
+            at: self.at,
+            dated: self.dated,
+            file: shortened(if file.is_empty() { WHOLE_SITE } else { file }, LONGEST_NAME),
+            effect: touch.effect,
+            bytes: self.bytes,
+            user: self.user.clone(),
+            marker,
+        })
     }
+}
+
+/// `path`, as a user sees it whose `/` is `home`.
+fn below(home: &Directory, path: &str) -> Option<String> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let root = home.as_str().trim_end_matches('/');
+    (!parts.contains(&"..")).then(|| match parts.as_slice() {
+        [] => home.to_string(),
+        parts => format!("{root}/{}", parts.join("/")),
+    })
 }
 
 /// `text`, or if it has more than `longest` bytes its beginning and a digest of the whole.
@@ -174,130 +238,4 @@ fn shortened(text: &str, longest: usize) -> String {
 /// FNV-1a, 64 bits: it must be the same in every process and version, which std's hasher does not promise.
 pub(crate) fn digest(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const FS: &str = "fs-0a1b2c3d4e5f60718";
-
-    fn sites() -> Vec<(SiteName, SiteSpec)> {
-        [("root", "/"), ("blog", "/sites/blog"), ("shop", "/sites/shop")]
-            .map(|(name, directory)| {
-                let spec = json!({"file_system_id": FS, "directory": directory, "cluster": "local", "service": "web",
-                    "container": "web", "mount_path": "/srv", "finish": {"marker": ".deploy"}});
-                (SiteName::parse(name).unwrap(), serde_json::from_value(spec).unwrap())
-            })
-            .into()
-    }
-
-    fn changes(kind: &str, detail: Value) -> Vec<(String, String, Effect)> {
-        let event = json!({"id": "1", "source": "aws.transfer", "detail-type": format!("SFTP Server {kind}"),
-            "time": "2026-01-29T17:20:27Z", "detail": detail});
-        let event = read(&event, Timestamp::MAX).unwrap();
-        let sites = sites();
-        let changes = event.changes(&sites);
-        changes.into_iter().map(|(site, change)| (site.to_string(), change.file, change.effect)).collect()
-    }
-
-    fn file(path: &str) -> String {
-        format!("/{FS}{path}")
-    }
-
-    #[test]
-    fn the_deepest_directory_owns_a_path() {
-        let upload = |path| changes("File Upload Completed", json!({"file-path": file(path)}));
-        assert_eq!(upload("/sites/blog/a/b"), [("blog".into(), "a/b".into(), Effect::Whole)]);
-        assert_eq!(upload("/sites/blog2/a"), [("root".into(), "sites/blog2/a".into(), Effect::Whole)]);
-        let elsewhere = json!({"file-path": "/fs-11111111/sites/blog/a"});
-        assert!(changes("File Upload Completed", elsewhere).is_empty());
-    }
-
-    #[test]
-    fn a_rename_can_touch_two_sites() {
-        let detail = json!({"original-file-path": file("/sites/blog/a"), "renamed-file-path": file("/sites/shop/b")});
-        let expected = [("blog".into(), "a".into(), Effect::Gone), ("shop".into(), "b".into(), Effect::Whole)];
-        assert_eq!(changes("File Rename Completed", detail), expected);
-    }
-
-    #[test]
-    fn a_failed_upload_is_partial_only_where_the_event_says_so() {
-        let failed = |code, bytes| {
-            let detail = json!({"file-path": file("/x"), "failure-code": code, "bytes": bytes});
-            changes("File Upload Failed", detail)[0].2
-        };
-        assert_eq!(failed("PARTIAL_UPLOAD", 0), Effect::Partial);
-        assert_eq!(failed("PARTIAL_UPLOAD", 7), Effect::Partial);
-        assert_eq!(failed("UNKNOWN_ERROR", 7), Effect::Other);
-    }
-
-    #[test]
-    fn a_refused_upload_that_wrote_nothing_changes_nothing() {
-        let refused = json!({"file-path": file("/x"), "failure-code": "PERMISSION_DENIED", "bytes": 0});
-        assert!(changes("File Upload Failed", refused).is_empty());
-        let untold = json!({"file-path": file("/x"), "failure-code": "PERMISSION_DENIED"});
-        assert!(changes("File Upload Failed", untold).is_empty());
-    }
-
-    #[test]
-    fn what_changes_nothing_is_nothing() {
-        for kind in ["File Download Completed", "File Delete Failed", "Directory Create Failed", "Something New"] {
-            assert!(changes(kind, json!({"file-path": file("/x"), "directory-path": file("/x")})).is_empty(), "{kind}");
-        }
-        assert!(changes("File Upload Completed", json!({})).is_empty());
-        assert!(read(&json!({"source": "aws.transfer", "detail-type": "Object Created"}), Timestamp::MAX).is_none());
-        assert!(read(&json!(null), Timestamp::MAX).is_none());
-    }
-
-    #[test]
-    fn an_event_is_never_later_than_it_was_heard_of() {
-        let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let event = |time: &str| {
-            read(
-                &json!({"detail-type": "SFTP Server File Upload Completed", "time": "2025-01-01T00:00:00Z", "detail": {"end-timestamp": time}}),
-                now,
-            )
-        };
-        assert_eq!(event("2027-01-01T00:00:00.123456789Z").unwrap().at, now);
-        assert_eq!(event("2025-06-01T00:00:00.5Z").unwrap().at, "2025-06-01T00:00:00.5Z".parse().unwrap());
-        assert_eq!(event("yesterday").unwrap().at, "2025-01-01T00:00:00Z".parse().unwrap());
-    }
-
-    #[test]
-    fn what_is_empty_is_nobody_and_no_server() {
-        let detail = json!({"file-path": file("/x"), "username": "", "server-id": ""});
-        let event = json!({"detail-type": "SFTP Server File Upload Completed", "detail": detail});
-        let event = read(&event, Timestamp::MAX).unwrap();
-        assert_eq!((event.user, event.server_id), (None, None));
-    }
-
-    #[test]
-    fn an_event_without_a_time_of_its_own_says_so() {
-        let dated = |event: Value| read(&event, Timestamp::UNIX_EPOCH).unwrap().dated;
-        assert!(!dated(json!({"detail-type": "SFTP Server File Upload Completed", "time": "today"})));
-        assert!(dated(json!({"detail-type": "SFTP Server File Upload Completed", "time": "2026-01-01T00:00:00Z"})));
-    }
-
-    #[test]
-    fn a_marker_is_an_uploaded_file_of_that_name_in_any_directory() {
-        let sites = sites();
-        let marker = |kind: &str, path: &str| {
-            let detail = json!({"file-path": file(path)});
-            let event = json!({"source": "aws.transfer", "detail-type": kind, "detail": detail});
-            read(&event, Timestamp::MAX).unwrap().changes(&sites)[0].1.marker
-        };
-        assert!(marker("SFTP Server File Upload Completed", "/sites/blog/.deploy"));
-        assert!(!marker("SFTP Server File Upload Completed", "/sites/blog/x.deploy"));
-        assert!(!marker("SFTP Server File Delete Completed", "/sites/blog/.deploy"));
-    }
-
-    #[test]
-    fn a_long_name_is_shortened_and_stays_distinct() {
-        let (one, two) = (format!("{}ü1", "ä".repeat(600)), format!("{}ü2", "ä".repeat(600)));
-        let (short, other) = (shortened(&one, LONGEST_NAME), shortened(&two, LONGEST_NAME));
-        assert!(short.len() <= LONGEST_NAME && short != other);
-    }
 }

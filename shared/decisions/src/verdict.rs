@@ -1,59 +1,27 @@
 //! The verdict on a rollout's deployment, from the service as it is now.
 //!
-//! Success is only: our deployment is the service's PRIMARY one, it is COMPLETED, and it runs our revision. A COMPLETED
-//! alone means nothing: a rollback completes too.
+//! Success is only: what ECS brings forward is our revision, and that deployment is COMPLETED (or its service deployment
+//! SUCCESSFUL, where ECS replaces tasks otherwise than by rolling). A COMPLETED alone means nothing: a rollback completes
+//! too. A deployment of our revision that somebody else forced is as good as our own.
+
+mod service;
+#[cfg(test)]
+mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::service::says;
+pub use self::service::{Deployment, Service, ServiceDeployment};
 use crate::{
     duration::describe,
-    rollout::{Rollout, State},
+    rollout::{Failure, Rollout, State},
 };
-
-/// How long a deployment may go on without a verdict. Without the circuit breaker ECS never gives up, and a site whose
-/// rollout never ends would never have another.
-pub const LONGEST_DEPLOYMENT: SignedDuration = SignedDuration::from_hours(1);
 
 /// How long after the start a deployment that ECS does not list yet is not taken as gone: ECS is eventually consistent.
 pub const LISTING_GRACE: SignedDuration = SignedDuration::from_secs(10);
 
-/// An ECS service, as far as a verdict needs it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Service {
-    /// Its ARN.
-    pub arn: String,
-    /// `ACTIVE`, `DRAINING` or `INACTIVE`.
-    pub status: String,
-    /// The revision that it is to run; absent where another controller decides.
-    pub task_definition: Option<String>,
-    /// The deployment controller: `ECS` where absent.
-    pub controller: Option<String>,
-    /// Whether the circuit breaker goes back to the last good revision.
-    pub rolls_back: bool,
-    /// Its deployments.
-    pub deployments: Vec<Deployment>,
-}
-
-/// A deployment of a service.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Deployment {
-    /// `ecs-svc/…`.
-    pub id: String,
-    /// `PRIMARY`, `ACTIVE` or `INACTIVE`.
-    pub status: String,
-    /// The revision that it brings.
-    pub task_definition: String,
-    /// `IN_PROGRESS`, `COMPLETED` or `FAILED`.
-    pub rollout_state: Option<String>,
-    /// ECS's sentence on it.
-    pub rollout_reason: Option<String>,
-    /// How many tasks it is to run.
-    pub desired: i32,
-    /// How many run.
-    pub running: i32,
-    /// How many failed to start.
-    pub failed: i32,
-}
+/// How long ECS may take to go back after a deployment failed. Without a completed one before, it never does.
+pub const ROLLBACK_GRACE: SignedDuration = SignedDuration::from_mins(2);
 
 /// A rollout's state, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,111 +30,139 @@ pub struct Verdict {
     pub state: State,
     /// The reason, as a sentence.
     pub reason: String,
+    /// What it failed of.
+    pub failure: Option<Failure>,
+    /// The deployment stands still until a person lets it go on.
+    pub paused: bool,
 }
 
 impl Verdict {
     fn new(state: State, reason: impl Into<String>) -> Self {
-        Self { state, reason: reason.into() }
+        let failure = matches!(state, State::Failed | State::RolledBack).then_some(Failure::Tasks);
+        Self { state, reason: reason.into(), failure, paused: false }
+    }
+
+    /// The rollout failed of `failure`.
+    #[must_use]
+    pub fn failed(failure: Failure, reason: impl Into<String>) -> Self {
+        Self { failure: Some(failure), ..Self::new(State::Failed, reason) }
+    }
+
+    fn deploying(reason: impl Into<String>) -> Self {
+        Self::new(State::Deploying, reason)
     }
 }
 
-impl Deployment {
-    fn is(&self, rollout_state: &str) -> bool {
-        self.rollout_state.as_deref() == Some(rollout_state)
-    }
-
-    fn ecs_says(&self) -> String {
-        self.rollout_reason.as_ref().map(|reason| format!(" (ECS says: {reason})")).unwrap_or_default()
-    }
+/// How long ECS has for a deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Since when it goes on. This can be long after the claim if ECS was busy.
+    pub since: Timestamp,
+    /// How long it may.
+    pub lasts: SignedDuration,
 }
 
-impl Service {
-    /// The deployment that ECS brings forward.
-    #[must_use]
-    pub fn primary(&self) -> Option<&Deployment> {
-        self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")
-    }
-
-    /// The deployment of `revision`, the PRIMARY one before others.
-    #[must_use]
-    pub fn deployment_of(&self, revision: &str) -> Option<&Deployment> {
-        let brings = |deployment: &&Deployment| deployment.task_definition == revision;
-        self.primary().filter(brings).or_else(|| self.deployments.iter().find(brings))
-    }
-
-    /// Why the service can't be rolled out, or `None` if it can.
-    #[must_use]
-    pub fn obstacle(&self) -> Option<String> {
-        if self.status != "ACTIVE" {
-            return Some(format!("the service is {}: create it again, then upload once more", self.status));
-        }
-        if let Some(controller) = self.controller.as_deref().filter(|controller| *controller != "ECS") {
-            return Some(format!(
-                "the service's deployments are made by {controller}: only rolling updates by ECS can be rolled out"
-            ));
-        }
-        self.task_definition.is_none().then(|| "the service has no task definition".to_owned())
-    }
-}
-
-/// Judges `rollout`, whose deployment was started at `since`, by its `service`, which is `None` if it no longer exists.
-/// `since` can be long after the claim if ECS was busy, so the claim says nothing about the deployment's age.
+/// Judges `rollout` by its `service`, which is `None` if it no longer exists.
 #[must_use]
-pub fn decide(rollout: &Rollout, since: Timestamp, service: Option<&Service>, now: Timestamp) -> Verdict {
+pub fn decide(rollout: &Rollout, patience: Patience, service: Option<&Service>, now: Timestamp) -> Verdict {
     let Some(service) = service else {
-        return Verdict::new(State::Failed, "the service was deleted during the rollout");
+        return Verdict::failed(Failure::Service, "the service was deleted during the rollout");
     };
     if service.status != "ACTIVE" {
-        return Verdict::new(State::Failed, format!("the service became {} during the rollout", service.status));
+        let reason = format!("the service became {} during the rollout", service.status);
+        return Verdict::failed(Failure::Service, reason);
     }
-    let age = now.duration_since(since);
-    let ours = |deployment: &&Deployment| Some(&deployment.id) == rollout.deployment_id.as_ref();
-    // The primary first: an answer that lists an id twice still has one primary.
-    let ours = service.primary().filter(ours).or_else(|| service.deployments.iter().find(ours));
-    let verdict = match (ours, service.primary()) {
-        (Some(ours), Some(primary)) if ours.id == primary.id => judge_primary(rollout, ours, service.rolls_back),
-        (None, _) if age < LISTING_GRACE => Verdict::new(State::Deploying, "ECS has taken the deployment on"),
-        (ours, Some(primary)) => judge_replaced(rollout, ours, primary),
-        (_, None) => Verdict::new(State::Deploying, "the service has no primary deployment at the moment"),
+    let age = now.duration_since(patience.since);
+    let verdict = match service.is_rolling() {
+        true => judge_rolling(rollout, service, age, now),
+        false => judge_service_deployment(rollout, service, age),
     };
-    if verdict.state == State::Deploying && age > LONGEST_DEPLOYMENT {
-        return Verdict::new(
-            State::Failed,
-            format!(
-                "no end after {}: {}. Look at the service's events in ECS, and switch its deployment circuit breaker on",
-                describe(LONGEST_DEPLOYMENT),
-                verdict.reason
-            ),
-        );
+    let verdict = match waits_for(rollout, service) {
+        Some(reason) if verdict.state == State::Deploying => Verdict { paused: true, ..Verdict::deploying(reason) },
+        _ => verdict,
+    };
+    if verdict.state == State::Deploying && !verdict.paused && age > patience.lasts {
+        let advice = match service.is_rolling() {
+            true => "look at the service's events in ECS, and switch its deployment circuit breaker on",
+            false => "look at the service deployment in ECS, and give the site a longer verdict_after",
+        };
+        let reason = format!("no end after {}: {}. Advice: {advice}", describe(patience.lasts), verdict.reason);
+        return Verdict::failed(Failure::NoEnd, reason);
     }
     verdict
 }
 
-fn judge_primary(rollout: &Rollout, ours: &Deployment, rolls_back: bool) -> Verdict {
-    if rollout.task_definition.after.as_ref() != Some(&ours.task_definition) {
-        return Verdict::new(State::Superseded, format!("our deployment brings {} now", ours.task_definition));
+/// For whom our deployment stands still.
+fn waits_for(rollout: &Rollout, service: &Service) -> Option<String> {
+    let ours = service.service_deployment_of(rollout.task_definition.after.as_deref()?)?;
+    let hook = ours.awaits.as_ref().filter(|_| ours.is_under_way())?;
+    let stage = ours.stage.as_ref().map(|stage| format!(" at {stage}")).unwrap_or_default();
+    Some(format!("the deployment waits{stage} for somebody to answer the hook {hook}: continue {} in ECS", ours.arn))
+}
+
+fn judge_rolling(rollout: &Rollout, service: &Service, age: SignedDuration, now: Timestamp) -> Verdict {
+    let (id, after) = (rollout.deployment_id.as_ref(), rollout.task_definition.after.as_ref());
+    match service.primary() {
+        None => Verdict::deploying("the service has no primary deployment at the moment"),
+        Some(primary) if after == Some(&primary.task_definition) => judge_primary(primary, service, now),
+        Some(primary) if Some(&primary.id) == id => {
+            Verdict::new(State::Superseded, format!("our deployment brings {} now", primary.task_definition))
+        }
+        Some(primary) => {
+            match service.deployments.iter().find(|one| Some(&one.id) == id || after == Some(&one.task_definition)) {
+                None if age < LISTING_GRACE => Verdict::deploying("ECS has taken the deployment on"),
+                ours => judge_replaced(rollout, ours, primary),
+            }
+        }
     }
+}
+
+fn judge_primary(ours: &Deployment, service: &Service, now: Timestamp) -> Verdict {
     if ours.is("COMPLETED") {
-        return Verdict::new(State::Succeeded, format!("all {} tasks run the new revision", ours.desired));
+        return Verdict::new(State::Succeeded, success(ours, service));
     }
-    if ours.is("FAILED") && rolls_back {
-        return Verdict::new(State::Deploying, format!("the deployment failed, ECS is to go back{}", ours.ecs_says()));
+    let failed_at = ours.updated_at.or(ours.created_at);
+    let may_go_back = failed_at.is_none_or(|at| now.duration_since(at) < ROLLBACK_GRACE);
+    if ours.is("FAILED") && service.rolls_back && may_go_back {
+        return Verdict::deploying(format!("the deployment failed, ECS is to go back{}", ours.ecs_says()));
     }
     if ours.is("FAILED") {
-        let reason = format!("the new tasks did not come to run{}: see their stopped reason in ECS", ours.ecs_says());
-        return Verdict::new(State::Failed, reason);
+        let none_before = if service.rolls_back { ", and there is no completed revision to go back to" } else { "" };
+        return Verdict::new(
+            State::Failed,
+            format!(
+                "the new tasks did not come to run{}{none_before}: see their stopped reason in ECS",
+                ours.ecs_says()
+            ),
+        );
     }
     let failed = if ours.failed > 0 { format!(", {} failed to start", ours.failed) } else { String::new() };
-    Verdict::new(State::Deploying, format!("{} of {} tasks run the new revision{failed}", ours.running, ours.desired))
+    Verdict::deploying(format!("{} of {} tasks run the new revision{failed}", ours.running, ours.desired))
+}
+
+/// What a success shows.
+fn success(ours: &Deployment, service: &Service) -> String {
+    if ours.desired == 0 {
+        return "the service has the new revision, but no task is to run: this proves nothing of it".to_owned();
+    }
+    let earlier: i32 = service.deployments.iter().filter(|one| one.id != ours.id).map(|one| one.running).sum();
+    if service.succeeds_early && (earlier > 0 || ours.running < ours.desired) {
+        return format!(
+            "ECS calls it a success early: {} of {} tasks run the new revision, {earlier} an earlier one",
+            ours.running, ours.desired
+        );
+    }
+    format!("all {} tasks run the new revision", ours.desired)
 }
 
 fn judge_replaced(rollout: &Rollout, ours: Option<&Deployment>, primary: &Deployment) -> Verdict {
     let failed = ours.is_none_or(|ours| ours.is("FAILED"));
-    let goes_back = Some(&primary.task_definition) == rollout.task_definition.before.as_ref();
-    let said = ours.map(Deployment::ecs_says).unwrap_or_else(|| primary.ecs_says());
-    if goes_back && failed {
+    let to_before = Some(&primary.task_definition) == rollout.task_definition.before.as_ref();
+    let said = ours.filter(|ours| ours.is("FAILED")).unwrap_or(primary).ecs_says();
+    if (to_before && failed) || primary.goes_back() {
+        let to = if to_before { "the revision before" } else { primary.task_definition.as_str() };
         let reason = format!(
-            "the new tasks did not come to run, and ECS went back to the revision before{said}; \
+            "the new tasks did not come to run, and ECS went back to {to}{said}; \
                  often the site's directory is missing on the file system: see the stopped tasks' reason in ECS"
         );
         return Verdict::new(State::RolledBack, reason);
@@ -180,129 +176,30 @@ fn judge_replaced(rollout: &Rollout, ours: Option<&Deployment>, primary: &Deploy
     )
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{names::SiteName, rollout::Revisions, window::Window};
-
-    const OURS: &str = "ecs-svc/1";
-
-    fn rollout() -> Rollout {
-        Rollout {
-            id: "id".into(),
-            site: SiteName::parse("blog").unwrap(),
-            state: State::Deploying,
-            reason: String::new(),
-            cause: Window::default().cause(String::new()),
-            task_definition: Revisions { before: Some("web:1".into()), after: Some("web:2".into()) },
-            deployment_id: Some(OURS.into()),
-            started_at: Timestamp::UNIX_EPOCH,
-            finished_at: None,
+/// Judges by what ECS tells of any strategy, with its bake time as long as it takes.
+fn judge_service_deployment(rollout: &Rollout, service: &Service, age: SignedDuration) -> Verdict {
+    let after = rollout.task_definition.after.as_deref().unwrap_or_default();
+    let Some(ours) = service.service_deployment_of(after) else {
+        if age < LISTING_GRACE || service.task_definition.as_deref() == Some(after) {
+            return Verdict::deploying("ECS has taken the deployment on");
         }
-    }
-
-    fn deployment(id: &str, status: &str, revision: &str, state: &str) -> Deployment {
-        Deployment {
-            id: id.into(),
-            status: status.into(),
-            task_definition: revision.into(),
-            rollout_state: (!state.is_empty()).then(|| state.into()),
-            ..Deployment::default()
+        return Verdict::new(State::Superseded, "ECS lists no service deployment of the revision");
+    };
+    let (said, stage) = (says(ours.reason.as_deref()), ours.stage.as_deref().unwrap_or("its first stage"));
+    match ours.status.as_str() {
+        "SUCCESSFUL" => match service.deployment_of(after) {
+            Some(deployment) => Verdict::new(State::Succeeded, success(deployment, service)),
+            None => Verdict::new(State::Succeeded, "the service runs the new revision"),
+        },
+        "ROLLBACK_SUCCESSFUL" => Verdict::new(State::RolledBack, format!("ECS went back to the revision before{said}")),
+        "ROLLBACK_FAILED" => Verdict::new(State::Failed, format!("ECS could not go back to the revision before{said}")),
+        "STOPPED" if service.task_definition.as_deref().is_some_and(|present| present != after) => {
+            Verdict::new(State::Superseded, format!("the deployment was stopped for another one{said}"))
         }
-    }
-
-    fn judge(deployments: Vec<Deployment>, seconds: i64) -> State {
-        let service = Service { status: "ACTIVE".into(), deployments, ..Service::default() };
-        decide(&rollout(), Timestamp::UNIX_EPOCH, Some(&service), Timestamp::from_second(seconds).unwrap()).state
-    }
-
-    #[test]
-    fn only_our_completed_primary_deployment_is_success() {
-        assert_eq!(judge(vec![deployment(OURS, "PRIMARY", "web:2", "COMPLETED")], 60), State::Succeeded);
-        assert_eq!(judge(vec![deployment(OURS, "PRIMARY", "web:2", "IN_PROGRESS")], 60), State::Deploying);
-        assert_eq!(judge(vec![deployment(OURS, "PRIMARY", "web:2", "FAILED")], 60), State::Failed);
-    }
-
-    #[test]
-    fn a_completed_rollback_is_no_success() {
-        let back = deployment("ecs-svc/2", "PRIMARY", "web:1", "COMPLETED");
-        assert_eq!(judge(vec![back.clone()], 60), State::RolledBack);
-        assert_eq!(judge(vec![back, deployment(OURS, "ACTIVE", "web:2", "FAILED")], 60), State::RolledBack);
-    }
-
-    #[test]
-    fn another_deployment_supersedes_ours() {
-        let other = deployment("ecs-svc/2", "PRIMARY", "web:9", "IN_PROGRESS");
-        assert_eq!(judge(vec![other.clone()], 60), State::Superseded);
-        assert_eq!(judge(vec![other, deployment(OURS, "ACTIVE", "web:2", "IN_PROGRESS")], 60), State::Superseded);
-    }
-
-    #[test]
-    fn a_deployment_that_is_not_listed_yet_is_waited_for() {
-        let old = vec![deployment("ecs-svc/0", "PRIMARY", "web:1", "COMPLETED")];
-        assert_eq!(judge(old, 5), State::Deploying);
-    }
-
-    #[test]
-    fn the_time_before_the_deployment_does_not_count() {
-        let since = Timestamp::from_second(4_000).unwrap();
-        let at = |seconds: i64, deployment: Deployment| {
-            let service = Service { status: "ACTIVE".into(), deployments: vec![deployment], ..Service::default() };
-            decide(&rollout(), since, Some(&service), Timestamp::from_second(seconds).unwrap()).state
-        };
-        let old = deployment("ecs-svc/0", "PRIMARY", "web:1", "COMPLETED");
-        assert_eq!(at(4_005, old.clone()), State::Deploying, "ECS may not list it yet");
-        assert_eq!(at(4_010, old), State::RolledBack);
-        let ours = deployment(OURS, "PRIMARY", "web:2", "IN_PROGRESS");
-        assert_eq!(at(7_600, ours.clone()), State::Deploying);
-        assert_eq!(at(7_601, ours), State::Failed);
-    }
-
-    #[test]
-    fn a_deployment_without_end_is_given_up_with_advice() {
-        let service = Service {
-            status: "ACTIVE".into(),
-            deployments: vec![deployment(OURS, "PRIMARY", "web:2", "IN_PROGRESS")],
-            ..Service::default()
-        };
-        let verdict = decide(&rollout(), Timestamp::UNIX_EPOCH, Some(&service), Timestamp::from_second(3_601).unwrap());
-        assert_eq!(verdict.state, State::Failed);
-        assert!(verdict.reason.contains("circuit breaker"), "{}", verdict.reason);
-    }
-
-    #[test]
-    fn a_service_that_went_away_ends_the_rollout() {
-        let now = Timestamp::from_second(60).unwrap();
-        assert_eq!(decide(&rollout(), Timestamp::UNIX_EPOCH, None, now).state, State::Failed);
-        let draining = Service { status: "DRAINING".into(), ..Service::default() };
-        assert_eq!(decide(&rollout(), Timestamp::UNIX_EPOCH, Some(&draining), now).state, State::Failed);
-    }
-
-    fn any_deployment() -> impl Strategy<Value = Deployment> {
-        let id = prop::sample::select(vec![OURS, "ecs-svc/2", "ecs-svc/3"]);
-        let status = prop::sample::select(vec!["PRIMARY", "ACTIVE", "INACTIVE", ""]);
-        let revision = prop::sample::select(vec!["web:1", "web:2", "web:3"]);
-        let state = prop::sample::select(vec!["", "IN_PROGRESS", "COMPLETED", "FAILED"]);
-        (id, status, revision, state).prop_map(|(id, status, revision, state)| deployment(id, status, revision, state))
-    }
-
-    proptest! {
-        #[test]
-        fn success_is_never_told_of_anything_else(
-            deployments in prop::collection::vec(any_deployment(), 0..4),
-            active: bool, rolls_back: bool, seconds in 0..10_000_i64,
-        ) {
-            let status = if active { "ACTIVE" } else { "INACTIVE" }.into();
-            let service = Service { status, rolls_back, deployments, ..Service::default() };
-            let verdict = decide(&rollout(), Timestamp::UNIX_EPOCH, Some(&service), Timestamp::from_second(seconds).unwrap());
-            let ours = service.primary().is_some_and(|primary| {
-                primary.id == OURS && primary.is("COMPLETED") && primary.task_definition == "web:2"
-            });
-            prop_assert_eq!(verdict.state == State::Succeeded, active && ours);
-            prop_assert!(!verdict.reason.is_empty());
-            prop_assert!(verdict.state.is_final() || (verdict.state == State::Deploying && seconds <= 3_600));
+        "STOPPED" => Verdict::new(State::Failed, format!("the deployment was stopped{said}")),
+        "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" => {
+            Verdict::deploying(format!("ECS goes back to the revision before{said}"))
         }
+        status => Verdict::deploying(format!("the service deployment is {status}, at {stage}{said}")),
     }
 }

@@ -10,20 +10,20 @@ mod view;
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use self::decision::later;
 use crate::{
-    rollout::Cause,
+    rollout::{Cause, Trigger},
     seen_events::SeenEvents,
-    sftp_event::{Change, Effect, digest},
+    sftp_event::{Change, Effect, WHOLE_SITE, digest},
     site::Finish,
     summary::ChangeSummary,
 };
 
 pub use self::{
-    decision::{Decision, decide},
+    decision::{Decision, WaitsFor, decide},
     view::{Hold, View},
 };
 
@@ -33,6 +33,9 @@ pub const MOST_FILES: usize = 20;
 pub const MOST_USERS: usize = 10;
 /// The most partial uploads that hold a window; of more, the latest do.
 pub const MOST_HOLDS: usize = 20;
+
+/// By how much AWS's clocks, which date events, may differ from ours.
+pub const MOST_SKEW: SignedDuration = SignedDuration::from_secs(10);
 
 /// The most bytes of file names, of each sort: the whole window is to fit into 4 KB, four write units.
 const FILE_BYTES: usize = 800;
@@ -63,6 +66,10 @@ pub struct Window {
     pub holds: BTreeMap<String, Timestamp>,
     /// When the marker file was uploaded.
     pub marker: Option<Timestamp>,
+    /// When the last rollout was claimed.
+    pub claimed_at: Option<Timestamp>,
+    /// The last rollout has all changes made until then, whenever they are heard of.
+    pub covered_until: Option<Timestamp>,
 }
 
 /// The result of adding changes.
@@ -72,7 +79,9 @@ pub struct Absorbed {
     pub new: u64,
     /// Changes that had been counted before.
     pub repeated: u64,
-    /// The events counted now.
+    /// Changes that the last rollout has already: they were made before it was claimed, and wait for no other.
+    pub covered: u64,
+    /// The events heard of now.
     pub events: SeenEvents,
 }
 
@@ -98,11 +107,15 @@ impl Window {
                 absorbed.repeated += 1;
                 continue;
             }
-            self.count(change, now);
             let settled = seen.settled(path).max(absorbed.events.settled(path));
             self.hold_or_free(change, settled);
             absorbed.events.remember(change, path);
-            absorbed.new += 1;
+            if self.covers(change) {
+                absorbed.covered += 1;
+            } else {
+                self.count(change, now);
+                absorbed.new += 1;
+            }
         }
         absorbed
     }
@@ -123,6 +136,10 @@ impl Window {
         ] {
             theirs.iter().for_each(|(name, at)| keep_latest(ours, name, *at, most, bytes));
         }
+    }
+
+    fn covers(&self, change: &Change) -> bool {
+        change.dated && self.covered_until.is_some_and(|until| change.at <= until)
     }
 
     fn count(&mut self, change: &Change, now: Timestamp) {
@@ -149,7 +166,8 @@ impl Window {
             Effect::Whole | Effect::Gone => {
                 // What lay in a directory that was renamed away or deleted is not partial any more either.
                 let below = format!("{}/", change.file);
-                let inside = |file: &String| *file == change.file || file.starts_with(&below);
+                let inside =
+                    |file: &String| change.file == WHOLE_SITE || *file == change.file || file.starts_with(&below);
                 self.holds.retain(|file, since| *since > change.at || !inside(file));
             }
             Effect::Partial | Effect::Other => {}
@@ -159,7 +177,13 @@ impl Window {
     /// What a rollout started now would be for.
     #[must_use]
     pub fn cause(&self, reason: String) -> Cause {
-        Cause { reason, summary: self.summary(), from_seq: self.claimed_seq + 1, to_seq: self.seq }
+        Cause {
+            trigger: Trigger::Uploads,
+            reason,
+            summary: self.summary(),
+            from_seq: self.claimed_seq + 1,
+            to_seq: self.seq,
+        }
     }
 
     /// The changes that wait, in short.
@@ -180,12 +204,21 @@ impl Window {
         self.opened.max(self.first_change)
     }
 
-    /// The window after its claim at `now`: without changes, but still held by what is partial.
+    /// The window after its claim at `now`: without changes, but still held by what is partial. The rollout has what was
+    /// surely changed before, and all that was changed before its marker.
     #[must_use]
     pub fn claimed(&self, finish: &Finish, now: Timestamp) -> Self {
         let mut holds = self.holds.clone();
         holds.retain(|_, since| later(*since, finish.hold_partial_for.get()) > now);
-        Self { seq: self.seq, claimed_seq: self.seq, holds, ..Self::default() }
+        let surely_before = now.saturating_sub(MOST_SKEW).ok();
+        Self {
+            seq: self.seq,
+            claimed_seq: self.seq,
+            holds,
+            claimed_at: Some(now),
+            covered_until: surely_before.max(self.marker).max(self.covered_until),
+            ..Self::default()
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Trouble {
     UnreadableRecord,
     /// A message of a queue can't be worked off, and comes again and again.
     StuckMessage,
+    /// An upload lies where nobody knows whose site it is.
+    UnplacedPath,
 }
 
 impl Trouble {
@@ -40,6 +42,7 @@ impl Trouble {
             Self::FailedRollout => "FailedRollouts",
             Self::UnreadableRecord => "UnreadableRecords",
             Self::StuckMessage => "StuckMessages",
+            Self::UnplacedPath => "UnplacedPaths",
         }
     }
 }
@@ -88,12 +91,13 @@ fn line(kind: Trouble, thing: &str, deployment: &str, now: Timestamp) -> Value {
 mod tests {
     use super::*;
 
-    const KINDS: [Trouble; 5] = [
+    const KINDS: [Trouble; 6] = [
         Trouble::FailedServer,
         Trouble::RefusedUser,
         Trouble::FailedRollout,
         Trouble::UnreadableRecord,
         Trouble::StuckMessage,
+        Trouble::UnplacedPath,
     ];
 
     fn now() -> Timestamp {

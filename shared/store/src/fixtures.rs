@@ -9,11 +9,17 @@ use serde_json::{Value, json};
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
     cidr::Cidr,
+    condition::{Condition, Severity},
+    diff::Difference,
+    drift::{Comparison, NOT_MOUNTED, Repair},
+    duration::HumanDuration,
     idle::Action,
     names::{ServerName, SiteName},
+    rollout::{Failure, Rollout, Trigger, Wanted},
     seen_events::SeenEvents,
     server::{Asleep, Power, ServerPhase, ServerStatus},
     sftp_event::{Change, Effect},
+    site::{Drift, SiteSpec},
 };
 use wharfinger_test_cloud::{Cloud, TABLE};
 
@@ -109,7 +115,17 @@ fn is_present(name: &str, item: &Value) {
 fn this_version_writes_its_fixtures_and_reads_them() {
     is_written("server", &of::<ServerItem>("previous", "server").record);
     is_written("user", &of::<UserRecord>("previous", "user"));
-    is_written("site", &of::<SiteRecord>("previous", "site"));
+    is_written("site", &site());
+    let site: SiteRecord = of("previous", "site");
+    let spec = SiteSpec {
+        container: None,
+        mount_path: None,
+        mounts: site.intent.places(),
+        drift: Drift::Report,
+        verdict_after: Some(HumanDuration::from_secs(7_200)),
+        ..site.intent
+    };
+    is_written("site-mounts", &SiteRecord { intent: spec, ..site });
 }
 
 #[tokio::test]
@@ -136,10 +152,43 @@ async fn this_version_writes_its_fixture_of_a_server_that_sleeps_and_reads_it() 
 }
 
 /// What the previous release wrote, and all that this one knows beside.
+fn site() -> SiteRecord {
+    let mut record: SiteRecord = of("previous", "site");
+    let finish = json!({"quiet_period": "1m", "max_wait": "15m", "marker": ".deploy", "hold_partial_for": "30m",
+        "min_interval": "1h", "ignore": ["*.tmp"], "freeze": ["Fri 16:00 - Mon 08:00"], "time_zone": "Europe/Berlin"});
+    record.intent.finish = serde_json::from_value(finish).unwrap();
+    SiteRecord { intent: SiteSpec { approval: true, ..record.intent }, ..record }
+}
+
+/// What the previous release wrote, and all that this one knows beside.
 fn window() -> WindowRecord {
     let mut record: WindowRecord = of("previous", "window");
     record.window.opened = record.window.first_change;
+    (record.window.claimed_at, record.window.covered_until) = (record.window.opened, record.window.opened);
+    let at = "2026-01-01T00:00:00Z";
+    let word = json!({
+        "hold": {"until": "2026-01-02T00:00:00Z", "reason": "the sale", "by": "anonymous", "at": at},
+        "order": {"id": "2", "reason": "it failed", "by": "anonymous", "at": at, "undoes": "1"},
+        "cancellation": {"rollout": "1", "by": "anonymous", "at": at},
+    });
+    record.word = serde_json::from_value(word).unwrap();
     record.rollout_spec = Some(of::<SiteRecord>("previous", "site").intent);
+    let at = "2026-01-01T00:00:30Z".parse().unwrap();
+    record.wanted = Some(Wanted { trigger: Trigger::Drift, reason: "another deployed it without".into(), at });
+    record.waits = Some("it follows the rollout of docs".into());
+    record.compared = Some(Comparison {
+        at,
+        spec_version: 3,
+        task_definition: Some("arn:aws:ecs:us-east-1:000000000000:task-definition/web:3".into()),
+        condition: Some(Condition {
+            code: NOT_MOUNTED.into(),
+            severity: Severity::Error,
+            message: "web:3 runs without the site".into(),
+            remedy: String::new(),
+            since: at,
+        }),
+        repairs: vec![Repair { at, against: "arn:aws:iam::000000000000:role/ci".into() }],
+    });
     WindowRecord { version: 0, ..record }
 }
 
@@ -166,10 +215,32 @@ async fn this_version_writes_its_fixtures_of_windows_rollouts_and_activity_and_r
     assert_eq!(of::<WindowRecord>("present", "window"), WindowRecord { old: OldPlace::Absent, ..window.clone() });
 
     let known: RolloutRecord = of("previous", "rollout");
-    table.claim(&window, &RolloutRecord::begun(known.rollout.clone(), now)).await.unwrap();
+    let spec = of::<SiteRecord>("previous", "site").intent;
+    let turns = table.turns(&spec).await.unwrap();
+    let docs = SiteName::parse("docs").unwrap();
+    let turns = turns.with(turns.turns.queued(&docs, now).taken(&site, &known.rollout.id));
+    table.claim(&window, &turns, &RolloutRecord::begun(known.rollout.clone(), now)).await.unwrap();
+    is_present("turns", &cloud.item("TURNS#local/web", "current").unwrap());
+    assert_eq!(table.turns(&spec).await.unwrap().turns, turns.turns);
     let claimed = table.rollout_record(&site, &known.rollout.id).await.unwrap().unwrap();
-    let expires_at = claimed.expires_at;
-    let rollout = table.write_rollout(&RolloutRecord { version: claimed.version, expires_at, ..known }).await.unwrap();
+    let rollout = RolloutRecord {
+        version: claimed.version,
+        expires_at: claimed.expires_at,
+        left: spec.places(),
+        spec: Some(spec),
+        outdated: Some("arn:aws:ecs:us-east-1:000000000000:task-definition/web:2".into()),
+        paused_since: Some(now),
+        rollout: Rollout {
+            failure: Some(Failure::Tasks),
+            spec_version: Some(3),
+            undoes: Some("1".into()),
+            broken_off_by: Some("anonymous".into()),
+            changes: vec![Difference { path: "/cpu".into(), before: json!("256"), after: json!(null) }],
+            ..known.rollout.clone()
+        },
+        ..known
+    };
+    let rollout = table.write_rollout(&rollout).await.unwrap();
     is_present("rollout", &cloud.item("ROLLOUTS#blog", &rollout.rollout.id).unwrap());
     assert_eq!(of::<RolloutRecord>("present", "rollout"), rollout);
 

@@ -19,6 +19,7 @@ pub mod sites;
 pub mod stored;
 pub mod table;
 mod transaction;
+pub mod turns;
 pub mod unique;
 pub mod unreadable;
 pub mod users;

@@ -1,14 +1,20 @@
 //! Rollouts in the table: partition `ROLLOUTS#{site}`, one item a rollout, in the order of their ids and so of time.
-//! A rollout begins in one transaction with its site's window, which holds the lock. It ends in two writes, its verdict
-//! first: a window that is still held by a rollout with a verdict is free.
+//! A rollout begins in one transaction with its site's window, which holds the lock, and its service's turns. It ends in
+//! its verdict: a window or a turn that is still held by a rollout with a verdict is free.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use wharfinger_decisions::{names::SiteName, rollout::Rollout};
+use wharfinger_decisions::{
+    names::SiteName,
+    rollout::Rollout,
+    site::{Mount, SiteSpec},
+};
 
 use crate::{
     page::{Page, PageRequest},
+    stored::intent_beside,
     table::{Guard, Key, StoreError, Table},
+    turns::TurnsRecord,
     windows::{self, WindowRecord},
 };
 
@@ -29,6 +35,18 @@ pub struct RolloutRecord {
     /// When ECS took its deployment on.
     #[serde(default)]
     pub deploying_since: Option<Timestamp>,
+    /// The site as the rollout was made from. Earlier versions kept it in the window.
+    #[serde(default, deserialize_with = "intent_beside", skip_serializing_if = "Option::is_none")]
+    pub spec: Option<SiteSpec>,
+    /// The places that the site has left since: it is unmounted there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Mount>,
+    /// The rollout's own revision that the service runs, though it is not made of what it replaced: another one is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outdated: Option<String>,
+    /// Since when its deployment stands still until a person lets it go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_since: Option<Timestamp>,
     /// Counts the writes, from 1.
     pub version: u64,
     /// When DynamoDB may remove it, in seconds: a year after it began.
@@ -79,16 +97,33 @@ impl Table {
         Ok(Page { items, next: page.next })
     }
 
-    /// Starts `rollout` and writes its site's window, which was read at `window.version`: both or none. The window is
-    /// given with the rollout's id as its lock.
+    /// Reads the latest rollout of a site.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when another window was written since it was read.
-    pub async fn claim(&self, window: &WindowRecord, record: &RolloutRecord) -> Result<(), StoreError> {
+    /// When DynamoDB fails or the item has another form.
+    pub async fn latest_rollout(&self, site: &SiteName) -> Result<Option<RolloutRecord>, StoreError> {
+        let request = PageRequest { newest_first: true, ..PageRequest::first(1) };
+        let page: Page<RolloutRecord> = self.page(&partition(site), &request).await?;
+        let latest = page.items.into_iter().next().map(|(_, record)| record);
+        latest.transpose().map_err(StoreError::Unreadable)
+    }
+
+    /// Starts `rollout`, and writes its site's window and its service's turns, which were read at their versions: all or
+    /// none. Window and turns are given as the rollout's.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when another window or other turns were written since they were read.
+    pub async fn claim(
+        &self,
+        window: &WindowRecord,
+        turns: &TurnsRecord,
+        record: &RolloutRecord,
+    ) -> Result<(), StoreError> {
         let site = &record.rollout.site;
         let window = self.window_in_transaction(site, window)?;
+        let turns = self.turns_in_transaction(turns)?;
         let rollout = self.put_in_transaction(&key(site, &record.rollout.id), record, Guard::absent())?;
-        self.transact("claim a window", vec![window, rollout]).await
+        self.transact("claim a window", vec![window, turns, rollout]).await
     }
 
     /// Writes a rollout that was read at `record.version`. Returns it as it now is.
@@ -116,7 +151,7 @@ impl Table {
         let held = Guard::that("#rollout = :id").name("#rollout", "rollout").value(":id", &rollout.id)?;
         let freed = self.update_and_read(&windows::key(&rollout.site), change, held.value(":one", 1)?).await?;
         // What can't be read may hold changes: whoever reads it next will say.
-        Ok(freed.map_or(true, |window: WindowRecord| window.window.is_open()))
+        Ok(freed.map_or(true, |window: WindowRecord| window.wants()))
     }
 }
 
@@ -131,6 +166,10 @@ impl RolloutRecord {
             armed_until: None,
             tries: 0,
             deploying_since: None,
+            spec: None,
+            left: Vec::new(),
+            outdated: None,
+            paused_since: None,
             version: 1,
             expires_at: Some(expires_at),
         }

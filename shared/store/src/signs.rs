@@ -4,6 +4,7 @@
 use std::{fmt::Display, future::Future};
 
 use futures::future;
+use jiff::Timestamp;
 use wharfinger_decisions::{
     idle::{Answer, Signs, SiteSign, Traffic},
     ids::FileSystemId,
@@ -59,14 +60,14 @@ impl SiteSigns {
     }
 }
 
-/// What a site is at.
+/// What a site is at at `now`.
 #[must_use]
-pub fn site_sign(site: SiteName, record: &SiteRecord, window: &WindowRecord) -> SiteSign {
+pub fn site_sign(site: SiteName, record: &SiteRecord, window: &WindowRecord, now: Timestamp) -> SiteSign {
     SiteSign {
         site,
         file_system_id: record.intent.file_system_id.clone(),
         last_change: window.window.last_change,
-        window_open: window.window.is_open(),
+        window_open: window.needs_server(&record.intent, now),
         rollout_in_flight: window.rollout.is_some(),
     }
 }
@@ -106,8 +107,8 @@ impl Table {
         Ok(self.all_may_lag::<SiteRecord>(sites::PARTITION).await?.into_iter().map(read_site).collect())
     }
 
-    /// What the sites on `file_system` are at.
-    pub async fn site_signs(&self, file_system: &FileSystemId) -> Answer<Vec<SiteSign>> {
+    /// What the sites on `file_system` are at at `now`.
+    pub async fn site_signs(&self, file_system: &FileSystemId, now: Timestamp) -> Answer<Vec<SiteSign>> {
         let sites = match Box::pin(self.sites()).await {
             Ok(sites) => sites,
             Err(error) => return Answer::Unknown(error.to_string()),
@@ -118,7 +119,7 @@ impl Table {
                 Err(unknown) => signs.unknown.push(unknown),
                 Ok((site, record)) if record.intent.file_system_id == *file_system => {
                     match Box::pin(self.window(&site)).await {
-                        Ok(window) => signs.known.push(site_sign(site, &record, &window)),
+                        Ok(window) => signs.known.push(site_sign(site, &record, &window, now)),
                         Err(error) => return Answer::Unknown(error.to_string()),
                     }
                 }

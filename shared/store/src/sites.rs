@@ -31,12 +31,15 @@ pub fn key(site: &SiteName) -> Key {
     Key::new(PARTITION, site.as_str())
 }
 
-/// What only one site may have: its directory, and its mount path in the container. An upload must belong to one site.
+/// What only one site may have: its directory, and its mount paths in the containers. An upload must belong to one site.
 #[must_use]
 pub fn claims(spec: &SiteSpec) -> Vec<Claim> {
-    let directory = [spec.file_system_id.as_str(), spec.directory.as_str()];
-    let place = [spec.cluster.as_str(), spec.service.as_str(), spec.container.as_str(), spec.mount_path.as_str()];
-    [Claim::new("directory", &directory), Claim::new("mount", &place)].into_iter().flatten().collect()
+    let directory = Claim::new("directory", &[spec.file_system_id.as_str(), spec.directory.as_str()]);
+    let places = spec.places().into_iter().map(|place| {
+        let within = [spec.cluster.as_str(), spec.service.as_str(), place.container.as_str(), place.path.as_str()];
+        Claim::new("mount", &within)
+    });
+    std::iter::once(directory).chain(places).flatten().collect()
 }
 
 /// How often a user has been linked to a site. A write that depends on the site's users is conditional on the count

@@ -3,7 +3,7 @@
 //! Today's validation is not applied to what was accepted earlier. Missing fields have defaults. Unknown fields are
 //! ignored and reported. An item is unreadable only if it lacks what this version must know to act.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 mod server;
@@ -29,6 +29,12 @@ pub trait Intent: Serialize + Sized {
 /// Reads `value` as `T`. The error is a sentence.
 pub(crate) fn read<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     T::deserialize(value).map_err(|error| error.to_string())
+}
+
+/// Reads an intent that is kept beside something else, or `None` where this version can't.
+pub(crate) fn intent_beside<'de, D: Deserializer<'de>, I: Intent>(deserializer: D) -> Result<Option<I>, D::Error> {
+    let value = Option::<Value>::deserialize(deserializer)?;
+    Ok(value.and_then(|value| I::from_stored(&value).ok()))
 }
 
 /// Reads the part of `value` at the JSON pointer `pointer`, or the default if it is missing or malformed.

@@ -12,13 +12,24 @@ mod tests;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use wharfinger_decisions::{names::SiteName, seen_events::SeenEvents, site::SiteSpec, window::Window};
+use wharfinger_decisions::{
+    drift::Comparison,
+    gate::{self, Word},
+    names::SiteName,
+    rollout::Wanted,
+    seen_events::SeenEvents,
+    site::SiteSpec,
+    window::{self, Decision, Window},
+};
 
 use self::{
     old_place::{OldPlace, old_key},
     seen::SeenSpan,
 };
-use crate::table::{Guard, Key, StoreError, Table};
+use crate::{
+    stored::{intent_beside, leniently},
+    table::{Guard, Key, StoreError, Table},
+};
 
 /// A site's window as the table holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,8 +50,20 @@ pub struct WindowRecord {
     #[serde(default)]
     pub rollout: Option<String>,
     /// The site as the rollout in flight was made from: a site that is changed meanwhile is for the next one.
-    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "intent_beside", skip_serializing_if = "Option::is_none")]
     pub rollout_spec: Option<SiteSpec>,
+    /// A rollout that is due whatever the window says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Wanted>,
+    /// What a rollout that is due waits for, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
+    /// How what is wanted was last compared with what runs, once the site was rolled out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Comparison>,
+    /// What persons say of the site's rollouts.
+    #[serde(default, deserialize_with = "readable_word", skip_serializing_if = "Word::is_empty")]
+    pub word: Word,
     /// Counts the writes; 0: there is no item yet.
     #[serde(default)]
     pub version: u64,
@@ -55,12 +78,51 @@ pub fn key(site: &SiteName) -> Key {
     Key::new(format!("WINDOW#{site}"), "current")
 }
 
-fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SiteSpec>, D::Error> {
-    let value = Option::<serde_json::Value>::deserialize(deserializer)?;
-    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
+fn readable_word<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
+    Ok(leniently(Option::<serde_json::Value>::deserialize(deserializer)?.as_ref()))
 }
 
 impl WindowRecord {
+    /// What to do with the window of the site `spec` at `now`, by its changes, by what is wanted, and by what persons say.
+    #[must_use]
+    pub fn decide(&self, spec: &SiteSpec, now: Timestamp) -> Decision {
+        gate::decide(&self.window, &self.word, self.wanted.as_ref(), spec, now)
+    }
+
+    /// Whether a rollout is wanted or ordered, now or when the changes are finished.
+    #[must_use]
+    pub fn wants(&self) -> bool {
+        self.window.is_open() || self.wanted.is_some() || self.word.order.is_some()
+    }
+
+    /// Whether somebody may still upload what belongs to the window's changes. When they are finished and wait for a
+    /// person, a freeze or some time alone, nobody needs a server.
+    #[must_use]
+    pub fn needs_server(&self, spec: &SiteSpec, now: Timestamp) -> bool {
+        let finished = matches!(window::decide(&self.window, &spec.finish, now), Decision::Claim { .. });
+        let kept = !matches!(self.decide(spec, now), Decision::Claim { .. });
+        self.window.is_open() && !(finished && kept)
+    }
+
+    /// Whether there ever was a rollout: what was never rolled out is compared with nothing.
+    #[must_use]
+    pub fn was_rolled_out(&self) -> bool {
+        self.compared.is_some() || self.window.claimed_seq > 0
+    }
+
+    /// Whether the site, which is at `version`, is to be compared with what runs.
+    #[must_use]
+    pub fn is_to_be_compared(&self, version: u64, now: Timestamp) -> bool {
+        self.was_rolled_out() && self.compared.as_ref().is_none_or(|compared| compared.is_stale(version, now))
+    }
+
+    /// The comparison of a site that is rolled out anew at `version`.
+    #[must_use]
+    pub fn compared_anew(&self, version: u64, now: Timestamp) -> Comparison {
+        let repairs = self.compared.as_ref().map(|compared| compared.repairs.clone()).unwrap_or_default();
+        Comparison { at: now, spec_version: version, task_definition: None, condition: None, repairs }
+    }
+
     /// The record as the next version, and the condition that nobody wrote one since it was read.
     fn next(&self) -> Result<(Self, Guard), StoreError> {
         let condition = match self.version {
@@ -118,7 +180,9 @@ impl Table {
         now: Timestamp,
     ) -> Result<WindowRecord, StoreError> {
         let (next, condition) = record.next()?;
-        let opens = u64::try_from(events.len()).is_ok_and(|new| new > 0 && new == record.window.changes());
+        // At least as many events as changes: among them are those that wait for no rollout.
+        let opens =
+            record.window.is_open() && u64::try_from(events.len()).is_ok_and(|new| new >= record.window.changes());
         let (next, of_events) = self.remember(site, next, events, now).await?;
         let (next, of_the_old_place) = self.move_from_old_place(site, record, next, now)?;
         let beside: Vec<TransactWriteItem> = of_events.into_iter().chain(of_the_old_place).collect();

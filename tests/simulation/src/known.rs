@@ -17,17 +17,9 @@ pub struct Known {
 }
 
 /// All of them.
-pub const KNOWN: [Known; 2] = [
-    Known {
-        name: "two sites on one service",
-        shows: "the lock is the site's: rollouts of two sites supersede each other on the service that they share",
-        feature: Feature::SharedService,
-        rule: rules::ONE_DEPLOYMENT,
-    },
-    Known {
-        name: "a second rollout after a marker",
-        shows: "a change that was made before the claim and is heard of after it opens the window again",
-        feature: Feature::Marker,
-        rule: rules::ONCE,
-    },
-];
+pub const KNOWN: [Known; 1] = [Known {
+    name: "a second rollout after a marker",
+    shows: "a change that was made before the claim and is heard of after it opens the window again",
+    feature: Feature::Marker,
+    rule: rules::ONCE,
+}];

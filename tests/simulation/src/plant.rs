@@ -220,7 +220,8 @@ impl Plant {
                     item.remove("seen");
                 }
             }
-            (Self::TakeItAsCompleted, "rollout", "DescribeServices") => {
+            // A deployment that is under way is waited for, so nobody must see it.
+            (Self::TakeItAsCompleted | Self::LockNothing, "rollout", "DescribeServices") => {
                 let services = answer["services"].as_array_mut().into_iter().flatten();
                 for deployment in services.flat_map(|one| one["deployments"].as_array_mut().into_iter().flatten()) {
                     deployment["rolloutState"] = json!("COMPLETED");

@@ -215,10 +215,11 @@ fn postman(weather: Weather, careless: bool) -> Postman {
 }
 
 /// How long after a change its rollout begins at the latest, where nothing goes wrong: the quiet period, the longest
-/// wait and the longest hold, a sweep that repairs, and the rollout before it.
+/// wait and the longest hold, a sweep that repairs, and the rollouts before it: the site's own, and one of another site of
+/// the service.
 pub(crate) fn longest(site: &Site) -> SignedDuration {
     SignedDuration::from_secs(i64::try_from(site.quiet_seconds).unwrap_or_default())
-        + SignedDuration::from_mins(5 + 2 + 5 + 10)
+        + SignedDuration::from_mins(5 + 2 + 5 + 10 + 10)
 }
 
 pub(crate) fn is_over(rollout: &Value) -> bool {

@@ -1,6 +1,7 @@
 //! The API's routes.
 
 pub(crate) mod adoption;
+pub(crate) mod hold;
 pub(crate) mod rollouts;
 pub(crate) mod servers;
 pub(crate) mod sites;
@@ -10,7 +11,7 @@ use axum::{
     Router,
     extract::Request,
     middleware::from_fn,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 
 use crate::{
@@ -32,8 +33,10 @@ pub fn router(api: App) -> Router {
         .route("/v1/servers/{server}/users/{user}", get(users::show).put(users::put).delete(users::delete))
         .route("/v1/sites", get(sites::list))
         .route("/v1/sites/{site}", get(sites::show).put(sites::put).delete(sites::delete))
-        .route("/v1/sites/{site}/rollouts", get(rollouts::list))
-        .route("/v1/sites/{site}/rollouts/{id}", get(rollouts::show))
+        .route("/v1/sites/{site}/hold", put(hold::put).delete(hold::delete))
+        .route("/v1/sites/{site}/rollouts", get(rollouts::list).post(rollouts::start))
+        .route("/v1/sites/{site}/rollouts/{id}", get(rollouts::show).delete(rollouts::cancel))
+        .route("/v1/sites/{site}/rollouts/{id}/rollback", post(rollouts::roll_back))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .with_state(api);
@@ -45,7 +48,7 @@ async fn no_route(request: Request) -> Refused {
     let path = request.uri().path();
     let detail = match path.strip_suffix('/') {
         Some(shorter) if !shorter.is_empty() => format!("leave out the slash at the end: {shorter}"),
-        _ => "there is no such path: servers are at /v1/servers, with users, start, stop, sleep, wake and adopt below each; sites at /v1/sites, with rollouts".to_owned(),
+        _ => "there is no such path: servers are at /v1/servers, with users, start, stop, sleep, wake and adopt below each; sites at /v1/sites, with hold, and rollouts with rollback".to_owned(),
     };
     Problem::new(Kind::NoRoute, detail)
 }

@@ -3,11 +3,13 @@
 use axum::{extract::State, response::Response};
 use jiff::Timestamp;
 use wharfinger_decisions::{
+    condition::{Condition, Severity},
     names::ServerName,
     order::Order,
     server::{Asker, Power, ServerIntent, ServerSpec, ServerStatus, WantedPower},
 };
 use wharfinger_store::{
+    activity::Unplaced,
     page::Page,
     record::Seen,
     servers::{self, PARTITION, ServerItem, ServerRecord},
@@ -21,7 +23,7 @@ use crate::{
     call::{Call, Wanted},
     change::{self, Change, is_same, settle},
     found::Found,
-    problem::{Kind, Problem, Refused},
+    problem::{Kind, Problem, Refused, quoted},
     resource::{List, Resource, Would},
     status::ServerView,
 };
@@ -38,8 +40,27 @@ pub(crate) async fn list(State(api): State<App>, call: Call) -> Result<Response,
 pub(crate) async fn show(State(api): State<App>, call: Call) -> Result<Response, Refused> {
     let name = call.known_server()?;
     call.query(&[])?;
-    let found = existing(&api, &name).await?;
+    let mut found = existing(&api, &name).await?;
+    let unplaced = match &found.thing.record.status.server_id {
+        Some(id) => api.table.unplaced(id).await?,
+        None => None,
+    };
+    found.thing.record.status.conditions.extend(unplaced.map(unplaced_path));
     Ok(resource(name.as_str(), &found, call.now).shown())
+}
+
+/// What was uploaded where nobody knows whose site it is.
+fn unplaced_path(Unplaced { path, user, at }: Unplaced) -> Condition {
+    Condition {
+        code: "unplaced_path".into(),
+        severity: Severity::Error,
+        message: format!(
+            "{user} uploaded {}, which can't be placed on a file system: it rolled nothing out",
+            quoted(&path)
+        ),
+        remedy: "send the user again by a PUT, and roll the site out by a POST to its rollouts".into(),
+        since: at,
+    }
 }
 
 /// `PUT /v1/servers/{server}`
@@ -294,6 +315,7 @@ pub(super) fn resource<'a>(
 mod tests {
     use serde_json::json;
 
+    use super::*;
     use crate::testing::Stage;
 
     #[tokio::test]
@@ -320,5 +342,28 @@ mod tests {
         stage.ask("PUT /v1/servers/second", &server(&[own, shared], &office)).await.expect(201);
         stage.ask("PUT /v1/servers/third", &server(&[shared], &[])).await.expect(201);
         stage.ask("PUT /v1/servers/main", &server(&[shared], &office)).await.expect(200);
+    }
+
+    #[tokio::test]
+    async fn a_path_that_nobody_could_place_is_a_condition_of_its_server() {
+        let stage = Stage::new();
+        let server = json!({
+            "file_system_id": "fs-0a1b2c3d4e5f60718",
+            "network": {
+                "vpc_id": "vpc-0a1b2c3d4e5f60718",
+                "subnet_ids": ["subnet-0a1b2c3d4e5f60718"],
+                "security_group_ids": ["sg-0a1b2c3d4e5f60718"],
+            },
+        });
+        stage.ask("PUT /v1/servers/main", &server).await.expect(201);
+        let status = ServerStatus { server_id: Some("s-1".into()), ..ServerStatus::default() };
+        stage.show(&ServerName::parse("main").unwrap(), &status, None).await;
+        let codes = |body: &serde_json::Value| body["status"]["conditions"].to_string();
+        assert!(!codes(&stage.get("GET /v1/servers/main").await.expect(200).body).contains("unplaced_path"));
+        let unplaced =
+            Unplaced { path: "/a".into(), user: "alice".into(), at: "2026-01-01T00:00:00Z".parse().unwrap() };
+        stage.table.note_unplaced("s-1", &unplaced).await.unwrap();
+        let shown = codes(&stage.get("GET /v1/servers/main").await.expect(200).body);
+        assert!(shown.contains("unplaced_path") && shown.contains("alice uploaded"), "{shown}");
     }
 }

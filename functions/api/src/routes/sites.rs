@@ -9,7 +9,7 @@ use http::StatusCode;
 use wharfinger_decisions::{
     condition::Condition,
     names::{ServerName, SiteName},
-    site::SiteSpec,
+    site::{Mount, SiteSpec},
 };
 use wharfinger_store::{
     page::{Page, PageRequest},
@@ -138,13 +138,21 @@ fn check_neighbours(spec: &SiteSpec, others: &[(String, Found<SiteRecord>)]) -> 
             let sentence = format!("the site \"{other}\" has this directory: an upload would roll out both");
             return Err(Problem::at(Kind::Taken, "/directory", sentence));
         }
-        let same_container = theirs.shares_service_with(spec) && theirs.container == spec.container;
-        if same_container && theirs.mount_path == spec.mount_path {
-            let sentence = format!("the site \"{other}\" is mounted there in the same container: give another path");
-            return Err(Problem::at(Kind::Taken, "/mount_path", sentence));
+        if let Some((field, place)) = common_place(spec, theirs) {
+            let (path, container) = (&place.path, &place.container);
+            let sentence = format!("the site \"{other}\" is mounted at {path} of {container}: give another path");
+            return Err(Problem::at(Kind::Taken, field, sentence));
         }
     }
     Ok(())
+}
+
+/// The place of `spec` that the site `theirs` has too, and the field that names it.
+fn common_place(spec: &SiteSpec, theirs: &SiteSpec) -> Option<(&'static str, Mount)> {
+    let taken = if theirs.shares_service_with(spec) { theirs.places() } else { Vec::new() };
+    let field = if spec.mounts.is_empty() { "/mount_path" } else { "/mounts" };
+    let place = spec.places().into_iter().find(|place| taken.iter().any(|other| other.is_at(place)))?;
+    Some((field, place))
 }
 
 /// Refuses what belongs to a site whose record can't be read.
@@ -205,7 +213,7 @@ async fn remove(api: &App, call: &Call, name: &SiteName) -> Result<Response, Ref
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn existing(api: &App, name: &SiteName) -> Result<Found<SiteRecord>, Refused> {
+pub(super) async fn existing(api: &App, name: &SiteName) -> Result<Found<SiteRecord>, Refused> {
     Found::at(&api.table, &sites::key(name)).await?.ok_or_else(|| unknown(name))
 }
 
@@ -254,8 +262,12 @@ async fn view(api: &App, call: &Call, name: &SiteName, found: &Found<SiteRecord>
     };
     let mut known: Vec<Condition> = found.thing.status.conditions.clone();
     known.extend([unreadable, unread].into_iter().flatten().map(|unreadable| unreadable.condition(call.now)));
+    known.extend(window.compared.as_ref().and_then(|compared| compared.condition.clone()));
+    let spec = &found.thing.intent;
+    let shown = window.window.show(window.decide(spec, call.now), &spec.finish, window.rollout.is_some(), call.now);
     Ok(SiteView {
-        window: window.window.show(&found.thing.intent.finish, window.rollout.is_some(), call.now),
+        hold: window.word.hold_at(call.now).cloned(),
+        window: window.waits.map_or(shown.clone(), |ahead| shown.queued(&ahead)),
         rollout,
         conditions: found.conditions(&known, call.now),
     })
@@ -300,7 +312,9 @@ mod tests {
             "started_at": "2026-01-01T00:00:00Z"}))
         .unwrap();
         let rollout = RolloutRecord::begun(rollout, Timestamp::UNIX_EPOCH);
-        table.claim(&WindowRecord { rollout: Some("1".into()), ..window.clone() }, &rollout).await
+        let site: SiteRecord = table.get(&sites::key(name)).await?.ok_or(StoreError::Conflict)?;
+        let turns = table.turns(&site.intent).await?;
+        table.claim(&WindowRecord { rollout: Some("1".into()), ..window.clone() }, &turns, &rollout).await
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 mod changes;
 mod dry_run;
 mod gateway;
+mod orders;
 mod records;
 mod refusals;
 mod rollback;

@@ -112,7 +112,8 @@ async fn the_previous_release_reads_windows_rollouts_and_activity_that_this_one_
 
     let rollout = rollout(&site, window.window.cause("nothing has changed for 1m".into()), now);
     window.rollout = Some(rollout.id.clone());
-    table.claim(&window, &RolloutRecord::begun(rollout.clone(), now)).await.unwrap();
+    let turns = table.turns(&serde_json::from_value(super::site()).unwrap()).await.unwrap();
+    table.claim(&window, &turns, &RolloutRecord::begun(rollout.clone(), now)).await.unwrap();
     for state in STATES {
         let mut record = table.rollout_record(&site, &rollout.id).await.unwrap().unwrap();
         record.rollout.state = state;
@@ -151,6 +152,11 @@ fn rollout(site: &SiteName, cause: Cause, now: Timestamp) -> Rollout {
         deployment_id: Some("ecs-svc/1".into()),
         started_at: now,
         finished_at: Some(now),
+        failure: None,
+        spec_version: None,
+        undoes: None,
+        broken_off_by: None,
+        changes: Vec::new(),
     }
 }
 

@@ -25,12 +25,16 @@ async fn roll_out(stage: &Stage, id: &str) {
         deployment_id: None,
         started_at: at,
         finished_at: None,
+        failure: None,
+        spec_version: None,
+        undoes: None,
+        broken_off_by: None,
+        changes: Vec::new(),
     };
-    stage
-        .table
-        .claim(&WindowRecord { rollout: Some(id.into()), ..window }, &RolloutRecord::begun(rollout, at))
-        .await
-        .unwrap();
+    let spec = serde_json::from_value(super::site()).unwrap();
+    let turns = stage.table.turns(&spec).await.unwrap();
+    let window = WindowRecord { rollout: Some(id.into()), ..window };
+    stage.table.claim(&window, &turns, &RolloutRecord::begun(rollout, at)).await.unwrap();
 }
 
 #[tokio::test]
@@ -92,4 +96,42 @@ async fn rollouts_come_latest_first_and_hold_their_site() {
     stage.get("DELETE /v1/servers/main/users/alice").await.expect(202);
     let answer = stage.get("DELETE /v1/sites/blog").await.expect(409);
     assert!(answer.body["detail"].as_str().unwrap().contains(ids[1]), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_site_is_mounted_in_several_places_and_each_is_its_own() {
+    let stage = furnished().await;
+    let place = |container: &str, path: &str| json!({"container": container, "path": path, "read_only": true});
+    let mut second = with(with(site(), "/directory", json!("/second")), "/mounts", json!([place("web", "/second")]));
+    let refused = stage.ask("PUT /v1/sites/second", &second).await.expect(422);
+    assert_eq!(refused.body["field"], "/mounts");
+    for field in ["container", "mount_path"] {
+        second.as_object_mut().unwrap().remove(field);
+    }
+    stage.ask("PUT /v1/sites/second", &second).await.expect(201);
+    let taken = json!([place("web", "/third"), place("web", "/second")]);
+    let third = with(with(second.clone(), "/directory", json!("/third")), "/mounts", taken);
+    let refused = stage.ask("PUT /v1/sites/third", &third).await.expect(409);
+    assert_eq!(refused.body["field"], "/mounts");
+    let shown = stage.get("GET /v1/sites/second").await.expect(200).body;
+    assert_eq!(shown["spec"]["mounts"], json!([place("web", "/second")]));
+    assert!(shown["spec"].get("container").is_none());
+}
+
+#[tokio::test]
+async fn a_site_shows_what_it_waits_for_and_what_is_not_as_wanted() {
+    let stage = furnished().await;
+    let site = SiteName::parse("blog").unwrap();
+    let at = "2026-01-01T00:00:00Z".parse().unwrap();
+    let mut window = stage.table.window(&site).await.unwrap();
+    (window.window.seq, window.window.first_change, window.window.last_change) = (1, Some(at), Some(at));
+    window.waits = Some("it follows the site docs".into());
+    let condition = json!({"code": "not_mounted", "severity": "error", "message": "gone", "since": at});
+    let compared = json!({"at": at, "spec_version": 1, "condition": condition});
+    window.compared = serde_json::from_value(compared).unwrap();
+    stage.table.write_window(&site, &window).await.unwrap();
+    let status = stage.get("GET /v1/sites/blog").await.expect(200).body["status"].clone();
+    assert_eq!(status["window"]["state"], "queued");
+    assert_eq!(status["window"]["reason"], "nothing has changed for 1m; it follows the site docs");
+    assert_eq!(status["conditions"][0]["code"], "not_mounted");
 }

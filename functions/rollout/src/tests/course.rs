@@ -13,7 +13,7 @@ fn tick() -> Value {
 }
 
 /// ECS tells that a deployment on `web` has ended.
-fn ended() -> Value {
+pub(super) fn ended() -> Value {
     json!({"source": "aws.ecs", "detail-type": "ECS Deployment State Change",
         "resources": ["arn:aws:ecs:us-east-1:000000000000:service/local/web"],
         "detail": {"eventName": "SERVICE_DEPLOYMENT_COMPLETED"}})
@@ -75,9 +75,11 @@ async fn a_lone_upload_costs_three_invocations_one_tick_and_few_writes() {
         ("TransactWriteItems", ""),
         ("PutItem", "ROLLOUTS#blog"),
         ("PutItem", "ROLLOUTS#blog"),
+        ("PutItem", "TURNS#local/web"),
         ("UpdateItem", "WINDOW#blog"),
     ];
-    assert_eq!(writes, expected, "the change and its copy, the claim, the deployment, the verdict, the free window");
+    let what = "the change and its copy, the claim, the deployment, the verdict, the turn, the free window";
+    assert_eq!(writes, expected, "{what}");
 }
 
 #[tokio::test]
@@ -196,7 +198,7 @@ async fn a_call_that_fails_late_leaves_the_verdict_of_another_invocation_alone()
     stage.deploy(1, 0).await;
     let (table, id) = (&stage.app.table, stage.latest().await.id);
     let before = table.rollout_record(&blog(), &id).await.unwrap().unwrap();
-    let spec = table.window(&blog()).await.unwrap().rollout_spec.unwrap();
+    let spec = before.spec.clone().unwrap();
     stage.complete();
     stage.send(&[ended()], at(90)).await;
     let verdict = stage.latest().await;
@@ -205,7 +207,8 @@ async fn a_call_that_fails_late_leaves_the_verdict_of_another_invocation_alone()
         Kind::Busy("Rate exceeded".into()),
     ] {
         let error = AwsError { action: "describe the service".into(), kind };
-        let course = Course { app: &stage.app, spec: &spec, ended: false, moment: Moment::new(at(91), at(121)) };
+        let moment = Moment::new(at(91), at(121));
+        let course = Course { app: &stage.app, spec: &spec, ended: false, moment };
         let outcome = course.failed(before.clone(), &error).await.unwrap();
         assert_eq!((outcome, stage.latest().await), (Outcome::Contended, verdict.clone()));
     }

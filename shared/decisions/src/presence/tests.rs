@@ -45,7 +45,8 @@ fn a_file_is_open_until_it_is_closed_or_its_session_ends() {
     let mut lines = vec![connected(0, "1", "alice"), opened(1, "1", "/a"), opened(2, "1", "/b")];
     lines.push(line(3, "PARTIAL_CLOSE", "1", ("path", "/a")));
     let presence = Presence::read(&lines);
-    let file = OpenFile { since: at(2), session: "1".into(), user: Some("alice".into()), path: "/b".into() };
+    let file =
+        OpenFile { since: at(2), session: "1".into(), user: Some("alice".into()), path: "/b".into(), writes: true };
     assert_eq!(presence.open_files, [file]);
     lines.push(disconnected(4, "1"));
     assert_eq!(Presence::read(&lines), Presence { last_sign: Some(at(4)), ..Presence::default() });
@@ -175,4 +176,28 @@ proptest! {
         let lines: Vec<LogLine> = messages.into_iter().map(|message| LogLine { at: at(0), message }).collect();
         prop_assert!(Presence::read(&lines).describe(Timestamp::MAX).is_none());
     }
+}
+
+#[test]
+fn an_upload_to_a_site_is_a_file_of_it_that_is_being_written() {
+    let spec = json!({"file_system_id": "fs-0a1b2c3d", "directory": "/sites/blog", "cluster": "local", "service": "web",
+        "container": "web", "mount_path": "/srv", "finish": {"ignore": ["*.tmp"]}});
+    let spec: SiteSpec = serde_json::from_value(spec).unwrap();
+    let open = |second: i64, path: &str, mode: &str| {
+        let message = json!({"activity-type": "OPEN", "session-id": "1", "path": path, "mode": mode});
+        LogLine { at: at(second), message: message.to_string() }
+    };
+    let uploads =
+        |lines: &[LogLine]| Presence::read(lines).uploads_to(&spec).map(|file| file.path.clone()).collect::<Vec<_>>();
+    let lines = [
+        open(1, "/fs-0a1b2c3d/sites/blog/a", "CREATE|TRUNCATE|WRITE"),
+        open(2, "/fs-0a1b2c3d/sites/blog/b", "READ"),
+        open(3, "/fs-0a1b2c3d/sites/blog/c.tmp", "CREATE|TRUNCATE|WRITE"),
+        open(4, "/fs-0a1b2c3d/sites/shop/d", "CREATE|TRUNCATE|WRITE"),
+        open(5, "/fs-11111111/sites/blog/e", "CREATE|TRUNCATE|WRITE"),
+        opened(6, "1", "/fs-0a1b2c3d/sites/blog/f"),
+    ];
+    assert_eq!(uploads(&lines), ["/fs-0a1b2c3d/sites/blog/a", "/fs-0a1b2c3d/sites/blog/f"]);
+    let closed = [&lines[..1], &[closed(7, "1", "/fs-0a1b2c3d/sites/blog/a")]].concat();
+    assert_eq!(uploads(&closed), [""; 0]);
 }

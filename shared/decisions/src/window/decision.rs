@@ -14,9 +14,14 @@ pub enum Decision {
     Wait {
         /// When.
         until: Timestamp,
-        /// A partial upload is what it waits for.
-        held: bool,
+        /// What it waits for.
+        waits_for: WaitsFor,
         /// Why.
+        reason: String,
+    },
+    /// The window is over, and a person is to say so.
+    Ask {
+        /// Why it is over, and what to do.
         reason: String,
     },
     /// The window is over.
@@ -26,7 +31,22 @@ pub enum Decision {
     },
 }
 
-/// Looks at a window at `now`.
+/// What a window waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// The end of the changes.
+    Quiet,
+    /// The rest of a partial upload.
+    PartialUpload,
+    /// The end of a person's hold.
+    Hold,
+    /// The end of a freeze.
+    Freeze,
+    /// Some time since the last rollout.
+    Interval,
+}
+
+/// Whether the changes of a window are over at `now`. [`crate::gate::decide`] says whether they may be rolled out.
 #[must_use]
 pub fn decide(window: &Window, finish: &Finish, now: Timestamp) -> Decision {
     let (Some(since), Some(last)) = (window.since(), window.last_change) else { return Decision::Nothing };
@@ -38,7 +58,7 @@ pub fn decide(window: &Window, finish: &Finish, now: Timestamp) -> Decision {
     }
     if let Some((file, until)) = longest_hold(window, finish, now) {
         let reason = format!("the upload of {file} broke off: waiting until it is whole, deleted or renamed");
-        return Decision::Wait { until, held: true, reason };
+        return Decision::Wait { until, waits_for: WaitsFor::PartialUpload, reason };
     }
     let (quiet, latest) = (later(last, finish.quiet_period.get()), later(since, finish.max_wait.get()));
     if now >= quiet {
@@ -53,7 +73,7 @@ pub fn decide(window: &Window, finish: &Finish, now: Timestamp) -> Decision {
         finish.quiet_period,
         finish.max_wait,
     );
-    Decision::Wait { until: quiet.min(latest), held: false, reason }
+    Decision::Wait { until: quiet.min(latest), waits_for: WaitsFor::Quiet, reason }
 }
 
 fn longest_hold<'a>(window: &'a Window, finish: &Finish, now: Timestamp) -> Option<(&'a str, Timestamp)> {
@@ -65,9 +85,14 @@ impl Window {
     /// When an upload that broke off at `since` holds the window no longer. Whoever breaks off again and again holds it
     /// for `hold_partial_for` beyond `max_wait` and no longer.
     pub(super) fn hold_end(&self, since: Timestamp, finish: &Finish) -> Timestamp {
-        let patience = finish.hold_partial_for.get();
-        let last = self.since().map_or(Timestamp::MAX, |opened| later(later(opened, finish.max_wait.get()), patience));
-        later(since, patience).min(last)
+        later(since, finish.hold_partial_for.get()).min(self.last_end(finish))
+    }
+
+    /// When the window ends whatever is being uploaded.
+    #[must_use]
+    pub fn last_end(&self, finish: &Finish) -> Timestamp {
+        let opened = self.since().unwrap_or(Timestamp::MAX);
+        later(later(opened, finish.max_wait.get()), finish.hold_partial_for.get())
     }
 }
 

@@ -94,7 +94,7 @@ proptest! {
         let bound = window.holds.values().map(|since| window.hold_end(*since, &finish)).max()
             .max(window.first_change.map(|first| later_than(first, &finish))).unwrap();
         match decide(&window, &finish, at(look)) {
-            Decision::Nothing => prop_assert!(false, "there are changes"),
+            Decision::Nothing | Decision::Ask { .. } => prop_assert!(false, "there are changes, and nobody is asked"),
             Decision::Wait { until, .. } => prop_assert!(until > at(look) && until <= bound),
             Decision::Claim { .. } => {
                 let still = matches!(decide(&window, &finish, at(look + later)), Decision::Claim { .. });
@@ -128,7 +128,10 @@ fn five_hundred_uploads_are_one_window_of_bounded_size() {
     let (window, _) = window_of(&uploads(|number| format!("{number}.html"))[..500]);
     assert_eq!((window.changes(), window.files.len(), window.users.len()), (500, MOST_FILES, MOST_USERS));
     assert_eq!(window.bytes, 5_000);
-    assert!(matches!(decide(&window, &Finish::default(), at(2)), Decision::Wait { held: true, .. }));
+    assert!(matches!(
+        decide(&window, &Finish::default(), at(2)),
+        Decision::Wait { waits_for: WaitsFor::PartialUpload, .. }
+    ));
     let (window, _) = window_of(&uploads(|number| format!("{number:0500}")));
     assert!(!window.files.is_empty() && !window.holds.is_empty());
     assert!(serde_json::to_string(&window).unwrap().len() < 4_096 - 500);
@@ -138,7 +141,7 @@ fn five_hundred_uploads_are_one_window_of_bounded_size() {
 fn quiet_ends_a_window_and_max_wait_ends_a_restless_one() {
     let finish = Finish::default();
     let (window, _) = window_of(&[change(1, 0, "a", Effect::Whole), change(2, 30, "b", Effect::Gone)]);
-    let Decision::Wait { until, held: false, .. } = decide(&window, &finish, at(89)) else { panic!() };
+    let Decision::Wait { until, waits_for: WaitsFor::Quiet, .. } = decide(&window, &finish, at(89)) else { panic!() };
     assert_eq!(until, at(90));
     assert_eq!(decide(&window, &finish, at(90)), Decision::Claim { reason: "nothing has changed for 1m".into() });
     let restless: Vec<Change> = (0..31).map(|n| change(n, n as i64 * 30, "a", Effect::Whole)).collect();
@@ -151,7 +154,9 @@ fn a_partial_upload_holds_until_it_is_mended_or_given_up() {
     let finish = Finish::default();
     let partial = change(1, 0, "big.iso", Effect::Partial);
     let (held, _) = window_of(std::slice::from_ref(&partial));
-    let Decision::Wait { until, held: true, reason } = decide(&held, &finish, at(1_000)) else { panic!() };
+    let Decision::Wait { until, waits_for: WaitsFor::PartialUpload, reason } = decide(&held, &finish, at(1_000)) else {
+        panic!()
+    };
     assert_eq!(until - at(0), SignedDuration::from_mins(30));
     assert!(reason.contains("big.iso"), "{reason}");
     assert!(matches!(decide(&held, &finish, at(1_800)), Decision::Claim { .. }));
@@ -161,7 +166,7 @@ fn a_partial_upload_holds_until_it_is_mended_or_given_up() {
         let (window, _) = window_of(&[change(2, 10, "big.iso", mended), partial.clone()]);
         assert!(window.holds.is_empty(), "its completion came first, its break later");
     }
-    let view = held.show(&finish, false, at(10));
+    let view = held.show(decide(&held, &finish, at(10)), &finish, false, at(10));
     assert_eq!((view.state, view.holds.len()), ("held", 1));
 }
 
@@ -171,7 +176,7 @@ fn a_marker_ends_the_window_at_once_and_a_hold_outlives_it() {
     let marker = Change { marker: true, ..change(2, 5, ".deploy", Effect::Whole) };
     let (window, _) = window_of(&[change(1, 0, "big.iso", Effect::Partial), marker]);
     assert!(matches!(decide(&window, &finish, at(5)), Decision::Claim { .. }));
-    assert_eq!(window.show(&finish, true, at(5)).state, "queued");
+    assert_eq!(window.show(decide(&window, &finish, at(5)), &finish, true, at(5)).state, "queued");
     let next = window.claimed(&finish, at(5));
     assert_eq!((next.holds.len(), decide(&next, &finish, at(5))), (1, Decision::Nothing));
 }
@@ -192,13 +197,63 @@ fn an_upload_that_breaks_off_again_and_again_holds_no_longer_than_max_wait_and_i
     assert_eq!(claimed_at, Some(45 * 60), "15 minutes of max_wait and 30 of hold_partial_for");
 }
 
+proptest! {
+    #[test]
+    fn no_client_holds_a_window_for_longer_than_max_wait_and_hold_partial_for(
+        changes in some_changes(), gap in 1..600_i64, now in 0..20_000_i64,
+    ) {
+        let finish = Finish::default();
+        let mut window = Window::default();
+        // Whatever comes, it goes on coming.
+        for (change, heard) in changes.iter().cycle().zip((0..now).step_by(usize::try_from(gap).unwrap())) {
+            let change = Change { event: u64::try_from(heard).unwrap(), at: at(heard), ..change.clone() };
+            window.absorb(&SeenEvents::default(), &[change], at(heard));
+            let over = matches!(decide(&window, &finish, at(heard)), Decision::Claim { .. });
+            prop_assert!(over || heard < 45 * 60, "it is {heard} s old");
+        }
+    }
+
+    #[test]
+    fn what_was_changed_before_a_claim_waits_for_no_other(changes in some_changes(), cut in 0..60_usize) {
+        let finish = Finish::default();
+        let (early, late) = changes.split_at(cut.min(changes.len()));
+        let (window, memory) = window_of(early);
+        let mut next = window.claimed(&finish, at(1_200) + MOST_SKEW);
+        let absorbed = next.absorb(&memory, late, at(2_000));
+        prop_assert_eq!((absorbed.new, absorbed.covered), (0, late.len() as u64));
+        prop_assert!(!next.is_open());
+        let again = next.absorb(&absorbed.events, late, at(2_000));
+        prop_assert_eq!(again.repeated, late.len() as u64);
+    }
+}
+
+#[test]
+fn a_change_from_before_its_marker_that_comes_after_the_claim_needs_no_second_rollout() {
+    let finish = Finish::default();
+    let marker = Change { marker: true, ..change(1, 100, ".deploy", Effect::Whole) };
+    let (window, memory) = window_of(&[marker]);
+    let mut next = window.claimed(&finish, at(101));
+    let late = [change(2, 99, "a", Effect::Whole), change(3, 98, "big.iso", Effect::Partial)];
+    assert_eq!(next.absorb(&memory, &late, at(102)).covered, 2);
+    assert_eq!((decide(&next, &finish, at(102)), next.holds.len()), (Decision::Nothing, 1));
+    let undated = Change { dated: false, ..change(4, 99, "b", Effect::Whole) };
+    let after = change(5, 101, "c", Effect::Whole);
+    assert_eq!(next.absorb(&memory, &[undated, after], at(102)).new, 2, "they may have come after it");
+}
+
+#[test]
+fn a_directory_that_is_renamed_away_takes_its_partial_uploads_with_it() {
+    let (window, _) = window_of(&[change(1, 0, "x/big.iso", Effect::Partial), change(2, 5, WHOLE_SITE, Effect::Gone)]);
+    assert!(window.holds.is_empty());
+}
+
 #[test]
 fn an_old_event_that_comes_late_does_not_claim_in_mid_upload() {
     let finish = Finish::default();
     let (now, seen) = (at(10_000), SeenEvents::default());
     let mut window = Window::default();
     window.absorb(&seen, &[change(1, 0, "old", Effect::Whole), change(2, 9_990, "new", Effect::Whole)], now);
-    let Decision::Wait { until, held: false, .. } = decide(&window, &finish, now) else { panic!() };
+    let Decision::Wait { until, waits_for: WaitsFor::Quiet, .. } = decide(&window, &finish, now) else { panic!() };
     assert_eq!(until, at(10_050));
 }
 

@@ -8,7 +8,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use wharfinger_decisions::{names::SiteName, seen_events::SeenEvents, sftp_event::Change};
+use wharfinger_decisions::{names::SiteName, seen_events::SeenEvents, sftp_event::Change, window::MOST_SKEW};
 
 use super::WindowRecord;
 use crate::table::{Key, StoreError, Table, table_error};
@@ -22,11 +22,6 @@ pub const MOST_SEEN: u32 = 1_000;
 /// How long an event is known: SQS keeps a message for 14 days at most, so none comes again later, dead letters
 /// included. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html>
 pub const HORIZON: SignedDuration = SignedDuration::from_hours(14 * 24);
-
-/// By how much the time of an event may differ between two of its deliveries: one from a clock ahead of ours counts as
-/// of the moment when it comes. It bounds how far AWS's clocks are ahead of a function's, however late the next delivery
-/// is: an event that has no time of its own is told by [`Change::dated`].
-const MOST_SKEW: SignedDuration = SignedDuration::from_secs(10);
 
 /// Which items are read: those written from version `from` of the window on. They come in two generations, so that the
 /// older one can be left out once the younger one has [`MOST_SEEN`] events.
@@ -59,7 +54,9 @@ impl SeenSpan {
     }
 
     /// Whether none of the items can matter to `changes`: each was made well after every event in them, so it is none
-    /// of these, and none of these came after it.
+    /// of these, and none of these came after it. [`MOST_SKEW`] is also by how much an event's time may differ between two
+    /// deliveries, as one from a clock ahead of ours counts as of the moment when it comes; an event without a time of its
+    /// own is told by [`Change::dated`].
     fn is_before(&self, changes: &[Change]) -> bool {
         let after = |change: &Change, latest: u64| {
             if !change.dated {

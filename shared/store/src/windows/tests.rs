@@ -64,8 +64,15 @@ async fn claim(table: &Table, site: &SiteName) -> WindowRecord {
     let record = table.window(site).await.unwrap();
     let window = record.window.claimed(&Default::default(), at(0));
     let claimed = WindowRecord { window, rollout: Some("1".into()), ..record.clone() };
-    table.claim(&claimed, &rollout(site, &record)).await.unwrap();
+    let turns = table.turns(&spec()).await.unwrap();
+    table.claim(&claimed, &turns, &rollout(site, &record)).await.unwrap();
     claimed
+}
+
+fn spec() -> SiteSpec {
+    serde_json::from_value(json!({"file_system_id": "fs-0a1b2c3d", "directory": "/sites/blog", "cluster": "local",
+        "service": "web", "container": "web", "mount_path": "/srv"}))
+    .unwrap()
 }
 
 /// The size of an item as DynamoDB bills it, roughly: names and values.
@@ -280,23 +287,41 @@ async fn an_event_is_forgotten_by_its_age_whether_dynamodb_has_removed_it_or_not
 }
 
 #[tokio::test]
-async fn a_rollout_remembers_the_site_that_it_was_made_from_until_it_is_over() {
+async fn a_rollout_is_kept_with_the_site_that_it_was_made_from() {
     let (cloud, table, site) = stage();
     absorb(&table, &site, 0..1, at(0)).await;
     let record = table.window(&site).await.unwrap();
-    let spec: SiteSpec = serde_json::from_value(json!({"file_system_id": "fs-0a1b2c3d", "directory": "/sites/blog",
-        "cluster": "local", "service": "web", "container": "web", "mount_path": "/srv"}))
-    .unwrap();
-    let claimed = WindowRecord { rollout: Some("1".into()), rollout_spec: Some(spec.clone()), ..record.clone() };
-    table.claim(&claimed, &rollout(&site, &record)).await.unwrap();
-    assert_eq!(table.window(&site).await.unwrap().rollout_spec, Some(spec));
+    let claimed = WindowRecord { rollout: Some("1".into()), ..record.clone() };
+    let begun = RolloutRecord { spec: Some(spec()), ..rollout(&site, &record) };
+    let turns = table.turns(&spec()).await.unwrap();
+    let turns = turns.with(turns.turns.taken(&site, "1"));
+    table.claim(&claimed, &turns, &begun).await.unwrap();
     let expires = cloud.item("ROLLOUTS#blog", "1").unwrap()["expires_at"].clone();
     assert_eq!(expires, json!({"N": (at(0).as_second() + 365 * 86_400).to_string()}));
     let rollout = table.rollout(&site, "1").await.unwrap().unwrap();
     table.free_window(&rollout).await.unwrap();
-    let over = table.window(&site).await.unwrap();
-    assert_eq!((over.rollout, over.rollout_spec), (None, None));
+    assert_eq!(table.window(&site).await.unwrap().rollout, None);
     assert!(matches!(table.free_window(&rollout).await, Err(StoreError::Conflict)), "it holds it no longer");
+    assert_eq!(table.latest_rollout(&site).await.unwrap().unwrap().spec, Some(spec()));
+}
+
+#[tokio::test]
+async fn a_service_s_turn_goes_to_one_rollout_and_is_given_back_by_it() {
+    let (_, table, site) = stage();
+    let docs = SiteName::parse("docs").unwrap();
+    let free = table.turns(&spec()).await.unwrap();
+    for (name, won) in [(&site, true), (&docs, false)] {
+        let record = WindowRecord { rollout: Some("1".into()), ..WindowRecord::default() };
+        let claimed = table.claim(&record, &free.with(free.turns.taken(name, "1")), &rollout(name, &record)).await;
+        assert_eq!(claimed.is_ok(), won, "{name}");
+    }
+    let taken = table.turns(&spec()).await.unwrap();
+    table.write_turns(&taken.with(taken.turns.queued(&docs, at(1)))).await.unwrap();
+    assert!(matches!(table.write_turns(&taken).await, Err(StoreError::Conflict)));
+    assert!(table.is_in_flight(taken.turns.holder.as_ref().unwrap()).await.unwrap());
+    assert_eq!(table.release_turn(&spec(), "2").await.unwrap().holder, taken.turns.holder);
+    let released = table.release_turn(&spec(), "1").await.unwrap();
+    assert_eq!((released.holder, released.waiting.len()), (None, 1));
 }
 
 #[tokio::test]
@@ -386,4 +411,39 @@ async fn activity_is_noted_with_its_end() {
     let item = cloud.item("ACTIVITY", "s-1").unwrap();
     assert_eq!(item["expires_at"], json!({"N": (at(0).as_second() + 30 * 86_400).to_string()}));
     assert_eq!(table.last_activity("s-1").await.unwrap(), Some(at(0)));
+}
+
+#[test]
+fn a_window_that_waits_for_a_person_alone_needs_no_server() {
+    let spec = json!({"file_system_id": "fs-0a1b2c3d", "directory": "/sites/blog", "cluster": "local", "service": "web",
+        "container": "web", "mount_path": "/srv"});
+    let spec: SiteSpec = serde_json::from_value(spec).unwrap();
+    let careful = SiteSpec { approval: true, ..spec.clone() };
+    let mut record = WindowRecord::default();
+    assert!(!record.needs_server(&careful, at(0)));
+    record.window.absorb(&SeenEvents::default(), &[change(0)], at(0));
+    assert!(record.needs_server(&careful, at(30)), "more may come");
+    assert!(!record.needs_server(&careful, at(60)));
+    assert!(record.needs_server(&spec, at(60)), "it is rolled out now");
+}
+
+#[tokio::test]
+async fn a_window_that_opens_beside_changes_of_the_last_rollout_is_copied() {
+    let (cloud, table, site) = stage();
+    absorb(&table, &site, 0..1, at(0)).await;
+    let record = table.window(&site).await.unwrap();
+    let window = record.window.claimed(&Default::default(), at(100));
+    table.write_window(&site, &WindowRecord { window, ..record }).await.unwrap();
+    let record = table.window(&site).await.unwrap();
+    table.close_copy(&site, &record).await.unwrap();
+    let shown = |cloud: &Cloud| cloud.item("WINDOWS", "blog").unwrap()["window"]["M"].clone();
+    assert_eq!(shown(&cloud)["seq"], shown(&cloud)["claimed_seq"]);
+    // The first two were made before the claim, the last one after it.
+    absorb(&table, &site, 1..3, at(101)).await;
+    let late = Change { at: at(101), ..change(3) };
+    let mut record = table.window_to_change(&site, at(102)).await.unwrap();
+    let absorbed = record.window.absorb(&record.seen.clone(), &[change(4), change(5), late], at(102));
+    assert_eq!((absorbed.new, absorbed.covered), (1, 2));
+    table.count(&site, &record, &absorbed.events, at(102)).await.unwrap();
+    assert_ne!(shown(&cloud)["seq"], shown(&cloud)["claimed_seq"], "it is open again");
 }

@@ -1,3 +1,6 @@
+mod definitions;
+mod strategies;
+
 use std::{fs, time::Duration};
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -46,10 +49,13 @@ impl Fixture {
         let volume = json!({"name": "site", "efsVolumeConfiguration": {
             "fileSystemId": FILE_SYSTEM, "rootDirectory": root, "transitEncryption": "ENABLED",
         }});
-        let container = json!({"name": "web", "image": "httpd:2.4", "memory": 128, "mountPoints": [
+        let container = json!({"name": "web", "image": "httpd:2.4", "mountPoints": [
             {"sourceVolume": "site", "containerPath": "/usr/local/apache2/htdocs"},
         ]});
-        let input = json!({"family": "web", "volumes": [volume], "containerDefinitions": [container]});
+        let input = json!({
+            "family": "web", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256",
+            "memory": "512", "volumes": [volume], "containerDefinitions": [container],
+        });
         let output = self.ecs.call("RegisterTaskDefinition", input).await.unwrap();
         output["taskDefinition"]["taskDefinitionArn"].as_str().unwrap().to_owned()
     }
@@ -166,8 +172,6 @@ async fn the_circuit_breaker_rolls_back_to_what_was_good() {
     let failing = fixture.update(json!({"taskDefinition": arn})).await.unwrap()["deployments"][0]["id"].clone();
     let service = fixture.wait(|service| settled(service) && service["deployments"][0]["id"] != failing).await;
     assert!(service["taskDefinition"].as_str().unwrap().ends_with("web:1"), "{service}");
-    let reason = service["deployments"][0]["rolloutStateReason"].as_str().unwrap();
-    assert!(reason.contains("rollback"), "{reason}");
     let names = fixture.event_names();
     let (started, done) = ("SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED");
     assert_eq!(names, [started, done, started, "SERVICE_DEPLOYMENT_FAILED", started, done]);
@@ -209,53 +213,6 @@ async fn a_deregistered_revision_is_refused() {
     assert_eq!(cluster.code, "ClusterNotFoundException");
     let service = fixture.ecs.call("UpdateService", json!({"cluster": "local", "service": "x"})).await.unwrap_err();
     assert_eq!(service.code, "ServiceNotFoundException");
-}
-
-#[tokio::test]
-async fn a_description_holds_what_was_registered_and_this_region_does_not_know() {
-    let fixture = Fixture::new().await;
-    let input = json!({
-        "family": "other", "memory": "512", "futureMember": {"a": [1, null]}, "tags": [{"key": "k", "value": "v"}],
-        "containerDefinitions": [{"name": "c", "image": "i", "futureToo": 1}],
-    });
-    fixture.ecs.call("RegisterTaskDefinition", input).await.unwrap();
-    let plain = fixture.ecs.call("DescribeTaskDefinition", json!({"taskDefinition": "other"})).await.unwrap();
-    assert_eq!(plain["taskDefinition"]["futureMember"], json!({"a": [1, null]}));
-    assert_eq!(plain["taskDefinition"]["containerDefinitions"][0]["futureToo"], 1);
-    assert_eq!(plain.get("tags"), None);
-    let input = json!({"taskDefinition": "other:1", "include": ["TAGS"]});
-    let tagged = fixture.ecs.call("DescribeTaskDefinition", input).await.unwrap();
-    assert_eq!(tagged["tags"], json!([{"key": "k", "value": "v"}]));
-}
-
-#[tokio::test]
-async fn a_task_definition_that_ecs_would_refuse_is_refused() {
-    let fixture = Fixture::new().await;
-    let with = |efs: Value, point: &str| {
-        json!({"family": "f", "volumes": [{"name": "v", "efsVolumeConfiguration": efs}], "containerDefinitions": [
-            {"name": "c", "image": "i", "memory": 1, "mountPoints": [{"sourceVolume": point, "containerPath": "/x"}]},
-        ]})
-    };
-    let file_system = FILE_SYSTEM;
-    let point = json!({"accessPointId": "fsap-1"});
-    for (input, word) in [
-        (with(json!({"fileSystemId": file_system}), "other"), "Unknown volume 'other'."),
-        (with(json!({"fileSystemId": file_system, "authorizationConfig": {"iam": "ENABLED"}}), "v"), "IAM"),
-        (with(json!({"fileSystemId": file_system, "authorizationConfig": point}), "v"), "transitEncryption"),
-        (
-            with(
-                json!({"fileSystemId": file_system, "authorizationConfig": point, "rootDirectory": "/a",
-                    "transitEncryption": "ENABLED"}),
-                "v",
-            ),
-            "rootDirectory",
-        ),
-        (json!({"family": "f", "containerDefinitions": []}), "Container list"),
-    ] {
-        let error = fixture.ecs.call("RegisterTaskDefinition", input).await.unwrap_err();
-        assert_eq!(error.code, "ClientException");
-        assert!(error.message.contains(word), "{}", error.message);
-    }
 }
 
 #[tokio::test]

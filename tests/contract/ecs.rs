@@ -4,8 +4,9 @@ use aws_sdk_ecs::{
     Client,
     error::ProvideErrorMetadata,
     types::{
-        ContainerDefinition, DeploymentRolloutState, EfsTransitEncryption, EfsVolumeConfiguration, MountPoint, Service,
-        Volume,
+        ContainerDefinition, DeploymentConfiguration, DeploymentLifecycleHook, DeploymentLifecycleHookStage,
+        DeploymentLifecycleHookTargetType, DeploymentRolloutState, DeploymentStrategy, EfsTransitEncryption,
+        EfsVolumeConfiguration, MountPoint, Service, ServiceDeploymentLifecycleStage, ServiceDeploymentStatus, Volume,
     },
 };
 use wharfinger_region::seed;
@@ -47,6 +48,9 @@ async fn register(ecs: &Client, root: &str) -> String {
     let registered = ecs
         .register_task_definition()
         .set_family(present.family)
+        .set_network_mode(present.network_mode)
+        .set_requires_compatibilities(present.requires_compatibilities)
+        .set_cpu(present.cpu)
         .set_memory(present.memory)
         .volumes(volume)
         .container_definitions(container)
@@ -100,6 +104,52 @@ async fn a_revision_that_can_not_be_mounted_is_rolled_back() {
 }
 
 #[tokio::test]
+async fn a_deployment_of_another_strategy_is_followed_by_its_service_deployment() {
+    let region = EmulatedRegion::new().await;
+    let ecs = client(&region).await;
+    completed(&ecs).await;
+    let arn = register(&ecs, seed::DIRECTORY).await;
+    let hook = DeploymentLifecycleHook::builder()
+        .target_type(DeploymentLifecycleHookTargetType::Pause)
+        .lifecycle_stages(DeploymentLifecycleHookStage::PostProductionTrafficShift)
+        .build();
+    let configuration = DeploymentConfiguration::builder()
+        .strategy(DeploymentStrategy::BlueGreen)
+        .bake_time_in_minutes(0)
+        .lifecycle_hooks(hook)
+        .build();
+    let update = ecs.update_service().cluster("local").service("web").task_definition(&arn);
+    let update = update.deployment_configuration(configuration).send().await.unwrap();
+    let id = update.service().unwrap().deployments()[0].id().unwrap().to_owned();
+    let listed = ecs.list_service_deployments().cluster("local").service("web").send().await.unwrap();
+    let brief = listed.service_deployments()[0].clone();
+    assert!(brief.target_service_revision_arn().unwrap().ends_with(id.strip_prefix("ecs-svc/").unwrap()));
+    let deployment = brief.service_deployment_arn().unwrap().to_owned();
+    let described = || async {
+        let described = ecs.describe_service_deployments().service_deployment_arns(&deployment).send().await.unwrap();
+        described.service_deployments()[0].clone()
+    };
+    let paused = until(|| async {
+        let deployment = described().await;
+        (!deployment.lifecycle_hook_details().is_empty()).then_some(deployment)
+    })
+    .await;
+    assert_eq!(paused.lifecycle_stage(), Some(&ServiceDeploymentLifecycleStage::PostProductionTrafficShift));
+    assert_eq!(paused.source_service_revisions()[0].running_task_count(), 1);
+    let hook = paused.lifecycle_hook_details()[0].hook_id().unwrap();
+    let go_on = ecs.continue_service_deployment().service_deployment_arn(&deployment).hook_id(hook);
+    go_on.send().await.unwrap();
+    until(|| async { (described().await.status() == Some(&ServiceDeploymentStatus::Successful)).then_some(()) }).await;
+    let over = ecs.stop_service_deployment().service_deployment_arn(&deployment).send().await.unwrap_err();
+    assert!(over.into_service_error().is_conflict_exception());
+    let missing = ecs.stop_service_deployment().service_deployment_arn(format!("{deployment}x")).send().await;
+    assert!(missing.unwrap_err().into_service_error().is_service_deployment_not_found_exception());
+    let revision = described().await.target_service_revision().unwrap().arn().unwrap().to_owned();
+    let revisions = ecs.describe_service_revisions().service_revision_arns(revision).send().await.unwrap();
+    assert_eq!(revisions.service_revisions()[0].task_definition(), Some(arn.as_str()));
+}
+
+#[tokio::test]
 async fn what_does_not_exist_has_awss_errors() {
     let region = EmulatedRegion::new().await;
     let ecs = client(&region).await;
@@ -120,8 +170,9 @@ async fn what_does_not_exist_has_awss_errors() {
 async fn a_further_service_has_an_address_of_its_own() {
     let region = EmulatedRegion::new().await;
     let ecs = client(&region).await;
+    let network = describe(&ecs).await.network_configuration;
     let create = ecs.create_service().cluster("local").service_name("shop").task_definition("web:1").desired_count(1);
-    create.send().await.unwrap();
+    create.set_network_configuration(network).send().await.unwrap();
     let body = until(|| async {
         let address = region.ecs.service_address("local", "shop")?;
         let answer = reqwest::get(format!("http://{address}/")).await.ok()?;

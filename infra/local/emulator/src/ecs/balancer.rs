@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Ecs,
-    model::{ServiceStatus, TaskStatus, bare},
+    model::{ServiceRecord, ServiceStatus, Task, TaskStatus, bare},
     pages,
 };
 
@@ -25,16 +25,12 @@ impl Ecs {
         headers: &HeaderMap,
     ) -> Response<Body> {
         let key = format!("{cluster}/{service}");
-        let running: Vec<(String, String)> = {
-            let state = self.state();
-            let running = state.tasks_of(&key).filter(|task| task.status == TaskStatus::Running);
-            running.map(|task| (task.id.clone(), task.definition.clone())).collect()
-        };
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let running = self.tasks_in_turn(&key, turn);
         if running.is_empty() {
             let text = format!("The service {service} of the cluster {cluster} has no running task.\n");
             return pages::page(StatusCode::SERVICE_UNAVAILABLE, "text/plain", text);
         }
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let (task, definition) = &running[turn % running.len()];
         let mount = self.mounts().get(task).cloned().flatten();
         let mut answer = pages::answer(mount, method, path, headers).await;
@@ -42,6 +38,21 @@ impl Ecs {
             answer.headers_mut().insert("x-task-definition", value);
         }
         answer
+    }
+
+    /// The running tasks that may answer request number `turn`, by id and task definition: those of a revision that is
+    /// being shifted to get its share of the requests.
+    fn tasks_in_turn(&self, key: &str, turn: usize) -> Vec<(String, String)> {
+        let state = self.state();
+        let running = state.tasks_of(key).filter(|task| task.status == TaskStatus::Running);
+        let shifted = state.services.get(key).and_then(ServiceRecord::shifted);
+        // 617 has no divisor in common with 1000, so that a share is spread over the requests.
+        let place = u32::try_from(turn * 617 % 1000).unwrap_or_default();
+        let takes_part = |task: &&Task| match shifted {
+            None => true,
+            Some((deployment, percent)) => (task.deployment == deployment) == (f64::from(place) < percent * 10.0),
+        };
+        running.filter(takes_part).map(|task| (task.id.clone(), task.definition.clone())).collect()
     }
 
     /// Serves a service on `listener` until `shutdown`.

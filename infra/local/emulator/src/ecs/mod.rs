@@ -1,14 +1,19 @@
-//! ECS: task definitions, services with rolling deployments, and tasks that are real as far as HTTP goes: a running
+//! ECS: task definitions, services with deployments of all strategies, and tasks that are real as far as HTTP goes: a running
 //! task serves the directory that its container mounts, and a service's address balances over its running tasks.
 
 mod balancer;
 mod clusters;
+mod configuration;
+mod controllers;
 mod definitions;
 mod deployments;
+mod history;
 mod model;
 mod pages;
 mod scheduler;
+mod service_deployment;
 mod services;
+mod stages;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -88,6 +93,27 @@ impl Ecs {
         self.addresses().get(&format!("{cluster}/{service}")).copied()
     }
 
+    /// Sets whether a CloudWatch alarm is in ALARM. Services that watch it fail their deployment when it is.
+    pub fn set_alarm(&self, name: &str, rings: bool) {
+        let mut state = self.state();
+        if rings {
+            state.ringing.insert(name.to_owned());
+        } else {
+            state.ringing.remove(name);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Makes a service one whose resources ECS manages, as CreateExpressGatewayService would.
+    ///
+    /// # Errors
+    /// When there is no such service.
+    pub fn manage(&self, cluster: &str, service: &str) -> Result<(), AwsError> {
+        self.state().service_mut(cluster, service)?.express = true;
+        Ok(())
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,6 +149,11 @@ impl Service for Ecs {
             "UpdateService" => self.update_service(input),
             "DeleteService" => self.delete_service(&input),
             "DescribeServices" => self.describe_services(&input),
+            "ListServiceDeployments" => self.list_service_deployments(&input),
+            "DescribeServiceDeployments" => self.describe_service_deployments(&input),
+            "StopServiceDeployment" => self.stop_service_deployment(&input),
+            "ContinueServiceDeployment" => self.continue_service_deployment(&input),
+            "DescribeServiceRevisions" => self.describe_service_revisions(&input),
             "ListTasks" => self.list_tasks(&input),
             "DescribeTasks" => self.describe_tasks(&input),
             "StopTask" => self.stop_task(&input),
@@ -133,6 +164,11 @@ impl Service for Ecs {
         };
         self.changed.notify_one();
         answer
+    }
+
+    fn resource(&self, id: &str) -> Option<Value> {
+        let key = id.splitn(6, ':').nth(5)?.strip_prefix("service/")?;
+        Some(json!({"Tags": self.state().services.get(key)?.tags}))
     }
 
     fn snapshot(&self) -> Value {

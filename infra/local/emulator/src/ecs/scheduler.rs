@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Ecs, definitions,
-    model::{Rollout, ServiceStatus, State, Task, TaskStatus, bare},
+    model::{Deployment, Rollout, ServiceRecord, ServiceStatus, State, Task, TaskStatus, bare},
 };
 use crate::{
     efs::Mount,
@@ -17,6 +17,9 @@ use crate::{
 
 /// How long ECS shows a stopped task, in seconds.
 const STOPPED_TASKS_ARE_KEPT: f64 = 3600.0;
+
+/// How long ECS shows a service deployment, in seconds.
+const HISTORY_IS_KEPT: f64 = 90.0 * 24.0 * 3600.0;
 
 impl Ecs {
     /// Brings the services to what is wanted, for ever.
@@ -61,8 +64,10 @@ impl Ecs {
             TaskStatus::Pending | TaskStatus::Stopping => Some(task.due),
             TaskStatus::Running | TaskStatus::Stopped => None,
         });
-        let retries = state.services.values().filter_map(|service| Some(service.deployments.first()?.retry));
-        transitions.chain(retries.filter(|retry| *retry > now)).min_by(f64::total_cmp)
+        let deployments = state.services.values().flat_map(|service| &service.deployments);
+        let looks = state.services.values().filter_map(ServiceRecord::next_look);
+        let later = deployments.map(|deployment| deployment.retry).chain(looks).filter(|at| *at > now);
+        transitions.chain(later).min_by(f64::total_cmp)
     }
 
     /// When a transition that begins now ends.
@@ -79,6 +84,8 @@ impl Ecs {
                 task.status = TaskStatus::Running;
                 task.started = Some(now);
                 self.mounts().insert(task.id.clone(), mount);
+                let task = task.clone();
+                note_success(state, &task);
             }
             Some(Err(why)) => {
                 task.stop_code = Some("TaskFailedToStart".to_owned());
@@ -112,62 +119,74 @@ impl Ecs {
         }
     }
 
-    /// Starts and stops tasks of one service, within the limits of its deployment configuration.
+    /// Takes one service as far as it comes now.
     fn steer(&self, state: &mut State, key: &str, now: f64) {
-        if state.services.get(key).is_some_and(Self::trips) {
-            self.fail(state, key, now);
-        }
-        let Some(service) = state.services.get(key) else { return };
-        let Some(primary) = service.deployments.first().cloned() else { return };
-        let desired = service.desired;
-        let most = (desired * service.percent("maximumPercent", 200)) / 100;
-        let fewest = (desired * service.percent("minimumHealthyPercent", 100)).div_ceil(100);
-        let failed = primary.rollout == Rollout::Failed;
-
-        let alive = state.tasks_of(key).filter(|task| task.lives()).count();
-        let pending = state.count(key, &primary.id, TaskStatus::Pending);
-        let running = state.count(key, &primary.id, TaskStatus::Running);
-        let missing = desired.saturating_sub(pending + running).min(most.saturating_sub(alive));
-        if !failed && primary.retry <= now {
-            for _ in 0..missing {
-                self.start_task(state, key, &primary.id, &primary.definition, now);
+        let draining = state.services.get(key).is_some_and(|service| service.status == ServiceStatus::Draining);
+        if draining {
+            self.scale(state, key);
+        } else {
+            self.attend(state, key, now);
+            loop {
+                self.scale(state, key);
+                if !self.progress(state, key, now) {
+                    break;
+                }
             }
         }
-        let surplus = (pending + running).saturating_sub(desired);
-        self.stop_tasks(state, key, surplus, |task| task.deployment == primary.id, "Scaling activity initiated");
-        if !failed {
-            self.stop_old_tasks(state, key, &primary.id, fewest);
+        clear(state, key, now);
+    }
+
+    /// Starts and stops tasks of one service, within the limits of its deployment configuration.
+    fn scale(&self, state: &mut State, key: &str) {
+        let Some(service) = state.services.get(key) else { return };
+        let Some(primary) = service.deployments.first().cloned() else { return };
+        let wanted = service.deployments.iter().enumerate().map(|(at, one)| (at, one.clone(), service.wanted_of(at)));
+        let kept: Vec<(usize, Deployment, usize)> = wanted.filter(|(at, _, wanted)| *at == 0 || *wanted > 0).collect();
+        let shifts = service.shifted().is_some();
+        let part = |percent: usize| service.desired * percent;
+        let most = if shifts { usize::MAX } else { part(service.percent("maximumPercent", 200)) / 100 };
+        let fewest = if shifts { 0 } else { part(service.percent("minimumHealthyPercent", 100)).div_ceil(100) };
+        let leaves_old = primary.rollout == Rollout::Failed && service.status == ServiceStatus::Active;
+        for (_, deployment, wanted) in &kept {
+            self.bring_to(state, key, deployment, *wanted, most);
         }
-        self.conclude(state, key, now);
+        if !leaves_old {
+            let is_old = |task: &Task| kept.iter().all(|(_, one, _)| one.id != task.deployment);
+            self.stop_old_tasks(state, key, &primary.id, is_old, fewest);
+        }
+    }
+
+    /// Gives a deployment so many tasks, as far as the service may have `most`.
+    fn bring_to(&self, state: &mut State, key: &str, deployment: &Deployment, wanted: usize, most: usize) {
+        let now = self.now();
+        let alive = state.tasks_of(key).filter(|task| task.lives()).count();
+        let pending = state.count(key, &deployment.id, TaskStatus::Pending);
+        let present = pending + state.count(key, &deployment.id, TaskStatus::Running);
+        if deployment.rollout != Rollout::Failed && deployment.retry <= now {
+            for _ in 0..wanted.saturating_sub(present).min(most.saturating_sub(alive)) {
+                self.start_task(state, key, &deployment.id, &deployment.definition, now);
+            }
+        }
+        let surplus = present.saturating_sub(wanted);
+        let own = |task: &Task| task.deployment == deployment.id;
+        self.stop_tasks(state, key, surplus, own, "Scaling activity initiated");
     }
 
     /// Stops tasks of superseded deployments: those that don't run at once, those that do as new ones take over.
-    fn stop_old_tasks(&self, state: &mut State, key: &str, primary: &str, fewest: usize) {
-        let old = |task: &Task, status| task.deployment != primary && task.status == status;
+    fn stop_old_tasks(
+        &self,
+        state: &mut State,
+        key: &str,
+        primary: &str,
+        is_old: impl Fn(&Task) -> bool,
+        fewest: usize,
+    ) {
+        let old = |task: &Task, status| is_old(task) && task.status == status;
         let reason = format!("Scaling activity initiated by (deployment {primary})");
         self.stop_tasks(state, key, usize::MAX, |task| old(task, TaskStatus::Pending), &reason);
         let running = state.tasks_of(key).filter(|task| task.status == TaskStatus::Running).count();
         let spare = running.saturating_sub(fewest);
         self.stop_tasks(state, key, spare, |task| old(task, TaskStatus::Running), &reason);
-    }
-
-    /// Completes a deployment, and the deletion of a service.
-    fn conclude(&self, state: &mut State, key: &str, now: f64) {
-        let alive = state.tasks_of(key).filter(|task| task.lives()).count();
-        let Some(primary) = state.services.get(key).and_then(|service| service.deployments.first()) else { return };
-        let running = state.count(key, &primary.id, TaskStatus::Running);
-        let Some(service) = state.services.get_mut(key) else { return };
-        if service.status == ServiceStatus::Draining {
-            if alive == 0 {
-                service.status = ServiceStatus::Inactive;
-                service.deployments.clear();
-            }
-            return;
-        }
-        let in_progress = service.deployments.first().is_some_and(|one| one.rollout == Rollout::InProgress);
-        if in_progress && running == service.desired && alive == running {
-            self.complete(service, now);
-        }
     }
 
     fn start_task(&self, state: &mut State, key: &str, deployment: &str, definition: &str, now: f64) {
@@ -245,4 +264,31 @@ impl Ecs {
         let mut sources = points.filter_map(|point| text(point, "sourceVolume"));
         Ok(sources.find_map(|source| mounts.remove(source)))
     }
+}
+
+/// A task that runs makes the circuit breaker forget those that didn't.
+fn note_success(state: &mut State, task: &Task) {
+    let Some(service) = state.services.get_mut(&task.service) else { return };
+    let forgets = service.configuration().breaker.is_none_or(|breaker| breaker.resets);
+    let deployment = service.deployments.iter_mut().find(|one| one.id == task.deployment);
+    if let Some(deployment) = deployment.filter(|_| forgets) {
+        deployment.failed_tasks = 0;
+    }
+}
+
+/// Forgets deployments whose tasks have stopped, and all of a service that has drained.
+fn clear(state: &mut State, key: &str, now: f64) {
+    let Some(service) = state.services.get(key) else { return };
+    let alive: Vec<bool> = service.deployments.iter().map(|one| state.alive(key, &one.id) > 0).collect();
+    let Some(service) = state.services.get_mut(key) else { return };
+    let drained = service.status == ServiceStatus::Draining && !alive.contains(&true);
+    if drained {
+        service.status = ServiceStatus::Inactive;
+        service.deployments.clear();
+        service.revisions.clear();
+        service.history.clear();
+    }
+    let mut alive = alive.into_iter().enumerate();
+    service.deployments.retain(|_| alive.next().is_some_and(|(at, alive)| at == 0 || alive));
+    service.history.retain(|one| one.finished.is_none_or(|at| now - at < HISTORY_IS_KEPT));
 }

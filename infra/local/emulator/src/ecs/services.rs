@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Ecs, definitions, merge_tags,
+    Ecs, configuration, controllers, definitions, merge_tags,
     model::{Deployment, Rollout, ServiceRecord, ServiceStatus, State, TaskStatus, bare, client_error, invalid},
-    wants_tags,
+    refuse_unknown, wants_tags,
 };
 use crate::{
     error::AwsError,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The members of CreateService and UpdateService that a service keeps and shows as they came.
-const KEPT: [&str; 15] = [
+const KEPT: [&str; 16] = [
     "loadBalancers",
     "serviceRegistries",
     "launchType",
@@ -29,10 +29,22 @@ const KEPT: [&str; 15] = [
     "enableECSManagedTags",
     "propagateTags",
     "enableExecuteCommand",
+    "availabilityZoneRebalancing",
 ];
 
 /// Those whose change starts a deployment.
-const DEPLOYED: [&str; 4] = ["networkConfiguration", "platformVersion", "capacityProviderStrategy", "loadBalancers"];
+pub(super) const DEPLOYED: [&str; 5] =
+    ["networkConfiguration", "platformVersion", "capacityProviderStrategy", "loadBalancers", "serviceRegistries"];
+
+/// What a service may be told on AWS, and does not do here.
+const NOT_DONE: [&str; 6] = [
+    "clientToken",
+    "serviceConnectConfiguration",
+    "volumeConfigurations",
+    "vpcLatticeConfigurations",
+    "gatewayConnectors",
+    "monitoring",
+];
 
 impl Ecs {
     pub(super) fn create_service(&self, input: Value) -> Result<Value, AwsError> {
@@ -42,61 +54,63 @@ impl Ecs {
         if name.len() > 255 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
             return Err(invalid("Service name contains invalid characters."));
         }
-        let definition = self.usable_definition(&state, text(&input, "taskDefinition").unwrap_or_default())?;
-        let desired = desired(&input)?.ok_or_else(|| {
-            invalid("The desired count is required when the scheduling strategy is REPLICA or not given.")
-        })?;
+        refuse_unknown(&input, &NOT_DONE)?;
+        if text(&input, "schedulingStrategy").is_some_and(|strategy| strategy != "REPLICA") {
+            return Err(invalid("This region schedules services of the strategy REPLICA only."));
+        }
         let key = format!("{cluster}/{name}");
         if state.services.get(&key).is_some_and(|known| known.status != ServiceStatus::Inactive) {
             return Err(invalid("Creation of service was not idempotent."));
         }
-        let now = self.now();
-        let mut body = default_body();
-        keep(&mut body, &input);
+        let desired = desired(&input)?.ok_or_else(|| {
+            invalid("The desired count is required when the scheduling strategy is REPLICA or not given.")
+        })?;
         let mut tags = Vec::new();
         merge_tags(&mut tags, &input);
-        let service = ServiceRecord {
-            cluster,
-            name,
-            status: ServiceStatus::Active,
-            desired,
-            body,
-            created: now,
-            deployments: vec![],
-            last_good: None,
-            events: vec![],
-            tags,
+        let mut service = ServiceRecord::new(cluster, name, desired, tags, self.now());
+        service.body = default_body(&input);
+        keep(&mut service.body, &input);
+        let external = service.controller() == "EXTERNAL";
+        let definition = match text(&input, "taskDefinition") {
+            Some(_) if external => return Err(invalid(controllers::NO_DEFINITION)),
+            None if external => None,
+            id => Some(self.usable_definition(&state, id.unwrap_or_default(), &service)?),
         };
+        controllers::check_creation(&service)?;
         state.services.insert(key.clone(), service);
-        self.deploy(&mut state, &key, Deployment::new(definition, now));
+        if let Some(definition) = definition {
+            self.deploy(&mut state, &key, definition);
+        }
         Ok(json!({"service": self.show_service(&state, &key, true)}))
     }
 
     pub(super) fn update_service(&self, input: Value) -> Result<Value, AwsError> {
         let mut state = self.state();
         let cluster = state.cluster(text(&input, "cluster"))?;
-        let wanted = text(&input, "taskDefinition").map(str::to_owned);
+        refuse_unknown(&input, &NOT_DONE)?;
         let desired = desired(&input)?;
         let service = state.service_mut(&cluster, text(&input, "service").unwrap_or_default())?;
         if service.status != ServiceStatus::Active {
             return Err(AwsError::client("ServiceNotActiveException", "Service was not ACTIVE."));
         }
-        let (key, present) = (service.key(), service.deployments.first().map(|one| one.definition.clone()));
-        let definition = match (wanted, present) {
-            (Some(id), _) => self.usable_definition(&state, &id)?,
+        let key = service.key();
+        let mut updated = service.clone();
+        keep(&mut updated.body, &input);
+        controllers::check_update(&updated, &input)?;
+        updated.desired = desired.unwrap_or(updated.desired);
+        let forced = input["forceNewDeployment"] == true;
+        let present = updated.deployments.first().map(|one| one.definition.clone());
+        let definition = match (text(&input, "taskDefinition"), &present) {
+            (Some(id), _) => Some(self.usable_definition(&state, id, &updated)?),
             // A deployment needs tasks to be started from it, so a deregistered one won't do.
-            (None, Some(present)) if input["forceNewDeployment"] == true => self.usable_definition(&state, &present)?,
-            (None, present) => present.unwrap_or_default(),
+            (None, Some(present)) if forced => Some(self.usable_definition(&state, present, &updated)?),
+            (None, _) => present.clone(),
         };
         let service = state.service_mut(&cluster, bare(&key))?;
-        let changed = DEPLOYED.iter().any(|member| {
-            input.get(*member).is_some_and(|value| !value.is_null() && service.body.get(*member) != Some(value))
-        });
-        keep(&mut service.body, &input);
-        service.desired = desired.unwrap_or(service.desired);
-        let differs = service.deployments.first().is_none_or(|primary| primary.definition != definition);
-        if differs || changed || input["forceNewDeployment"] == true {
-            self.deploy(&mut state, &key, Deployment::new(definition, self.now()));
+        let changed = DEPLOYED.iter().any(|member| updated.body.get(*member) != service.body.get(*member));
+        *service = updated;
+        if let Some(definition) = definition.filter(|one| forced || changed || Some(one) != present.as_ref()) {
+            self.deploy(&mut state, &key, definition);
         }
         Ok(json!({"service": self.show_service(&state, &key, true)}))
     }
@@ -143,16 +157,17 @@ impl Ecs {
         self.context.arn("ecs", &format!("service/{key}"))
     }
 
-    /// The ARN of a revision from which tasks may be started.
-    fn usable_definition(&self, state: &State, id: &str) -> Result<String, AwsError> {
+    /// The ARN of a revision from which tasks of a service may be started.
+    fn usable_definition(&self, state: &State, id: &str, service: &ServiceRecord) -> Result<String, AwsError> {
         let definition = definitions::find(state, id).ok_or_else(|| client_error("TaskDefinition not found."))?;
         if !definition.active {
             return Err(client_error("TaskDefinition is inactive"));
         }
+        controllers::check_definition(service, definition)?;
         Ok(self.definition_arn(definition))
     }
 
-    fn show_service(&self, state: &State, key: &str, tags: bool) -> Value {
+    pub(super) fn show_service(&self, state: &State, key: &str, tags: bool) -> Value {
         let Some(service) = state.services.get(key) else { return Value::Null };
         let count = |status| state.tasks_of(key).filter(|task| task.status == status).count();
         let mut shown = Value::Object(service.body.clone());
@@ -166,52 +181,93 @@ impl Ecs {
         shown["createdAt"] = service.created.into();
         shown["events"] = json!(service.events);
         shown["schedulingStrategy"] = "REPLICA".into();
+        shown["resourceManagementType"] = if service.express { "ECS" } else { "CUSTOMER" }.into();
         if let Some(primary) = service.deployments.first() {
             shown["taskDefinition"] = primary.definition.clone().into();
         }
-        let deployments = service.deployments.iter().enumerate();
-        shown["deployments"] =
-            deployments.map(|(index, deployment)| show_deployment(state, service, deployment, index == 0)).collect();
+        self.show_deployments(state, service, &mut shown);
         if tags && !service.tags.is_empty() {
             shown["tags"] = json!(service.tags);
         }
         shown
     }
+
+    /// Deployments are what ECS's own controller makes; others make task sets.
+    fn show_deployments(&self, state: &State, service: &ServiceRecord, shown: &mut Value) {
+        let numbered = service.deployments.iter().enumerate();
+        if service.controller() != "ECS" {
+            shown["deployments"] = json!([]);
+            shown["taskSets"] = numbered.map(|(at, one)| self.show_task_set(state, service, one, at)).collect();
+            return;
+        }
+        shown["deployments"] = numbered.map(|(at, one)| show_deployment(state, service, one, at)).collect();
+        shown["currentServiceRevisions"] = self.show_current_revisions(state, service);
+        let begun = service.under_way().filter(|newest| newest.started.is_some());
+        if let Some(newest) = begun {
+            shown["currentServiceDeployment"] = self.service_deployment_arn(&service.key(), &newest.id).into();
+        }
+    }
+
+    fn show_task_set(&self, state: &State, service: &ServiceRecord, deployment: &Deployment, at: usize) -> Value {
+        let count = |status| state.count(&service.key(), &deployment.id, status);
+        let (key, desired) = (service.key(), service.wanted_of(at));
+        json!({
+            "id": deployment.id, "taskSetArn": self.context.arn("ecs", &format!("task-set/{key}/{}", deployment.id)),
+            "serviceArn": self.service_arn(&key), "clusterArn": self.cluster_arn(&service.cluster),
+            "startedBy": service.controller(), "status": if at == 0 { "PRIMARY" } else { "ACTIVE" },
+            "taskDefinition": deployment.definition, "computedDesiredCount": desired,
+            "pendingCount": count(TaskStatus::Pending), "runningCount": count(TaskStatus::Running),
+            "createdAt": deployment.created, "updatedAt": deployment.updated,
+            "scale": {"value": 100.0, "unit": "PERCENT"},
+            "stabilityStatus": if count(TaskStatus::Running) == desired { "STEADY_STATE" } else { "STABILIZING" },
+        })
+    }
 }
 
-fn show_deployment(state: &State, service: &ServiceRecord, deployment: &Deployment, primary: bool) -> Value {
+fn show_deployment(state: &State, service: &ServiceRecord, deployment: &Deployment, at: usize) -> Value {
     let count = |status| state.count(&service.key(), &deployment.id, status);
-    let rollout = match deployment.rollout {
-        Rollout::InProgress => "IN_PROGRESS",
-        Rollout::Completed => "COMPLETED",
-        Rollout::Failed => "FAILED",
-    };
     let mut shown = json!({
-        "id": deployment.id, "status": if primary { "PRIMARY" } else { "ACTIVE" },
-        "taskDefinition": deployment.definition, "desiredCount": if primary { service.desired } else { 0 },
+        "id": deployment.id, "status": if at == 0 { "PRIMARY" } else { "ACTIVE" },
+        "taskDefinition": deployment.definition, "desiredCount": service.wanted_of(at),
         "pendingCount": count(TaskStatus::Pending), "runningCount": count(TaskStatus::Running),
         "failedTasks": deployment.failed_tasks, "createdAt": deployment.created, "updatedAt": deployment.updated,
-        "rolloutState": rollout, "rolloutStateReason": deployment.reason,
     });
-    for member in ["launchType", "networkConfiguration", "platformVersion"] {
-        if let Some(value) = service.body.get(member) {
+    // The API reference: only returned for services that use the rolling update.
+    if !service.shifts_traffic() {
+        let rollout = match deployment.rollout {
+            Rollout::InProgress => "IN_PROGRESS",
+            Rollout::Completed => "COMPLETED",
+            Rollout::Failed => "FAILED",
+        };
+        shown["rolloutState"] = rollout.into();
+        shown["rolloutStateReason"] = deployment.reason.clone().into();
+    }
+    let revision = service.revisions.iter().find(|revision| revision.number == deployment.revision());
+    let body = revision.map_or(&service.body, |revision| &revision.body);
+    for member in ["launchType", "capacityProviderStrategy", "networkConfiguration", "platformVersion"] {
+        if let Some(value) = body.get(member) {
             shown[member] = value.clone();
         }
+    }
+    if shown["platformVersion"] == "LATEST" {
+        shown["platformVersion"] = "1.4.0".into();
+        shown["platformFamily"] = "Linux".into();
     }
     shown
 }
 
 /// What a service has when its creation does not say otherwise.
-fn default_body() -> Map<String, Value> {
-    let breaker = json!({"enable": false, "rollback": false});
-    let body = json!({
+fn default_body(input: &Value) -> Map<String, Value> {
+    let mut body = json!({
         "loadBalancers": [], "serviceRegistries": [], "placementConstraints": [], "placementStrategy": [],
-        "deploymentConfiguration": {
-            "deploymentCircuitBreaker": breaker, "maximumPercent": 200, "minimumHealthyPercent": 100,
-        },
-        "deploymentController": {"type": "ECS"}, "enableECSManagedTags": false, "propagateTags": "NONE",
-        "enableExecuteCommand": false, "launchType": "EC2",
+        "deploymentConfiguration": configuration::defaults(), "deploymentController": {"type": "ECS"},
+        "enableECSManagedTags": false, "propagateTags": "NONE", "enableExecuteCommand": false, "launchType": "EC2",
+        "availabilityZoneRebalancing": "ENABLED",
     });
+    if input["launchType"] == "FARGATE" {
+        body["platformVersion"] = "LATEST".into();
+        body["platformFamily"] = "Linux".into();
+    }
     match body {
         Value::Object(body) => body,
         _ => Map::new(),
@@ -222,10 +278,8 @@ fn default_body() -> Map<String, Value> {
 fn keep(body: &mut Map<String, Value>, input: &Value) {
     for member in KEPT {
         let Some(value) = input.get(member).filter(|value| !value.is_null()) else { continue };
-        match (body.get_mut(member), value) {
-            (Some(Value::Object(present)), Value::Object(value)) if member == "deploymentConfiguration" => {
-                present.extend(value.clone());
-            }
+        match body.get_mut(member) {
+            Some(present) if member == "deploymentConfiguration" => configuration::merge(present, value),
             _ => {
                 body.insert(member.to_owned(), value.clone());
             }

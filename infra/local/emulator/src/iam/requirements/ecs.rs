@@ -1,9 +1,10 @@
-//! ECS: services have resource-level permissions, of the actions on task definitions only registering has them, and a revision's roles are passed.
+//! ECS: services and their deployments have resource-level permissions, of the actions on task definitions only
+//! registering has them, and a revision's roles are passed. A service bears its tags.
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html>
 
 use serde_json::Value;
 
-use super::pass_role;
+use super::{Lookup, on, pass_role};
 use crate::{
     iam::request::{Request, arn},
     input::{list, text, texts},
@@ -11,7 +12,7 @@ use crate::{
 
 const TASKS: &str = "ecs-tasks.amazonaws.com";
 
-pub(super) fn requests(operation: &str, input: &Value) -> Option<Vec<Request>> {
+pub(super) fn requests(operation: &str, input: &Value, find: Lookup<'_>) -> Option<Vec<Request>> {
     let action = format!("ecs:{operation}");
     Some(match operation {
         "DeregisterTaskDefinition" | "DescribeTaskDefinition" | "ListTaskDefinitions" => {
@@ -19,12 +20,18 @@ pub(super) fn requests(operation: &str, input: &Value) -> Option<Vec<Request>> {
         }
         "RegisterTaskDefinition" => register(action, input),
         "DescribeServices" => {
-            texts(input, "services").iter().map(|service| on_service(action.clone(), input, service)).collect()
+            texts(input, "services").iter().map(|service| on_service(action.clone(), input, service, find)).collect()
+        }
+        "ListServiceDeployments" => vec![on_service(action, input, text(input, "service")?, find)],
+        "DescribeServiceDeployments" => on_each(&action, &texts(input, "serviceDeploymentArns")),
+        "DescribeServiceRevisions" => on_each(&action, &texts(input, "serviceRevisionArns")),
+        "StopServiceDeployment" | "ContinueServiceDeployment" => {
+            on_each(&action, &[text(input, "serviceDeploymentArn")?.to_owned()])
         }
         "UpdateService" => {
             let definition = text(input, "taskDefinition");
             let definition = definition.map(|name| arn("ecs", "task-definition/", name));
-            vec![on_service(action, input, text(input, "service")?).with("ecs:task-definition", definition)]
+            vec![on_service(action, input, text(input, "service")?, find).with("ecs:task-definition", definition)]
         }
         "ListTagsForResource" => vec![Request::new(action, text(input, "resourceArn")?)],
         "TagResource" => vec![Request::new(action, text(input, "resourceArn")?).giving(&input["tags"])],
@@ -33,10 +40,15 @@ pub(super) fn requests(operation: &str, input: &Value) -> Option<Vec<Request>> {
 }
 
 /// A service named by name or ARN, in a cluster named so; the cluster `default` where none is named.
-fn on_service(action: String, input: &Value, service: &str) -> Request {
+fn on_service(action: String, input: &Value, service: &str, find: Lookup<'_>) -> Request {
     let cluster = arn("ecs", "cluster/", text(input, "cluster").unwrap_or("default"));
     let name = cluster.rsplit('/').next().unwrap_or_default().to_owned();
-    Request::new(action, arn("ecs", &format!("service/{name}/"), service)).with("ecs:cluster", [cluster])
+    on(action, &arn("ecs", &format!("service/{name}/"), service), find).with("ecs:cluster", [cluster])
+}
+
+/// Service deployments and revisions, by ARN. They are named after their service, and bear no tags of it.
+fn on_each(action: &str, arns: &[String]) -> Vec<Request> {
+    arns.iter().map(|arn| Request::new(action, arn.clone())).collect()
 }
 
 fn register(action: String, input: &Value) -> Vec<Request> {

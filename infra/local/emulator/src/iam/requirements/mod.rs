@@ -21,7 +21,7 @@ pub type Lookup<'a> = &'a dyn Fn(&str, &str) -> Option<Value>;
 pub fn of(service: &str, operation: &str, input: &Value, find: Lookup<'_>) -> Option<Vec<Request>> {
     match service {
         "transfer" => transfer::requests(operation, input, find),
-        "ecs" => ecs::requests(operation, input),
+        "ecs" => ecs::requests(operation, input, find),
         "ec2" => ec2::requests(operation, input, find),
         "secretsmanager" => secretsmanager::requests(operation, input, find),
         "dynamodb" => dynamodb::requests(operation, input),
@@ -63,6 +63,7 @@ mod tests {
     const SERVER: &str = "arn:aws:transfer:us-east-1:000000000000:server/s-1";
 
     const GROUP: &str = "arn:aws:ec2:us-east-1:000000000000:security-group/sg-1";
+    const SERVICE: &str = "arn:aws:ecs:us-east-1:000000000000:service/c/s";
     const ADDRESS: &str = "arn:aws:ec2:us-east-1:000000000000:elastic-ip/eipalloc-1";
 
     fn find(_: &str, arn: &str) -> Option<Value> {
@@ -71,7 +72,7 @@ mod tests {
         let secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:a/key-AbCdEf";
         match arn {
             SERVER => Some(json!({ "Tags": tags, "EndpointDetails": details })),
-            GROUP | ADDRESS => Some(json!({ "Tags": tags })),
+            GROUP | ADDRESS | SERVICE => Some(json!({ "Tags": tags })),
             "a/key" => Some(json!({ "ARN": secret })),
             _ => None,
         }
@@ -173,6 +174,25 @@ mod tests {
             for key in ["aws:resourcetag/ours", "ec2:resourcetag/ours"] {
                 assert!(request.context[key].contains("yes"), "{operation}: {request:?}");
             }
+        }
+    }
+
+    #[test]
+    fn services_bear_their_tags_and_their_deployments_don_t() {
+        for operation in ["DescribeServices", "UpdateService", "ListServiceDeployments"] {
+            let input = json!({ "cluster": "c", "service": "s", "services": ["s"] });
+            let requests = of("ecs", operation, &input, &find).unwrap();
+            assert_eq!(requests[0].resource, SERVICE);
+            for key in ["aws:resourcetag/ours", "ecs:resourcetag/ours"] {
+                assert!(requests[0].context[key].contains("yes"), "{operation}: {requests:?}");
+            }
+        }
+        let deployment = "arn:aws:ecs:us-east-1:000000000000:service-deployment/c/s/d";
+        let input = json!({ "serviceDeploymentArn": deployment, "serviceDeploymentArns": [deployment] });
+        for operation in ["StopServiceDeployment", "ContinueServiceDeployment", "DescribeServiceDeployments"] {
+            let requests = of("ecs", operation, &input, &find).unwrap();
+            assert_eq!(requests[0].resource, deployment);
+            assert!(!requests[0].context.contains_key("aws:resourcetag/ours"), "{operation}");
         }
     }
 

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 
 use super::{
     configuration::Configuration,
+    definitions,
     model::{Definition, ServiceRecord, invalid},
 };
 use crate::{
     error::AwsError,
-    input::{given, list, texts},
+    input::{given, list},
 };
 
 /// The answer to a task definition for a service whose task sets have theirs.
@@ -83,7 +84,7 @@ pub(super) fn check_definition(service: &ServiceRecord, definition: &Definition)
         return Err(invalid(message));
     }
     let fargate = service.body.get("launchType") == Some(&json!("FARGATE"));
-    if fargate && !texts(&body, "requiresCompatibilities").iter().any(|one| one == "FARGATE") {
+    if fargate && !definitions::compatibilities(&definition.body).contains(&"FARGATE") {
         return Err(invalid("Task definition does not support launch_type FARGATE."));
     }
     Ok(())

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Ecs,
+    Ecs, fargate,
     model::{Definition, State, bare, client_error},
     paged, validation, wants_tags,
 };
@@ -89,12 +89,7 @@ impl Ecs {
         put("registeredAt", definition.registered.into());
         put("registeredBy", format!("arn:aws:iam::{ACCOUNT}:root").into());
         put("requiresAttributes", required_attributes(&definition.body));
-        let compatibilities = if definition.body.get("networkMode") == Some(&json!("awsvpc")) {
-            json!(["EC2", "FARGATE"])
-        } else {
-            json!(["EXTERNAL", "EC2"])
-        };
-        put("compatibilities", compatibilities);
+        put("compatibilities", json!(compatibilities(&definition.body)));
         if let Some(at) = definition.deregistered {
             put("deregisteredAt", at.into());
         }
@@ -110,8 +105,29 @@ pub(super) fn find<'a>(state: &'a State, id: &str) -> Option<&'a Definition> {
     }
 }
 
+/// Where a task definition can run.
+pub(super) fn compatibilities(body: &Map<String, Value>) -> &'static [&'static str] {
+    let body = Value::Object(body.clone());
+    match text(&body, "networkMode") {
+        Some("awsvpc") if fargate::has_size(&body) => &["EC2", "FARGATE"],
+        Some("awsvpc") => &["EC2"],
+        _ => &["EXTERNAL", "EC2"],
+    }
+}
+
 /// Fills in what ECS fills in, so that a description looks the same as on AWS.
 fn fill_in(body: &mut Map<String, Value>) {
+    for (member, whole) in [("cpu", "vcpu"), ("memory", "gb")] {
+        let units = fargate::units(&Value::Object(body.clone()), member, whole);
+        if let Some(units) = units {
+            body.insert(member.to_owned(), units.to_string().into());
+        }
+    }
+    let awsvpc = body.get("networkMode").is_some_and(|mode| mode == "awsvpc");
+    let volumes = body.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten();
+    for efs in volumes.filter_map(|volume| volume.get_mut("efsVolumeConfiguration")?.as_object_mut()) {
+        efs.entry("rootDirectory").or_insert_with(|| json!("/"));
+    }
     for member in ["volumes", "placementConstraints"] {
         body.entry(member).or_insert_with(|| json!([]));
     }
@@ -121,6 +137,12 @@ fn fill_in(body: &mut Map<String, Value>) {
         container.entry("essential").or_insert_with(|| json!(true));
         for member in ["portMappings", "environment", "mountPoints", "volumesFrom", "systemControls"] {
             container.entry(member).or_insert_with(|| json!([]));
+        }
+        let ports = container.get_mut("portMappings").and_then(Value::as_array_mut).into_iter().flatten();
+        for port in ports.filter_map(Value::as_object_mut) {
+            let host = if awsvpc { port.get("containerPort").cloned().unwrap_or_default() } else { json!(0) };
+            port.entry("hostPort").or_insert(host);
+            port.entry("protocol").or_insert_with(|| json!("tcp"));
         }
     }
 }

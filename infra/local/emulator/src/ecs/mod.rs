@@ -7,6 +7,7 @@ mod configuration;
 mod controllers;
 mod definitions;
 mod deployments;
+mod fargate;
 mod history;
 mod model;
 mod pages;

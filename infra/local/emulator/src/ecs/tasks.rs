@@ -91,9 +91,15 @@ impl Ecs {
             "taskArn": self.task_arn(task), "clusterArn": self.cluster_arn(&task.cluster),
             "taskDefinitionArn": task.definition, "lastStatus": last, "desiredStatus": desired,
             "group": format!("service:{}", bare(&task.service)), "startedBy": task.deployment,
-            "createdAt": task.created, "launchType": "EC2", "version": 1, "containers": containers.collect::<Value>(),
+            "createdAt": task.created, "version": 1, "containers": containers.collect::<Value>(),
             "attachments": [], "attributes": [], "overrides": {"containerOverrides": []}, "tags": [],
         });
+        let service = state.services.get(&task.service);
+        for member in ["launchType", "platformFamily"] {
+            if let Some(value) = service.and_then(|service| service.body.get(member)) {
+                shown[member] = value.clone();
+            }
+        }
         let times = [("startedAt", task.started), ("stoppingAt", task.stopping), ("stoppedAt", task.stopped)];
         for (member, time) in times {
             if let Some(time) = time {

@@ -1,3 +1,4 @@
+mod definitions;
 mod strategies;
 
 use std::{fs, time::Duration};
@@ -212,53 +213,6 @@ async fn a_deregistered_revision_is_refused() {
     assert_eq!(cluster.code, "ClusterNotFoundException");
     let service = fixture.ecs.call("UpdateService", json!({"cluster": "local", "service": "x"})).await.unwrap_err();
     assert_eq!(service.code, "ServiceNotFoundException");
-}
-
-#[tokio::test]
-async fn a_description_holds_what_was_registered_and_this_region_does_not_know() {
-    let fixture = Fixture::new().await;
-    let input = json!({
-        "family": "other", "memory": "512", "futureMember": {"a": [1, null]}, "tags": [{"key": "k", "value": "v"}],
-        "containerDefinitions": [{"name": "c", "image": "i", "futureToo": 1}],
-    });
-    fixture.ecs.call("RegisterTaskDefinition", input).await.unwrap();
-    let plain = fixture.ecs.call("DescribeTaskDefinition", json!({"taskDefinition": "other"})).await.unwrap();
-    assert_eq!(plain["taskDefinition"]["futureMember"], json!({"a": [1, null]}));
-    assert_eq!(plain["taskDefinition"]["containerDefinitions"][0]["futureToo"], 1);
-    assert_eq!(plain.get("tags"), None);
-    let input = json!({"taskDefinition": "other:1", "include": ["TAGS"]});
-    let tagged = fixture.ecs.call("DescribeTaskDefinition", input).await.unwrap();
-    assert_eq!(tagged["tags"], json!([{"key": "k", "value": "v"}]));
-}
-
-#[tokio::test]
-async fn a_task_definition_that_ecs_would_refuse_is_refused() {
-    let fixture = Fixture::new().await;
-    let with = |efs: Value, point: &str| {
-        json!({"family": "f", "volumes": [{"name": "v", "efsVolumeConfiguration": efs}], "containerDefinitions": [
-            {"name": "c", "image": "i", "memory": 1, "mountPoints": [{"sourceVolume": point, "containerPath": "/x"}]},
-        ]})
-    };
-    let file_system = FILE_SYSTEM;
-    let point = json!({"accessPointId": "fsap-1"});
-    for (input, word) in [
-        (with(json!({"fileSystemId": file_system}), "other"), "Unknown volume 'other'."),
-        (with(json!({"fileSystemId": file_system, "authorizationConfig": {"iam": "ENABLED"}}), "v"), "IAM"),
-        (with(json!({"fileSystemId": file_system, "authorizationConfig": point}), "v"), "transitEncryption"),
-        (
-            with(
-                json!({"fileSystemId": file_system, "authorizationConfig": point, "rootDirectory": "/a",
-                    "transitEncryption": "ENABLED"}),
-                "v",
-            ),
-            "rootDirectory",
-        ),
-        (json!({"family": "f", "containerDefinitions": []}), "Container list"),
-    ] {
-        let error = fixture.ecs.call("RegisterTaskDefinition", input).await.unwrap_err();
-        assert_eq!(error.code, "ClientException");
-        assert!(error.message.contains(word), "{}", error.message);
-    }
 }
 
 #[tokio::test]

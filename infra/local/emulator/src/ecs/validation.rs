@@ -4,11 +4,21 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::model::client_error;
+use super::{
+    fargate,
+    model::{client_error, invalid},
+};
 use crate::{
     error::AwsError,
     input::{list, text},
 };
+
+/// The longest task definition, in bytes of its JSON.
+const LONGEST: usize = 64 * 1024;
+
+/// The most containers of a task, and the most tags of a resource.
+const MOST_CONTAINERS: usize = 10;
+const MOST_TAGS: usize = 50;
 
 /// Checks a task definition before it is registered.
 ///
@@ -22,6 +32,17 @@ pub(super) fn check(body: &Map<String, Value>) -> Result<(), AwsError> {
                        255 at most.";
         return Err(client_error(message));
     }
+    let length = definition.to_string().len();
+    if length > LONGEST {
+        return Err(client_error(format!("Actual length: '{length}'. Max allowed length is '{LONGEST}' bytes.")));
+    }
+    check_tags(list(&definition, "tags"))?;
+    if let Some(mode) = text(&definition, "networkMode")
+        && !matches!(mode, "bridge" | "host" | "awsvpc" | "none")
+    {
+        return Err(client_error(format!("Invalid network mode '{mode}': use bridge, host, awsvpc or none.")));
+    }
+    fargate::check(&definition)?;
     let mut volumes = BTreeSet::new();
     for volume in list(&definition, "volumes") {
         let name = text(volume, "name").ok_or_else(|| client_error("Volume name should not be null or empty."))?;
@@ -35,10 +56,33 @@ pub(super) fn check(body: &Map<String, Value>) -> Result<(), AwsError> {
     check_containers(&definition, &volumes)
 }
 
+fn check_tags(tags: &[Value]) -> Result<(), AwsError> {
+    if tags.len() > MOST_TAGS {
+        return Err(invalid(format!("The number of tags exceeds the maximum of {MOST_TAGS}.")));
+    }
+    let mut keys = BTreeSet::new();
+    for tag in tags {
+        let key = text(tag, "key").unwrap_or_default();
+        if !(1..=128).contains(&key.chars().count()) || key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(invalid(format!("Invalid tag key '{key}'.")));
+        }
+        if text(tag, "value").is_some_and(|value| value.chars().count() > 256) {
+            return Err(invalid(format!("The value of the tag '{key}' is too long.")));
+        }
+        if !keys.insert(key) {
+            return Err(invalid(format!("Duplicate tag key '{key}'.")));
+        }
+    }
+    Ok(())
+}
+
 fn check_containers(definition: &Value, volumes: &BTreeSet<&str>) -> Result<(), AwsError> {
     let containers = list(definition, "containerDefinitions");
     if containers.is_empty() {
         return Err(client_error("Container list cannot be empty."));
+    }
+    if containers.len() > MOST_CONTAINERS {
+        return Err(client_error(format!("A task can have at most {MOST_CONTAINERS} containers.")));
     }
     let mut names = BTreeSet::new();
     for container in containers {
@@ -57,9 +101,22 @@ fn check_containers(definition: &Value, volumes: &BTreeSet<&str>) -> Result<(), 
             return Err(client_error(message));
         }
         check_mount_points(container, volumes)?;
+        check_ports(definition, container)?;
     }
     if containers.iter().all(|container| container["essential"] == false) {
         return Err(client_error("At least one container must be essential."));
+    }
+    Ok(())
+}
+
+fn check_ports(definition: &Value, container: &Value) -> Result<(), AwsError> {
+    let own = |port: &Value| {
+        let host = port["hostPort"].as_u64().filter(|host| *host != 0);
+        host.is_none_or(|host| Some(host) == port["containerPort"].as_u64())
+    };
+    if definition["networkMode"] == "awsvpc" && !list(container, "portMappings").iter().all(own) {
+        let message = "When networkMode=awsvpc, the host ports and container ports in port mappings must match.";
+        return Err(client_error(message));
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ mod idle;
 mod isolation;
 mod kept;
 mod permissions;
+mod reach;
 mod refusals;
 mod sessions;
 mod sleep;

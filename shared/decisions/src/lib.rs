@@ -20,6 +20,7 @@ pub mod placement;
 pub mod power;
 pub mod preflight;
 pub mod presence;
+pub mod reach;
 pub mod rebuild;
 pub mod revision;
 pub mod rollout;

@@ -9,6 +9,7 @@ use http::StatusCode;
 use wharfinger_decisions::{
     condition::Condition,
     names::{ServerName, SiteName},
+    reach,
     site::SiteSpec,
 };
 use wharfinger_store::{
@@ -254,6 +255,7 @@ async fn view(api: &App, call: &Call, name: &SiteName, found: &Found<SiteRecord>
     };
     let mut known: Vec<Condition> = found.thing.status.conditions.clone();
     known.extend([unreadable, unread].into_iter().flatten().map(|unreadable| unreadable.condition(call.now)));
+    known.extend(rollout.as_ref().and_then(reach::closed));
     Ok(SiteView {
         window: window.window.show(&found.thing.intent.finish, window.rollout.is_some(), call.now),
         rollout,

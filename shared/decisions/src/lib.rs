@@ -3,6 +3,7 @@
 //! table.
 
 pub mod account;
+pub mod check;
 pub mod cidr;
 pub mod condition;
 pub mod deployment;

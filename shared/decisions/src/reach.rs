@@ -58,11 +58,33 @@ fn role(arn: &str) -> String {
 /// unreliable for `iam:PassRole`.
 #[must_use]
 pub fn open_role(arn: &str) -> String {
-    let name = arn.split_once(":role/").map_or(arn, |(_, name)| name);
+    let name = role_name(arn);
     format!(
         "open it: add {name} to the stack's parameter TaskRoles (sam deploy --parameter-overrides TaskRoles='wharfinger/*,{name}'); \
          then roll the site out again"
     )
+}
+
+/// A role's name, with its path.
+#[must_use]
+pub fn role_name(arn: &str) -> &str {
+    arn.split_once(":role/").map_or(arn, |(_, name)| name)
+}
+
+/// Whether one of the `patterns`, which are separated by commas, fits `text` as IAM reads them.
+#[must_use]
+pub fn fits_any(patterns: &str, text: &str) -> bool {
+    patterns.split(',').any(|pattern| fits(pattern.as_bytes(), text.as_bytes()))
+}
+
+fn fits(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.split_first(), text.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => fits(rest, text) || text.split_first().is_some_and(|(_, text)| fits(pattern, text)),
+        (Some((b'?', rest)), Some((_, text))) => fits(rest, text),
+        (Some((wanted, rest)), Some((found, text))) => wanted == found && fits(rest, text),
+        (None, Some(_)) | (Some(_), None) => false,
+    }
 }
 
 #[cfg(test)]
@@ -109,6 +131,20 @@ mod tests {
         let told = closed(&rollout(State::Failed, &refusal("iam:PassRole", arn))).unwrap();
         assert_eq!(told.code, "role_closed");
         assert!(told.remedy.contains("TaskRoles='wharfinger/*,apps/web-task'"), "{}", told.remedy);
+    }
+
+    #[test]
+    fn patterns_are_read_as_iam_does() {
+        for (patterns, text, fit) in [
+            ("wharfinger/*", "wharfinger/web-task", true),
+            ("wharfinger/*", "web-task", false),
+            ("a,b/*", "b/c/d", true),
+            ("web-?", "web-1", true),
+            ("web-?", "web-", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(fits_any(patterns, text), fit, "{patterns} {text}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod adoption;
 mod auth;
 mod bill;
 mod burst;
+mod check;
 mod command_line;
 mod crash;
 mod drift;

@@ -30,6 +30,7 @@ async fn a_whole_life_needs_each_permission_and_no_other() {
     change_alice(&local).await.unwrap();
     rest_and_wake(&local).await.unwrap();
     move_house(&local).await.unwrap();
+    check_a_site(&local).await.unwrap();
     let asked = live_again(&local).await.unwrap();
 
     let region = &local.region;
@@ -69,6 +70,21 @@ async fn upload_and_tidy_up(local: &LocalRegion) -> anyhow::Result<()> {
             Ok((local.calls("ecs", "DeregisterTaskDefinition") > 0).then_some(()))
         })
         .await;
+    Ok(())
+}
+
+/// A check of a site that is mounted through an access point.
+async fn check_a_site(local: &LocalRegion) -> anyhow::Result<()> {
+    let point =
+        json!({ "ClientToken": "shop", "FileSystemId": seed::FILE_SYSTEM, "RootDirectory": { "Path": "/shop" } });
+    let point = local.region.call("elasticfilesystem", "CreateAccessPoint", point).await?;
+    let mut shop = blog("1h");
+    shop["directory"] = json!("/shop");
+    shop["mount_path"] = json!("/shop");
+    shop["access_point_id"] = point["AccessPointId"].clone();
+    local.api.put("/v1/sites/shop", &shop).await?;
+    local.api.get("/v1/sites/shop/check").await?.taken("check")?;
+    local.api.delete("/v1/sites/shop").await?;
     Ok(())
 }
 

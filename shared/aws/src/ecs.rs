@@ -1,6 +1,8 @@
 //! ECS: services, and task definitions as the JSON that AWS sends, since a typed copy would lose the fields that the
 //! SDK does not know yet.
 
+mod described;
+
 use aws_sdk_ecs::{
     Client, config, config::retry::RetryConfig, types::SortOrder, types::TaskDefinitionField,
     types::TaskDefinitionStatus,

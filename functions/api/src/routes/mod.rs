@@ -1,6 +1,7 @@
 //! The API's routes.
 
 pub(crate) mod adoption;
+pub(crate) mod check;
 pub(crate) mod rollouts;
 pub(crate) mod servers;
 pub(crate) mod sites;
@@ -32,6 +33,7 @@ pub fn router(api: App) -> Router {
         .route("/v1/servers/{server}/users/{user}", get(users::show).put(users::put).delete(users::delete))
         .route("/v1/sites", get(sites::list))
         .route("/v1/sites/{site}", get(sites::show).put(sites::put).delete(sites::delete))
+        .route("/v1/sites/{site}/check", get(check::show))
         .route("/v1/sites/{site}/rollouts", get(rollouts::list))
         .route("/v1/sites/{site}/rollouts/{id}", get(rollouts::show))
         .fallback(no_route)
@@ -45,7 +47,7 @@ async fn no_route(request: Request) -> Refused {
     let path = request.uri().path();
     let detail = match path.strip_suffix('/') {
         Some(shorter) if !shorter.is_empty() => format!("leave out the slash at the end: {shorter}"),
-        _ => "there is no such path: servers are at /v1/servers, with users, start, stop, sleep, wake and adopt below each; sites at /v1/sites, with rollouts".to_owned(),
+        _ => "there is no such path: servers are at /v1/servers, with users, start, stop, sleep, wake and adopt below each; sites at /v1/sites, with check and rollouts".to_owned(),
     };
     Problem::new(Kind::NoRoute, detail)
 }

@@ -206,7 +206,7 @@ async fn remove(api: &App, call: &Call, name: &SiteName) -> Result<Response, Ref
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn existing(api: &App, name: &SiteName) -> Result<Found<SiteRecord>, Refused> {
+pub(crate) async fn existing(api: &App, name: &SiteName) -> Result<Found<SiteRecord>, Refused> {
     Found::at(&api.table, &sites::key(name)).await?.ok_or_else(|| unknown(name))
 }
 

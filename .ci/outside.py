@@ -67,12 +67,36 @@ def look_around(transfer):
     assert service["status"] == "ACTIVE" and service["deployments"][0]["status"] == "PRIMARY"
     task = aws("ecs", "describe-task-definition", "--task-definition", "web")["taskDefinition"]
     assert task["containerDefinitions"][0]["name"] == "web" and not task.get("volumes")
+    follow_deployment()
     cloudwatch = boto3.client("cloudwatch")
     assert cloudwatch.list_metrics(Namespace="AWS/Transfer")["Metrics"] == []
     tables = boto3.client("dynamodb").list_tables()["TableNames"]
     assert len(tables) == 1, tables
     queues = boto3.client("sqs").list_queues()["QueueUrls"]
     assert len(queues) == 7, queues
+
+
+def follow_deployment():
+    """A blue/green deployment that pauses, by its service deployment."""
+    ecs, of = boto3.client("ecs"), {"cluster": "local", "service": "web"}
+    hook = {"targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP"]}
+    strategy = {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0, "lifecycleHooks": [hook]}
+    updated = ecs.update_service(**of, forceNewDeployment=True, deploymentConfiguration=strategy)["service"]
+    brief = ecs.list_service_deployments(**of)["serviceDeployments"][0]
+    number = updated["deployments"][0]["id"].removeprefix("ecs-svc/")
+    assert brief["targetServiceRevisionArn"].endswith(f"/{number}"), brief
+    arn = brief["serviceDeploymentArn"]
+
+    def described():
+        return ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"][0]
+
+    wait_until("the deployment pauses", lambda: described().get("lifecycleHookDetails"))
+    assert described()["lifecycleStage"] == "POST_SCALE_UP" and described()["status"] == "IN_PROGRESS"
+    ecs.continue_service_deployment(serviceDeploymentArn=arn, hookId=described()["lifecycleHookDetails"][0]["hookId"])
+    wait_until("the deployment is successful", lambda: described()["status"] == "SUCCESSFUL")
+    revisions = ecs.describe_service_revisions(serviceRevisionArns=[brief["targetServiceRevisionArn"]])
+    assert revisions["serviceRevisions"][0]["taskDefinition"] == updated["taskDefinition"]
+    ecs.update_service(**of, deploymentConfiguration={"strategy": "ROLLING", "lifecycleHooks": []})
 
 
 def make_server(transfer):
@@ -179,6 +203,8 @@ def wrong_calls(transfer, server):
         ("ResourceExistsException", lambda: transfer.create_user(ServerId=server, UserName="alice", Role=ROLE,
             HomeDirectory=f"/{FILE_SYSTEM}", PosixProfile={"Uid": 1000, "Gid": 1000})),
         ("ClusterNotFoundException", lambda: boto3.client("ecs").describe_services(cluster="none", services=["web"])),
+        ("ServiceDeploymentNotFoundException", lambda: boto3.client("ecs").stop_service_deployment(
+            serviceDeploymentArn="arn:aws:ecs:us-east-1:000000000000:service-deployment/local/web/none")),
         ("InvalidGroup.NotFound", lambda: boto3.client("ec2").describe_security_groups(GroupIds=["sg-00000000"])),
         ("FileSystemNotFound", lambda: boto3.client("efs").describe_file_systems(FileSystemId="fs-00000000")),
     ]:

@@ -35,6 +35,7 @@ async fn a_whole_life_needs_each_permission_and_no_other() {
     change_alice(&local).await.unwrap();
     rest_and_wake(&local).await.unwrap();
     move_house(&local).await.unwrap();
+    check_a_site(&local).await.unwrap();
     let asked = live_again(&local).await.unwrap();
 
     let region = &local.region;
@@ -81,6 +82,23 @@ async fn upload_and_tidy_up(local: &LocalRegion) -> anyhow::Result<()> {
             Ok((local.calls("ecs", "DeregisterTaskDefinition") > 0).then_some(()))
         })
         .await;
+    Ok(())
+}
+
+/// A check of a site that is mounted through an access point.
+async fn check_a_site(local: &LocalRegion) -> anyhow::Result<()> {
+    let owner = json!({ "OwnerUid": 1000, "OwnerGid": 1000, "Permissions": "0755" });
+    let root = json!({ "Path": "/shop", "CreationInfo": owner });
+    let point = json!({ "ClientToken": "shop", "FileSystemId": seed::FILE_SYSTEM, "RootDirectory": root });
+    let point = local.region.call("elasticfilesystem", "CreateAccessPoint", point).await?;
+    let mut shop = blog("1s");
+    shop["directory"] = json!("/shop");
+    shop["mount_path"] = json!("/shop");
+    shop["access_point_id"] = point["AccessPointId"].clone();
+    local.api.put("/v1/sites/shop", &shop).await?;
+    local.api.get("/v1/sites/shop/check").await?.taken("check")?;
+    // A rollout that is under way keeps it.
+    local.until("the shop is gone", || async { Ok(local.api.delete("/v1/sites/shop").await.ok().map(drop)) }).await;
     Ok(())
 }
 
@@ -355,15 +373,22 @@ fn what_no_function_needs_is_refused() {
         (reconcile, endpoint("ec2:CreateVpcEndpoint", "secretsmanager"), false),
         (reconcile, endpoint("ec2:DeleteVpcEndpoints", "transfer.server"), true),
         (reconcile, endpoint("ec2:DeleteVpcEndpoints", "secretsmanager"), false),
-        (rollout, pass("web-task", "ecs-tasks.amazonaws.com"), true),
-        (rollout, pass("web-task", "transfer.amazonaws.com"), false),
+        (rollout, pass("wharfinger/web-task", "ecs-tasks.amazonaws.com"), true),
+        (rollout, pass("wharfinger/web-task", "transfer.amazonaws.com"), false),
+        (rollout, pass("web-task", "ecs-tasks.amazonaws.com"), false),
         (
             rollout,
             Request::new("ecs:TagResource", definition).with("ecs:CreateAction", ["RegisterTaskDefinition"]),
             true,
         ),
         (rollout, Request::new("ecs:TagResource", definition), false),
-        (rollout, Request::new("ecs:UpdateService", "arn:aws:ecs:us-east-1:111122223333:service/a/b"), false),
+        (rollout, Request::new("ecs:UpdateService", "arn:aws:ecs:us-east-1:000000000000:service/a/b"), false),
+        (
+            rollout,
+            Request::new("ecs:UpdateService", "arn:aws:ecs:us-east-1:000000000000:service/a/b")
+                .having(&json!([{ "key": "wharfinger:allow", "value": "true" }])),
+            true,
+        ),
         ("ApiFunction", server("transfer:DescribeServer").having(&ours), true),
         ("ApiFunction", server("transfer:DescribeServer").having(&others), false),
         ("ApiFunction", server("transfer:StopServer").having(&ours), false),
@@ -409,7 +434,7 @@ fn tags(stack: &str) -> Value {
 
 #[test]
 fn roles_to_pass_are_named_by_parameters() {
-    let settings = [("OtherUserRoles", "sftp/*"), ("TaskRoles", "sites/*"), ("TransferUserRoleArn", OWN_ROLE)];
+    let settings = [("OtherUserRoles", "sftp/*"), ("TaskRoles", "sites/*,web-task"), ("TransferUserRoleArn", OWN_ROLE)];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let plan = Plan::read(TEMPLATE, &settings, "http://127.0.0.1:4566").unwrap();
     for (function, role, to, allowed) in [
@@ -417,6 +442,7 @@ fn roles_to_pass_are_named_by_parameters() {
         ("ReconcileFunction", "arn:aws:iam::000000000000:role/sftp/guests", "transfer.amazonaws.com", true),
         ("ReconcileFunction", "arn:aws:iam::000000000000:role/guests", "transfer.amazonaws.com", false),
         ("RolloutFunction", "arn:aws:iam::000000000000:role/sites/web", "ecs-tasks.amazonaws.com", true),
+        ("RolloutFunction", "arn:aws:iam::000000000000:role/web-task", "ecs-tasks.amazonaws.com", true),
         ("RolloutFunction", "arn:aws:iam::000000000000:role/web", "ecs-tasks.amazonaws.com", false),
     ] {
         let request = Request::new("iam:PassRole", role).with("iam:PassedToService", [to]);
@@ -477,6 +503,30 @@ fn security_groups_and_elastic_ips_are_named_by_a_tag() {
         assert_eq!(admits("SecurityGroups", "tagged", RULES, "security-group/sg-0a", &tags), allowed, "{tags}");
         assert_eq!(admits("Addresses", "tagged", MOVES, "elastic-ip/eipalloc-0a", &tags), allowed, "{tags}");
         assert!(admits("Addresses", "tagged", MOVES, "network-interface/eni-1", &json!([])), "they have no tags");
+    }
+}
+
+#[test]
+fn services_to_roll_out_are_named_by_a_list_or_a_tag() {
+    let open = json!([{ "key": "wharfinger:allow", "value": "true" }]);
+    for (value, service, tags, allowed) in [
+        ("tagged", "a/b", &open, true),
+        ("tagged", "a/b", &json!([]), false),
+        ("tagged", "a/b", &json!([{ "key": "wharfinger:allow", "value": "false" }]), false),
+        ("*", "a/b", &json!([]), true),
+        ("a/b,c/*", "a/b", &json!([]), true),
+        ("a/b,c/*", "c/d", &json!([]), true),
+        ("a/b,c/*", "a/c", &open, false),
+    ] {
+        let settings = [("Services".to_owned(), value.to_owned())].into();
+        let plan = Plan::read(TEMPLATE, &settings, "http://127.0.0.1:4566").unwrap();
+        let arn = format!("arn:aws:ecs:us-east-1:000000000000:service/{service}");
+        let decide = |action: &str| {
+            let request = Request::new(action, arn.clone()).having(tags);
+            matches!(plan.function("RolloutFunction").unwrap().policy.decide(&request), Decision::Allowed(_))
+        };
+        assert_eq!(decide("ecs:UpdateService"), allowed, "{value}: {service} {tags}");
+        assert!(decide("ecs:DescribeServices"), "what is closed can be looked at");
     }
 }
 

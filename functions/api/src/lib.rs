@@ -2,7 +2,7 @@
 //!
 //! A handler observes (reads the table), decides (plain functions, no I/O) and acts (one conditional write, then a
 //! message that wakes `reconcile` or `rollout`). It never waits for Transfer Family or ECS, and asks AWS only where a dry
-//! run of a server or a rollout is to tell what would come of it.
+//! run of a server or a rollout, or the check of a site, is to tell what would come of it.
 
 mod body;
 mod call;
@@ -36,6 +36,7 @@ use wharfinger_aws::{
 };
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
+    check::Reach,
     messages::{ServerWake, SiteTick},
     names::{ServerName, SiteName},
 };
@@ -55,9 +56,10 @@ pub struct App {
     servers: Queue,
     ticks: Queue,
     aws: Aws,
+    reach: Reach,
 }
 
-/// What a dry run asks. Other requests do without, so nothing of it is made at the start.
+/// What a dry run and a check ask. Other requests do without, so nothing of it is made at the start.
 #[derive(Clone, Debug)]
 struct Aws {
     transfer: OnFirstUse<Transfer>,
@@ -87,6 +89,8 @@ impl App {
         let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build();
         let sdk = &sdk.to_builder().timeout_config(timeouts).build();
         let queues = OnFirstUse::new(sdk, aws_sdk_sqs::Client::new);
+        // Without them, a check does not know.
+        let parameter = |name| environment.required::<String>(name).unwrap_or_default();
         Ok(Self {
             table: Table::new(
                 aws_sdk_dynamodb::Client::new(sdk),
@@ -96,6 +100,7 @@ impl App {
             servers: Queue::new(queues.clone(), environment.required::<String>("SERVERS_QUEUE_URL")?),
             ticks: Queue::new(queues, environment.required::<String>("TICKS_QUEUE_URL")?),
             aws: Aws::new(sdk),
+            reach: Reach { services: parameter("SERVICES"), roles: parameter("TASK_ROLES") },
         })
     }
 

@@ -1,6 +1,7 @@
 //! The part of EC2 that a server's endpoint needs: rules of security groups, the endpoint's groups and addresses,
 //! Elastic IPs. Behind the feature `ec2`.
 
+mod mounting;
 mod network;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,6 +3,7 @@
 
 mod deployments;
 mod service;
+mod described;
 
 use aws_sdk_ecs::{
     Client, config, config::retry::RetryConfig, types::SortOrder, types::TaskDefinitionField,

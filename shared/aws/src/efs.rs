@@ -11,6 +11,8 @@ use wharfinger_decisions::{
 
 use crate::{OnFirstUse, error::AwsError};
 
+mod mounted;
+
 /// The file systems of this account.
 #[derive(Clone, Debug)]
 pub struct FileSystems {

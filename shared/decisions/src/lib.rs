@@ -3,6 +3,7 @@
 //! table.
 
 pub mod account;
+pub mod check;
 pub mod cidr;
 pub mod condition;
 pub mod deployment;
@@ -25,6 +26,7 @@ pub mod placement;
 pub mod power;
 pub mod preflight;
 pub mod presence;
+pub mod reach;
 pub mod rebuild;
 pub mod revision;
 pub mod rollback;

@@ -241,7 +241,7 @@ async fn settled(stage: &Stage, server: usize, expected: Expected<()>) {
             let failed = status["power"] == "failed" && status["conditions"] != json!([]);
             let is_shut = status["wanted"]["power"] == "stopped" && failed;
             let is_kept = wished::is_kept(stage, server, status);
-            if !is_so && !is_shut && !is_kept && !drains(status) {
+            if !is_so && !is_shut && !is_kept && !drains(status) && !is_just_decided(stage, status) {
                 stage.weather.diary.violated(rules::BROUGHT_ABOUT, format!("{path}: {status}"));
             }
             if is_so && let Some(otherwise) = truth::of_server(stage.ground(), server, &shown).await {
@@ -257,6 +257,12 @@ fn drains(status: &Value) -> bool {
     let since = at(&status["observed_at"]).zip(at(&status["idle"]["at"]));
     let is_recent = since.is_some_and(|(now, decided)| now.duration_since(decided) < MOST_DRAINED);
     (status["power"] == "draining" || status["power"] == "stopping") && is_recent
+}
+
+/// Whether the sweep has just found the server idle: it takes a look to act upon that.
+fn is_just_decided(stage: &Stage, status: &Value) -> bool {
+    let decided = status["idle"]["at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+    decided.is_some_and(|at| stage.now().duration_since(at) < SignedDuration::from_mins(1))
 }
 
 /// A user can log in, or is gone.

@@ -117,6 +117,7 @@ impl Stage {
             let service = json!({
                 "cluster": seed::CLUSTER, "serviceName": name, "taskDefinition": name, "desiredCount": 1,
                 "launchType": "FARGATE", "networkConfiguration": network,
+                "tags": [{ "key": "wharfinger:allow", "value": "true" }],
                 "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": true, "rollback": true}},
             });
             self.call("ecs", "CreateService", service).await.context("make a service")?;

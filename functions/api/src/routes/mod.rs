@@ -1,6 +1,7 @@
 //! The API's routes.
 
 pub(crate) mod adoption;
+pub(crate) mod check;
 pub(crate) mod hold;
 pub(crate) mod rollouts;
 pub(crate) mod servers;
@@ -33,6 +34,7 @@ pub fn router(api: App) -> Router {
         .route("/v1/servers/{server}/users/{user}", get(users::show).put(users::put).delete(users::delete))
         .route("/v1/sites", get(sites::list))
         .route("/v1/sites/{site}", get(sites::show).put(sites::put).delete(sites::delete))
+        .route("/v1/sites/{site}/check", get(check::show))
         .route("/v1/sites/{site}/hold", put(hold::put).delete(hold::delete))
         .route("/v1/sites/{site}/rollouts", get(rollouts::list).post(rollouts::start))
         .route("/v1/sites/{site}/rollouts/{id}", get(rollouts::show).delete(rollouts::cancel))
@@ -48,7 +50,7 @@ async fn no_route(request: Request) -> Refused {
     let path = request.uri().path();
     let detail = match path.strip_suffix('/') {
         Some(shorter) if !shorter.is_empty() => format!("leave out the slash at the end: {shorter}"),
-        _ => "there is no such path: servers are at /v1/servers, with users, start, stop, sleep, wake and adopt below each; sites at /v1/sites, with hold, and rollouts with rollback".to_owned(),
+        _ => "there is no such path: servers are at /v1/servers, with users, start, stop, sleep, wake and adopt below each; sites at /v1/sites, with check, hold, and rollouts with rollback".to_owned(),
     };
     Problem::new(Kind::NoRoute, detail)
 }

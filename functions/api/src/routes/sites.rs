@@ -9,6 +9,7 @@ use http::StatusCode;
 use wharfinger_decisions::{
     condition::Condition,
     names::{ServerName, SiteName},
+    reach,
     site::{Mount, SiteSpec},
 };
 use wharfinger_store::{
@@ -213,7 +214,7 @@ async fn remove(api: &App, call: &Call, name: &SiteName) -> Result<Response, Ref
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-pub(super) async fn existing(api: &App, name: &SiteName) -> Result<Found<SiteRecord>, Refused> {
+pub(crate) async fn existing(api: &App, name: &SiteName) -> Result<Found<SiteRecord>, Refused> {
     Found::at(&api.table, &sites::key(name)).await?.ok_or_else(|| unknown(name))
 }
 
@@ -263,6 +264,7 @@ async fn view(api: &App, call: &Call, name: &SiteName, found: &Found<SiteRecord>
     let mut known: Vec<Condition> = found.thing.status.conditions.clone();
     known.extend([unreadable, unread].into_iter().flatten().map(|unreadable| unreadable.condition(call.now)));
     known.extend(window.compared.as_ref().and_then(|compared| compared.condition.clone()));
+    known.extend(rollout.as_ref().and_then(reach::closed));
     let spec = &found.thing.intent;
     let shown = window.window.show(window.decide(spec, call.now), &spec.finish, window.rollout.is_some(), call.now);
     Ok(SiteView {

@@ -28,7 +28,7 @@ pub const CLUSTER: &str = "local";
 pub const SERVICE: &str = "web";
 
 /// The role of the service's tasks: what they may do on the file system.
-pub const TASK_ROLE: &str = "arn:aws:iam::000000000000:role/web-task";
+pub const TASK_ROLE: &str = "arn:aws:iam::000000000000:role/wharfinger/web-task";
 
 /// Why a region could not be given what people have before they begin.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +106,7 @@ async fn plant_service(ecs: &Ecs) -> Result<(), SeedError> {
     let service = json!({
         "cluster": CLUSTER, "serviceName": SERVICE, "taskDefinition": "web:1", "desiredCount": 1,
         "launchType": "FARGATE", "networkConfiguration": network,
+        "tags": [{"key": "wharfinger:allow", "value": "true"}],
         "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": true, "rollback": true}},
     });
     call(ecs, "service", "CreateService", service).await

@@ -44,6 +44,13 @@ impl Efs {
         Ok(())
     }
 
+    /// No file system has a policy here: none can be put, as mounts would not keep to it.
+    pub(super) fn describe_policy(&self, id: &str) -> Result<Value, AwsError> {
+        self.state().file_system(id)?;
+        let message = format!("No file system policy found for file system {id}.");
+        Err(AwsError::client("PolicyNotFound", message).with_status(404))
+    }
+
     pub(super) fn create_file_system(&self, input: &Value) -> Result<Value, AwsError> {
         let token = text(input, "CreationToken")
             .ok_or_else(|| AwsError::client("BadRequest", "A file system needs a CreationToken."))?;

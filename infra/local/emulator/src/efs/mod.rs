@@ -88,6 +88,7 @@ impl Service for Efs {
             "CreateFileSystem" => self.create_file_system(&input),
             "DescribeFileSystems" => self.describe_file_systems(&input),
             "DeleteFileSystem" => self.delete_file_system(file_system()),
+            "DescribeFileSystemPolicy" => self.describe_policy(file_system()),
             "CreateMountTarget" => self.create_mount_target(&input),
             "DescribeMountTargets" => self.describe_mount_targets(&input),
             "DeleteMountTarget" => self.delete_mount_target(&input),
@@ -100,6 +101,11 @@ impl Service for Efs {
             "ListTagsForResource" => self.list_tags(text(&input, "ResourceId").unwrap_or_default()),
             _ => Err(AwsError::unknown_operation("elasticfilesystem", operation).with_status(404)),
         }
+    }
+
+    fn resource(&self, id: &str) -> Option<Value> {
+        let state = self.state();
+        Some(json!({"FileSystemId": state.mount_target(id).ok()?.file_system}))
     }
 
     fn snapshot(&self) -> Value {

@@ -9,12 +9,13 @@ use crate::error::AwsError;
 
 /// EFS's operations: method, path below `/2015-02-01`, name, status of success. Of the paths that match, the first
 /// is meant. From the EFS API model.
-const ROUTES: [(&str, &str, &str, u16); 16] = [
+const ROUTES: [(&str, &str, &str, u16); 17] = [
     ("POST", "file-systems", "CreateFileSystem", 201),
     ("GET", "file-systems", "DescribeFileSystems", 200),
     ("GET", "file-systems/replication-configurations", "DescribeReplicationConfigurations", 200),
     ("PUT", "file-systems/{FileSystemId}", "UpdateFileSystem", 202),
     ("DELETE", "file-systems/{FileSystemId}", "DeleteFileSystem", 204),
+    ("GET", "file-systems/{FileSystemId}/policy", "DescribeFileSystemPolicy", 200),
     ("POST", "mount-targets", "CreateMountTarget", 200),
     ("GET", "mount-targets", "DescribeMountTargets", 200),
     ("DELETE", "mount-targets/{MountTargetId}", "DeleteMountTarget", 204),

@@ -28,7 +28,7 @@ pub fn of(service: &str, operation: &str, input: &Value, find: Lookup<'_>) -> Op
         "logs" => logs::requests(operation, input),
         "sqs" => others::sqs(operation, input),
         "monitoring" => others::cloudwatch(operation, input),
-        "elasticfilesystem" => others::efs(operation, input),
+        "elasticfilesystem" => others::efs(operation, input, find),
         // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html: no permissions are required.
         "sts" => (operation == "GetCallerIdentity").then(Vec::new),
         _ => None,

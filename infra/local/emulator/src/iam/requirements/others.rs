@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use super::Lookup;
 use crate::{
     iam::request::{Request, arn},
     input::text,
@@ -32,13 +33,24 @@ pub(super) fn cloudwatch(operation: &str, input: &Value) -> Option<Vec<Request>>
     }
 }
 
-pub(super) fn efs(operation: &str, input: &Value) -> Option<Vec<Request>> {
+pub(super) fn efs(operation: &str, input: &Value, find: Lookup<'_>) -> Option<Vec<Request>> {
     let action = format!("elasticfilesystem:{operation}");
     let file_system = text(input, "FileSystemId").map(|id| arn("elasticfilesystem", "file-system/", id));
     match operation {
         // Without an id it is asked about all file systems.
         "DescribeFileSystems" => Some(vec![Request::new(action, file_system.unwrap_or_else(|| "*".to_owned()))]),
-        "DescribeMountTargets" => Some(vec![Request::new(action, file_system?)]),
+        "DescribeMountTargets" | "DescribeFileSystemPolicy" => Some(vec![Request::new(action, file_system?)]),
+        // A mount target is no resource of its own: its file system is asked about.
+        "DescribeMountTargetSecurityGroups" => {
+            let target = text(input, "MountTargetId")?;
+            let system =
+                find("elasticfilesystem", target).and_then(|found| Some(found["FileSystemId"].as_str()?.to_owned()));
+            Some(vec![Request::new(action, arn("elasticfilesystem", "file-system/", &system.unwrap_or_default()))])
+        }
+        "DescribeAccessPoints" => {
+            let point = text(input, "AccessPointId").map(|id| arn("elasticfilesystem", "access-point/", id));
+            Some(vec![Request::new(action, point.or(file_system)?)])
+        }
         _ => None,
     }
 }

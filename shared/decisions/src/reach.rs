@@ -1,0 +1,167 @@
+//! What a deployment may roll out: services and roles that somebody has opened to it. What is not is told with the way to
+//! open it.
+
+use crate::{
+    condition::{Condition, Severity},
+    rollout::{Rollout, State},
+};
+
+/// The tag that opens an ECS service to rollouts, with the value `true`.
+pub const TAG: &str = "wharfinger:allow";
+
+/// How AWS words a missing permission, around the action and around the resource.
+const REFUSAL: (&str, &str) = ("is not authorized to perform: ", " on resource: ");
+
+/// The condition of a site whose latest rollout was refused because its service, or a role of its task definition, is
+/// not open to this deployment.
+#[must_use]
+pub fn closed(latest: &Rollout) -> Option<Condition> {
+    if latest.state != State::Failed {
+        return None;
+    }
+    let (action, resource) = missing_permission(&latest.reason)?;
+    let (code, message, remedy) = match action {
+        "ecs:UpdateService" => ("service_closed", service(resource), open_service(resource)),
+        "iam:PassRole" => ("role_closed", role(resource), open_role(resource)),
+        _ => return None,
+    };
+    let since = latest.finished_at.unwrap_or(latest.started_at);
+    Some(Condition { code: code.into(), severity: Severity::Error, message, remedy, since })
+}
+
+/// The action and the resource of a refusal in AWS's words.
+fn missing_permission(sentence: &str) -> Option<(&str, &str)> {
+    let (_, rest) = sentence.split_once(REFUSAL.0)?;
+    let (action, rest) = rest.split_once(REFUSAL.1)?;
+    let resource = rest.split_whitespace().next()?;
+    Some((action, resource.trim_end_matches(['.', ','])))
+}
+
+fn service(arn: &str) -> String {
+    format!("this deployment may not roll out the service {arn}: it is not open to it")
+}
+
+/// The sentence that opens the ECS service `arn`.
+#[must_use]
+pub fn open_service(arn: &str) -> String {
+    format!(
+        "open it: aws ecs tag-resource --resource-arn {arn} --tags key={TAG},value=true; \
+         or name it in the stack's parameter Services; then roll the site out again"
+    )
+}
+
+fn role(arn: &str) -> String {
+    format!("this deployment may not hand the role {arn} to tasks, as the service's task definition asks")
+}
+
+/// The sentence that opens the IAM role `arn`. A tag would not do: IAM's user guide calls conditions on a role's tags
+/// unreliable for `iam:PassRole`.
+#[must_use]
+pub fn open_role(arn: &str) -> String {
+    let name = role_name(arn);
+    format!(
+        "open it: add {name} to the stack's parameter TaskRoles (sam deploy --parameter-overrides TaskRoles='wharfinger/*,{name}'); \
+         then roll the site out again"
+    )
+}
+
+/// A role's name, with its path.
+#[must_use]
+pub fn role_name(arn: &str) -> &str {
+    arn.split_once(":role/").map_or(arn, |(_, name)| name)
+}
+
+/// Whether one of the `patterns`, which are separated by commas, fits `text` as IAM reads them.
+#[must_use]
+pub fn fits_any(patterns: &str, text: &str) -> bool {
+    patterns.split(',').any(|pattern| fits(pattern.as_bytes(), text.as_bytes()))
+}
+
+fn fits(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.split_first(), text.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => fits(rest, text) || text.split_first().is_some_and(|(_, text)| fits(pattern, text)),
+        (Some((b'?', rest)), Some((_, text))) => fits(rest, text),
+        (Some((wanted, rest)), Some((found, text))) => wanted == found && fits(rest, text),
+        (None, Some(_)) | (Some(_), None) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{names::SiteName, rollout::Revisions, window::Window};
+
+    fn rollout(state: State, reason: &str) -> Rollout {
+        Rollout {
+            id: "id".into(),
+            site: SiteName::parse("blog").unwrap(),
+            state,
+            reason: reason.into(),
+            cause: Window::default().cause(String::new()),
+            task_definition: Revisions::default(),
+            deployment_id: None,
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: None,
+            failure: None,
+            spec_version: None,
+            undoes: None,
+            broken_off_by: None,
+            changes: Vec::new(),
+        }
+    }
+
+    fn refusal(action: &str, resource: &str) -> String {
+        format!(
+            "update service local/web to web:2: AWS refuses it: AccessDeniedException: User: arn:aws:sts::1:assumed-role/r/s \
+             is not authorized to perform: {action} on resource: {resource} because no identity-based policy allows the \
+             {action} action"
+        )
+    }
+
+    #[test]
+    fn a_service_that_is_not_open_is_told_with_the_command_that_opens_it() {
+        let arn = "arn:aws:ecs:us-east-1:000000000000:service/local/web";
+        let told = closed(&rollout(State::Failed, &refusal("ecs:UpdateService", arn))).unwrap();
+        assert_eq!(told.code, "service_closed");
+        let command = format!("aws ecs tag-resource --resource-arn {arn} --tags key=wharfinger:allow,value=true;");
+        assert!(told.remedy.contains(&command), "{}", told.remedy);
+    }
+
+    #[test]
+    fn a_role_that_is_not_open_is_told_with_its_parameter() {
+        let arn = "arn:aws:iam::000000000000:role/apps/web-task";
+        let told = closed(&rollout(State::Failed, &refusal("iam:PassRole", arn))).unwrap();
+        assert_eq!(told.code, "role_closed");
+        assert!(told.remedy.contains("TaskRoles='wharfinger/*,apps/web-task'"), "{}", told.remedy);
+    }
+
+    #[test]
+    fn patterns_are_read_as_iam_does() {
+        for (patterns, text, fit) in [
+            ("wharfinger/*", "wharfinger/web-task", true),
+            ("wharfinger/*", "web-task", false),
+            ("a,b/*", "b/c/d", true),
+            ("web-?", "web-1", true),
+            ("web-?", "web-", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(fits_any(patterns, text), fit, "{patterns} {text}");
+        }
+    }
+
+    #[test]
+    fn what_has_another_reason_is_not_closed() {
+        let arn = "arn:aws:ecs:us-east-1:000000000000:service/local/web";
+        for latest in [
+            rollout(State::Succeeded, &refusal("ecs:UpdateService", arn)),
+            rollout(State::Failed, &refusal("ecs:DescribeServices", arn)),
+            rollout(State::Failed, "the new tasks did not come to run"),
+            rollout(State::Failed, "is not authorized to perform: "),
+        ] {
+            assert_eq!(closed(&latest), None, "{}", latest.reason);
+        }
+    }
+}

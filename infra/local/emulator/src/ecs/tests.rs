@@ -1,4 +1,5 @@
 mod definitions;
+mod refusals;
 mod strategies;
 
 use std::{fs, time::Duration};
@@ -58,6 +59,10 @@ impl Fixture {
         });
         let output = self.ecs.call("RegisterTaskDefinition", input).await.unwrap();
         output["taskDefinition"]["taskDefinitionArn"].as_str().unwrap().to_owned()
+    }
+
+    async fn call(&self, operation: &str, input: Value) -> Value {
+        self.ecs.call(operation, input).await.unwrap()
     }
 
     async fn update(&self, change: Value) -> Result<Value, AwsError> {

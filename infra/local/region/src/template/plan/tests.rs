@@ -332,7 +332,7 @@ fn what_lies_in_any_account_is_held_to_this_one() {
             assert!(holds("aws:ResourceAccount", "AWS::AccountId"), "{logical}");
         }
     }
-    assert_eq!(lists, 3, "SecurityGroups, Addresses and FileSystems");
+    assert_eq!(lists, 5, "SecurityGroups, Addresses, FileSystems, and Services with their deployments");
 }
 
 #[test]

@@ -218,6 +218,8 @@ impl Plant {
             (Self::CountTwice, "rollout", "GetItem") => {
                 if let Some(item) = answer["Item"].as_object_mut() {
                     item.remove("seen");
+                    // What came before the last rollout would not count either.
+                    item.get_mut("window").and_then(|window| window["M"].as_object_mut()?.remove("covered_until"));
                 }
             }
             // A deployment that is under way is waited for, so nobody must see it.

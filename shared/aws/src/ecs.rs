@@ -2,8 +2,8 @@
 //! SDK does not know yet.
 
 mod deployments;
-mod service;
 mod described;
+mod service;
 
 use aws_sdk_ecs::{
     Client, config, config::retry::RetryConfig, types::SortOrder, types::TaskDefinitionField,

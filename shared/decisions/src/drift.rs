@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     condition::{Condition, Severity},
-    rollout::{Failure, Rollout, State, Trigger},
+    rollout::{Failure, Revisions, Rollout, State, Trigger},
     site::{Drift, Mount},
-    verdict::Service,
+    verdict::{ROLLBACK_GRACE, Service},
     wakeup::TRUSTED_FOR,
 };
 
@@ -20,6 +20,8 @@ pub const REPEATED_DRIFT: &str = "repeated_drift";
 
 /// How many repairs against the same other are made within [`WITHIN`].
 pub const MOST_REPAIRS: usize = 3;
+/// How many repairs are made within [`WITHIN`], whoever they are against.
+pub const MOST_OF_ALL: usize = 6;
 /// The time in which repairs are counted.
 pub const WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
@@ -76,6 +78,8 @@ pub struct Running<'a> {
     pub refusal: Option<&'a str>,
     /// Who registered what runs.
     pub by: &'a str,
+    /// The deployment of others that goes on has gone on for longer than the site waits for one.
+    pub endless: bool,
 }
 
 /// What comes of a comparison.
@@ -109,7 +113,7 @@ pub fn compare(
     if running.service.obstacle().is_some() {
         return Finding::AsWanted;
     }
-    if running.service.deployment_of_others(&[]).is_some() {
+    if running.service.deployment_of_others(&[]).is_some() && !running.endless {
         return Finding::Unsettled;
     }
     let mended = latest.state == State::Failed
@@ -129,14 +133,35 @@ pub fn compare(
     if latest.spec_version.is_some_and(|made_from| made_from < version) {
         return Finding::Due { trigger: Trigger::Spec, reason: format!("the site was changed, and {lack}") };
     }
-    let before = latest.task_definition.before.as_ref();
-    let went_back =
-        latest.state != State::Succeeded && (before.is_none() || before == running.service.task_definition.as_ref());
-    if went_back {
+    if went_back(latest, running.service) {
         let message = format!("{lack}, since the rollout before did not succeed: {}", latest.reason);
         return Finding::Told(condition(NOT_MOUNTED, message, "mend that, and roll the site out again", now));
     }
     drifted(policy, lack, running.by, repairs, now)
+}
+
+/// Whether `service` runs what it ran before `latest`, or went further back, and nobody has deployed it since.
+fn went_back(latest: &Rollout, service: &Service) -> bool {
+    let Revisions { before, after } = &latest.task_definition;
+    let present = service.task_definition.as_deref();
+    let to_before = before.is_none() || before.as_deref() == present;
+    let is_earlier = present.zip(after.as_deref()).and_then(|(present, ours)| is_earlier(present, ours));
+    let is_undone = latest.state == State::RolledBack || latest.broken_off_by.is_some();
+    let further = is_undone && is_earlier.unwrap_or_default() && !is_deployed_since(latest, service);
+    latest.state != State::Succeeded && (to_before || further)
+}
+
+/// Whether a deployment was begun after `latest` was over that ECS did not make to go back.
+fn is_deployed_since(latest: &Rollout, service: &Service) -> bool {
+    let since = service.primary().filter(|primary| !primary.goes_back()).and_then(|primary| primary.created_at);
+    since.zip(latest.finished_at).is_some_and(|(since, over)| since.duration_since(over) > ROLLBACK_GRACE)
+}
+
+/// Whether `present` is an earlier revision of the same family; `None` if it is of another one.
+fn is_earlier(present: &str, ours: &str) -> Option<bool> {
+    let ((family, number), (own_family, own_number)) = (present.rsplit_once(':')?, ours.rsplit_once(':')?);
+    let numbers = number.parse::<u64>().ok().zip(own_number.parse::<u64>().ok()).filter(|_| family == own_family);
+    numbers.map(|(number, own)| number < own)
 }
 
 fn drifted(policy: Drift, lack: String, by: &str, repairs: &[Repair], now: Timestamp) -> Finding {
@@ -145,10 +170,12 @@ fn drifted(policy: Drift, lack: String, by: &str, repairs: &[Repair], now: Times
     if policy == Drift::Report {
         return Finding::Told(condition(NOT_MOUNTED, format!("{lack}; the site says only to report it"), REMEDY, now));
     }
-    if recent(repairs, by, now) >= MOST_REPAIRS {
-        let message = format!(
-            "{lack}; it was mended {MOST_REPAIRS} times within an hour against {by}, and is left alone for now"
-        );
+    let of_all = repairs.iter().filter(|repair| now.duration_since(repair.at) < WITHIN);
+    let against = of_all.clone().filter(|repair| principal(&repair.against) == principal(by)).count();
+    if against >= MOST_REPAIRS || of_all.count() >= MOST_OF_ALL {
+        let whom =
+            if against >= MOST_REPAIRS { format!("{against} times against {by}") } else { "again and again".into() };
+        let message = format!("{lack}; it was mended {whom} within an hour, and is left alone for now");
         return Finding::Told(condition(REPEATED_DRIFT, message, REMEDY, now));
     }
     Finding::Due { trigger: Trigger::Drift, reason: format!("{lack}: {by} deployed a task definition without it") }
@@ -161,8 +188,11 @@ pub fn repaired(repairs: &[Repair], by: &str, now: Timestamp) -> Vec<Repair> {
     counted.chain([Repair { at: now, against: by.to_owned() }]).collect()
 }
 
-fn recent(repairs: &[Repair], by: &str, now: Timestamp) -> usize {
-    repairs.iter().filter(|repair| repair.against == by && now.duration_since(repair.at) < WITHIN).count()
+/// Who `registered_by` is, whatever session of a role it was: each build has a session of its own.
+#[must_use]
+pub fn principal(registered_by: &str) -> &str {
+    let role = registered_by.split_once(":assumed-role/").and_then(|(_, role)| role.split_once('/'));
+    role.map_or(registered_by, |(_, session)| &registered_by[..registered_by.len() - session.len() - 1])
 }
 
 fn lack(running: Running<'_>) -> String {
@@ -181,7 +211,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::verdict::Deployment;
+    use crate::{rollout::Revisions, verdict::Deployment};
 
     fn latest(state: State, version: Option<u64>) -> Rollout {
         serde_json::from_value(json!({"id": "1", "site": "blog", "state": state, "reason": "so it was",
@@ -206,7 +236,7 @@ mod tests {
     /// What is found of a site at version 3 whose service runs `revision`, with or without its mount.
     fn find(policy: Drift, latest: &Rollout, revision: &str, missing: &[Mount], repairs: &[Repair]) -> Finding {
         let service = service(revision);
-        let running = Running { service: &service, missing, refusal: None, by: "ci" };
+        let running = Running { service: &service, missing, refusal: None, by: "ci", endless: false };
         compare((3, policy), latest, running, repairs, at(5_000))
     }
 
@@ -264,6 +294,67 @@ mod tests {
     }
 
     #[test]
+    fn a_role_is_the_same_other_in_each_of_its_sessions() {
+        let session = |build: i64| format!("arn:aws:sts::123456789012:assumed-role/deploy/build-{build}");
+        assert_eq!(principal(&session(1)), "arn:aws:sts::123456789012:assumed-role/deploy");
+        for whole in ["arn:aws:iam::123456789012:user/ci/main", "arn:aws:iam::123456789012:root", "web", ""] {
+            assert_eq!(principal(whole), whole);
+        }
+        let repairs = (0..3).fold(Vec::new(), |repairs, one| repaired(&repairs, &session(one), at(4_000 + one)));
+        let found = find(Drift::Repair, &latest(State::Succeeded, Some(3)), "web:9", &places(), &repairs);
+        assert_eq!(trigger(&found), Some(Trigger::Drift), "ci has made no war");
+        let (service, missing) = (service("web:9"), places());
+        let running = Running { service: &service, missing: &missing, refusal: None, by: &session(9), endless: false };
+        let found = compare((3, Drift::Repair), &latest(State::Succeeded, Some(3)), running, &repairs, at(5_000));
+        assert!(matches!(&found, Finding::Told(told) if told.code == REPEATED_DRIFT), "{found:?}");
+    }
+
+    #[test]
+    fn after_six_repairs_within_an_hour_there_is_peace_whoever_they_are_against() {
+        let repairs =
+            (0..6).fold(Vec::new(), |repairs, one| repaired(&repairs, &format!("family-{one}"), at(4_000 + one)));
+        let succeeded = latest(State::Succeeded, Some(3));
+        let found = find(Drift::Repair, &succeeded, "web:9", &places(), &repairs);
+        assert!(matches!(&found, Finding::Told(told) if told.code == REPEATED_DRIFT), "{found:?}");
+        let found = find(Drift::Repair, &succeeded, "web:9", &places(), &repairs[1..]);
+        assert_eq!(trigger(&found), Some(Trigger::Drift));
+    }
+
+    #[test]
+    fn what_was_just_cancelled_or_went_further_back_is_told_and_not_rolled_out_again() {
+        let over = |state, broken_off_by: Option<&str>| Rollout {
+            task_definition: Revisions { before: Some("web:7".into()), after: Some("web:8".into()) },
+            finished_at: Some(at(1_000)),
+            broken_off_by: broken_off_by.map(ToOwned::to_owned),
+            ..latest(state, Some(3))
+        };
+        let begun = |at: Timestamp, reason: &str| Deployment {
+            status: "PRIMARY".into(),
+            task_definition: "web:5".into(),
+            rollout_state: Some("COMPLETED".into()),
+            rollout_reason: Some(reason.into()),
+            created_at: Some(at),
+            ..Deployment::default()
+        };
+        let of = |latest: &Rollout, revision: &str, primary: Deployment| {
+            let service = Service { deployments: vec![primary], ..service(revision) };
+            let missing = places();
+            let running = Running { service: &service, missing: &missing, refusal: None, by: "ci", endless: false };
+            compare((3, Drift::Repair), latest, running, &[], at(5_000))
+        };
+        for latest in [over(State::RolledBack, None), over(State::RolledBack, Some("me"))] {
+            let found = of(&latest, "web:5", begun(at(1_005), "done"));
+            assert!(matches!(&found, Finding::Told(told) if told.code == NOT_MOUNTED), "{found:?}");
+            let found = of(&latest, "web:5", begun(at(1_500), "rolling back"));
+            assert!(matches!(&found, Finding::Told(_)), "{found:?}");
+            assert_eq!(trigger(&of(&latest, "web:5", begun(at(1_500), "done"))), Some(Trigger::Drift));
+            assert_eq!(trigger(&of(&latest, "web:9", begun(at(1_005), "done"))), Some(Trigger::Drift));
+        }
+        let found = of(&over(State::Superseded, None), "web:5", begun(at(1_005), "done"));
+        assert_eq!(trigger(&found), Some(Trigger::Drift));
+    }
+
+    #[test]
     fn a_failure_is_repeated_when_its_cause_is_mended_and_not_before() {
         for (failure, again) in [
             (Failure::Service, true),
@@ -280,7 +371,8 @@ mod tests {
         }
         let failed = Rollout { failure: Some(Failure::Definition), ..latest(State::Failed, Some(3)) };
         let (service, missing) = (service("web:1"), places());
-        let running = Running { service: &service, missing: &missing, refusal: Some("no container"), by: "ci" };
+        let running =
+            Running { service: &service, missing: &missing, refusal: Some("no container"), by: "ci", endless: false };
         let found = compare((3, Drift::Repair), &failed, running, &[], at(5_000));
         assert!(matches!(found, Finding::Told(_)), "it would fail again: {found:?}");
     }
@@ -295,8 +387,16 @@ mod tests {
         };
         let service = Service { deployments: vec![under_way], ..service("web:9") };
         let missing = places();
-        let running = Running { service: &service, missing: &missing, refusal: None, by: "ci" };
+        let running = Running { service: &service, missing: &missing, refusal: None, by: "ci", endless: false };
         let found = compare((3, Drift::Repair), &latest(State::Succeeded, Some(3)), running, &[], at(5_000));
         assert_eq!(found, Finding::Unsettled);
+        let found = compare(
+            (3, Drift::Repair),
+            &latest(State::Succeeded, Some(3)),
+            Running { endless: true, ..running },
+            &[],
+            at(5_000),
+        );
+        assert_eq!(trigger(&found), Some(Trigger::Drift), "but not for ever");
     }
 }

@@ -104,7 +104,8 @@ impl Look<'_> {
         let refusal = revision::make(&described, site, spec, &[], "").err().map(|refusal| refusal.to_string());
         let by = deployed_by(&described, &service);
         let missing = revision::missing(&described, site, spec);
-        let seen = Running { service: &service, missing: &missing, refusal: refusal.as_deref(), by: &by };
+        let endless = service.is_endless(spec.patience(), now);
+        let seen = Running { service: &service, missing: &missing, refusal: refusal.as_deref(), by: &by, endless };
         let repairs = record.compared.as_ref().map(|known| known.repairs.as_slice()).unwrap_or_default();
         let finding = drift::compare((version, spec.drift), &latest.rollout, seen, repairs, now);
         Ok(Found { finding, by, task_definition: running })
@@ -127,5 +128,6 @@ fn is_ours(latest: &Rollout, version: u64, running: Option<&String>) -> bool {
 /// Who registered what runs: its principal, or the family where AWS does not tell.
 fn deployed_by(described: &Value, service: &Service) -> String {
     let family = || service.task_definition.as_deref().and_then(|arn| arn.rsplit('/').next()?.split(':').next());
-    described["taskDefinition"]["registeredBy"].as_str().or_else(family).unwrap_or("somebody").to_owned()
+    let principal = described["taskDefinition"]["registeredBy"].as_str().map(drift::principal);
+    principal.or_else(family).unwrap_or("somebody").to_owned()
 }

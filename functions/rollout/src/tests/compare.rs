@@ -110,6 +110,34 @@ async fn a_war_ends_after_three_repairs() {
 }
 
 #[tokio::test]
+async fn a_war_against_a_role_ends_though_each_build_has_a_session_of_its_own() {
+    let stage = Stage::rolled_out().await;
+    for round in 1..=5 {
+        stage.others_replace();
+        let by = format!("arn:aws:sts::000000000000:assumed-role/deploy/build-{round}");
+        stage.ecs.lock().unwrap().revisions.last_mut().unwrap().as_mut().unwrap()["registeredBy"] = json!(by);
+        stage.hears_of_the_end(100 + round * 100).await;
+        stage.complete();
+        stage.hears_of_the_end(150 + round * 100).await;
+    }
+    assert_eq!(stage.ecs.lock().unwrap().updates, 1 + drift::MOST_REPAIRS);
+}
+
+#[tokio::test]
+async fn a_deployment_by_others_without_the_mount_and_without_an_end_is_mended_as_well() {
+    let stage = Stage::rolled_out().await;
+    stage.others_replace();
+    {
+        let deployment = &mut stage.ecs.lock().unwrap().web["deployments"][0];
+        (deployment["rolloutState"], deployment["createdAt"]) = (json!("IN_PROGRESS"), json!(at(100).as_second()));
+    }
+    stage.tick(at(3_700)).await;
+    assert_eq!(stage.ecs.lock().unwrap().updates, 1, "it may still end");
+    stage.tick(at(3_701)).await;
+    assert_eq!(stage.ecs.lock().unwrap().updates, 2);
+}
+
+#[tokio::test]
 async fn a_changed_site_is_rolled_out_and_leaves_its_old_place() {
     let stage = Stage::rolled_out().await;
     stage.put_site("blog", 2, &[("mount_path", "/elsewhere")], 2);

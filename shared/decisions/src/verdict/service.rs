@@ -1,6 +1,6 @@
 //! An ECS service with its deployments, as far as decisions need it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// An ECS service, as far as a verdict needs it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Deployment {
     }
 
     /// Whether ECS made it to go back. It says so in its sentence alone.
-    pub(super) fn goes_back(&self) -> bool {
+    pub(crate) fn goes_back(&self) -> bool {
         let reason = self.rollout_reason.as_deref().unwrap_or_default().to_ascii_lowercase();
         reason.contains("rolling back") || reason.contains("rollback")
     }
@@ -154,6 +154,12 @@ impl Service {
     #[must_use]
     pub fn primary_since(&self) -> Option<Timestamp> {
         self.primary().and_then(|primary| primary.created_at)
+    }
+
+    /// Whether what ECS brings forward by rolling has gone on for longer than `patience`: it may have no end.
+    #[must_use]
+    pub fn is_endless(&self, patience: SignedDuration, now: Timestamp) -> bool {
+        self.is_rolling() && self.primary_since().is_some_and(|since| now.duration_since(since) > patience)
     }
 
     /// The revision that our deployment of `after` replaces, where it is none of those that are `known`: somebody deployed it

@@ -139,8 +139,9 @@ fn waits_for(spec: &SiteSpec, record: &RolloutRecord, service: &Service, now: Ti
     let own = [record.rollout.task_definition.after.as_deref(), record.outdated.as_deref()];
     let own: Vec<&str> = own.into_iter().flatten().collect();
     let others = service.deployment_of_others(&own)?;
-    let is_endless = |since: Timestamp| service.is_rolling() && now.duration_since(since) > spec.patience();
-    let waits = !service.primary_since().is_some_and(is_endless);
+    // Each deployment of others begins anew: whoever deploys all the time is not waited for for ever either.
+    let is_tired = service.is_rolling() && now.duration_since(record.since()) > spec.patience();
+    let waits = !is_tired && !service.is_endless(spec.patience(), now);
     waits.then(|| format!("waiting for the end of {others}, which somebody else began"))
 }
 

@@ -144,6 +144,22 @@ async fn a_deployment_of_others_without_an_end_is_waited_for_as_long_as_ours_wou
 }
 
 #[tokio::test]
+async fn others_who_deploy_all_the_time_are_not_waited_for_for_ever() {
+    let stage = Stage::new();
+    assert_eq!(stage.send(&[upload(1, "/sites/blog/a", at(0))], at(0)).await, [""; 0]);
+    for now in (60..=3_660).step_by(600) {
+        stage.others_deploy("httpd:2", "IN_PROGRESS");
+        stage.ecs.lock().unwrap().web["deployments"][0]["createdAt"] = json!(at(now).as_second());
+        stage.tick(at(now)).await;
+        assert_eq!(stage.ecs.lock().unwrap().updates, 0, "{now}");
+    }
+    stage.tick(at(3_661)).await;
+    let ecs = stage.ecs.lock().unwrap();
+    assert_eq!(ecs.updates, 1);
+    assert_eq!(ecs.revisions.last().unwrap().as_ref().unwrap()["containerDefinitions"][0]["image"], "httpd:2");
+}
+
+#[tokio::test]
 async fn what_others_deploy_between_two_of_our_calls_is_not_lost() {
     let stage = Stage::new();
     assert_eq!(stage.send(&[upload(1, "/sites/blog/a", at(0))], at(0)).await, [""; 0]);

@@ -59,11 +59,14 @@ impl Course<'_> {
         let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await.transpose();
         let is_free = |read: &Service| read.obstacle().is_none() && read.deployment_of_others(&[]).is_none();
         let service = service.filter(|read| read.as_ref().ok().is_none_or(is_free));
-        let rollout = match &service {
-            Some(Ok(Service { task_definition: Some(base), .. })) => registering(rollout, base.clone()),
-            _ => rollout,
+        let (rollout, base_since) = match &service {
+            Some(Ok(read @ Service { task_definition: Some(base), .. })) => {
+                (registering(rollout, base.clone()), read.latest_begun())
+            }
+            _ => (rollout, None),
         };
-        (RolloutRecord::begun(rollout, moment.deadline + LEASE_GRACE), service)
+        let begun = RolloutRecord::begun(rollout, moment.deadline + LEASE_GRACE);
+        (RolloutRecord { base_since, ..begun }, service)
     }
 
     /// Takes one step after the other.

@@ -150,6 +150,13 @@ impl Service {
         Some(format!("the deployment {} of {}", primary.id, primary.task_definition))
     }
 
+    /// When the latest of its deployments was begun.
+    #[must_use]
+    pub fn latest_begun(&self) -> Option<Timestamp> {
+        let deployments = self.deployments.iter().filter_map(|one| one.created_at);
+        deployments.chain(self.service_deployments.iter().filter_map(|one| one.created_at)).max()
+    }
+
     /// Since when the deployment goes on that ECS brings forward.
     #[must_use]
     pub fn primary_since(&self) -> Option<Timestamp> {
@@ -163,14 +170,17 @@ impl Service {
     }
 
     /// The revision that our deployment of `after` replaces, where it is none of those that are `known`: somebody deployed it
-    /// after the service was read. What was replaced before that is still listed while its tasks stop.
+    /// after the service was read. What was replaced before that is still listed while its tasks stop, and what was begun
+    /// before `since`, the latest deployment at that time, was seen: its base may have failed and be gone from the list.
     #[must_use]
-    pub fn replaced_unseen(&self, after: &str, known: &[&str]) -> Option<&str> {
+    pub fn replaced_unseen(&self, after: &str, known: &[&str], since: Option<Timestamp>) -> Option<&str> {
         self.primary().filter(|primary| primary.task_definition == after)?;
         let mut replaced: Vec<&Deployment> = self.deployments.iter().filter(|one| one.status == "ACTIVE").collect();
         // ECS lists the latest first.
         replaced.sort_by_key(|one| std::cmp::Reverse(one.created_at));
-        let latest = replaced.into_iter().find(|one| one.task_definition != after && !one.goes_back())?;
+        let is_later = |one: &Deployment| one.created_at.zip(since).is_none_or(|(at, since)| at > since);
+        let stayed = |one: &&Deployment| one.task_definition != after && !one.goes_back() && is_later(one);
+        let latest = replaced.into_iter().find(stayed)?;
         Some(latest.task_definition.as_str()).filter(|latest| !known.contains(latest))
     }
 
@@ -180,7 +190,7 @@ impl Service {
     pub fn replaced_since(&self, after: &str, known: &[&str], since: Timestamp) -> Option<&str> {
         let ours = self.service_deployments.iter().position(|one| one.task_definition.as_deref() == Some(after))?;
         let stayed = |one: &&ServiceDeployment| {
-            let is_later = one.created_at.is_some_and(|at| at >= since) && !one.status.starts_with("ROLLBACK");
+            let is_later = one.created_at.is_some_and(|at| at > since) && !one.status.starts_with("ROLLBACK");
             is_later && one.task_definition.as_deref().is_some_and(|revision| revision != after)
         };
         let latest = self.service_deployments[ours..].iter().find(stayed)?.task_definition.as_deref()?;

@@ -115,6 +115,24 @@ async fn a_turn_of_a_rollout_that_is_over_or_gone_holds_up_nobody() {
     }
 }
 
+/// The others of its service wait for its end.
+#[tokio::test]
+async fn a_rollout_of_a_site_that_can_t_be_read_any_more_comes_to_its_end() {
+    for message in [json!({"site": "blog"}), super::course::ended()] {
+        let stage = Stage::two_sites(0).await;
+        stage.tick_of("blog", at(60)).await;
+        let spec = json!({"M": {"file_system_id": {"S": FS}, "directory": {"S": "/sites/blog"},
+            "cluster": {"S": "local"}, "service": {"S": "web"}, "mounts": {"S": "strange"}}});
+        stage.cloud.put(&json!({"pk": {"S": "SITES"}, "sk": {"S": "blog"}, "intent": spec}));
+        stage.complete();
+        assert_eq!(stage.send(std::slice::from_ref(&message), at(90)).await, [""; 0]);
+        assert_eq!(stage.latest().await.state, State::Succeeded, "{message}");
+        assert_eq!(stage.window_of("blog").await.rollout, None);
+        stage.tick_of("docs", at(91)).await;
+        assert_eq!(stage.latest_of("docs").await.state, State::Deploying);
+    }
+}
+
 #[tokio::test]
 async fn a_deployment_of_others_is_waited_for_and_built_upon() {
     let stage = Stage::new();

@@ -17,7 +17,7 @@ use wharfinger_runtime::{
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError};
 
 use crate::{
-    App, old_revisions, queue, rollback,
+    App, given_up, old_revisions, queue, rollback,
     steps::{Base, Step, Stop, missing, registering, step},
     ticks::send_tick,
     turn::LEASE_GRACE,
@@ -80,6 +80,12 @@ impl Course<'_> {
                 Some(_) => rollback::step(self.app, self.spec, record, self.moment).await,
                 None => step(self.app, self.spec, record, base.take(), self.moment).await,
             };
+            if let Ok(Step::Deploying(record, _)) = &taken
+                && record.rollout.state != State::Deploying
+            {
+                // It waits for a deployment, which may be one that a rollout before has given up.
+                given_up::stop(self.app, self.spec).await;
+            }
             match taken {
                 Ok(Step::On(next)) => record = next,
                 Ok(Step::Deploying(record, reason)) if !self.ended => return self.note(before, record, reason).await,

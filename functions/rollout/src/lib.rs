@@ -4,6 +4,7 @@
 mod app;
 mod batch;
 mod course;
+mod given_up;
 mod intake;
 mod look;
 mod old_revisions;

@@ -142,6 +142,14 @@ pub fn is_of_rollout(described: &Value, id: &str) -> bool {
     variables.any(|variable| variable["name"] == ROLLOUT_VARIABLE && variable["value"] == id)
 }
 
+/// The site and the rollout that `described`, an answer of DescribeTaskDefinition, names in its tags.
+#[must_use]
+pub fn rollout_of(described: &Value) -> Option<(SiteName, String)> {
+    let tags = described["tags"].as_array()?;
+    let tag = |key| tags.iter().find(|tag| tag["key"] == key).and_then(|tag| tag["value"].as_str());
+    Some((SiteName::from_stored(tag(SITE_TAG)?), tag(ROLLOUT_TAG)?.to_owned()))
+}
+
 /// Whether `described`, an answer of DescribeTaskDefinition, carries the tag of `site`.
 #[must_use]
 pub fn is_of_site(described: &Value, site: &SiteName) -> bool {

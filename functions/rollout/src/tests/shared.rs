@@ -1,5 +1,7 @@
 //! Two sites on one service, and others who deploy it too.
 
+use wharfinger_decisions::rollout::Failure;
+
 use super::*;
 
 impl Stage {
@@ -175,6 +177,42 @@ async fn others_who_deploy_all_the_time_are_not_waited_for_for_ever() {
     let ecs = stage.ecs.lock().unwrap();
     assert_eq!(ecs.updates, 1);
     assert_eq!(ecs.revisions.last().unwrap().as_ref().unwrap()["containerDefinitions"][0]["image"], "httpd:2");
+}
+
+#[tokio::test]
+async fn a_deployment_of_ours_that_was_given_up_holds_up_nobody() {
+    let stage = Stage::new();
+    stage.ecs.lock().unwrap().web["deploymentConfiguration"] = json!({"strategy": "BLUE_GREEN"});
+    let (status, stops) = (Arc::new(Mutex::new("IN_PROGRESS")), Arc::new(Mutex::new(0)));
+    let (shown, stopped, ecs) = (Arc::clone(&status), Arc::clone(&stops), Arc::clone(&stage.ecs));
+    stage.answer_with(move |operation, _| {
+        let (is_begun, listed) = (ecs.lock().unwrap().updates == 1, "arn:aws:ecs:us-east-1:0:service-deployment/web/1");
+        let answer = match operation {
+            "ListServiceDeployments" if is_begun => {
+                json!({"serviceDeployments": [{"serviceDeploymentArn": listed, "createdAt": at(60).as_second()}]})
+            }
+            "ListServiceDeployments" => json!({"serviceDeployments": []}),
+            "DescribeServiceDeployments" => json!({"serviceDeployments": [{"serviceDeploymentArn": listed,
+                "status": *shown.lock().unwrap(), "targetServiceRevision": {"arn": arn(2)}}]}),
+            "StopServiceDeployment" => {
+                *stopped.lock().unwrap() += 1;
+                *shown.lock().unwrap() = "ROLLBACK_IN_PROGRESS";
+                json!({"serviceDeploymentArn": listed})
+            }
+            _ => return None,
+        };
+        Some((200, answer))
+    });
+    stage.deploy(1, 0).await;
+    stage.tick(at(3_700)).await;
+    assert_eq!(stage.latest().await.failure, Some(Failure::NoEnd));
+    assert_eq!(stage.send(&[upload(2, "/sites/blog/b", at(4_000))], at(4_000)).await, [""; 0]);
+    stage.tick(at(4_060)).await;
+    stage.tick(at(4_090)).await;
+    assert_eq!((*stops.lock().unwrap(), stage.ecs.lock().unwrap().updates), (1, 1));
+    *status.lock().unwrap() = "ROLLBACK_SUCCESSFUL";
+    stage.tick(at(4_120)).await;
+    assert_eq!(stage.ecs.lock().unwrap().updates, 2);
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ pub(crate) struct Look<'a> {
     lease: Option<Timestamp>,
     /// This look has seen a rollout's end, and with it what the service runs.
     concluded: bool,
+    /// This look has compared a site whose window waits.
+    told: bool,
 }
 
 /// The site as a look knows it.
@@ -49,7 +51,7 @@ struct Known {
 impl<'a> Look<'a> {
     /// A look that `wake_up` asks for.
     pub(crate) fn new(app: &'a App, site: &'a SiteName, wake_up: &WakeUp, moment: Moment) -> Self {
-        Self { app, site, ended_on: wake_up.ended_on.clone(), moment, lease: None, concluded: false }
+        Self { app, site, ended_on: wake_up.ended_on.clone(), moment, lease: None, concluded: false, told: false }
     }
 
     /// Does what is due: arms the next tick, claims the window, takes the rollout's next steps, compares what is wanted
@@ -72,6 +74,9 @@ impl<'a> Look<'a> {
                     self.follow(rollout_spec.as_ref().or(site.spec.as_ref()), &id, cancellation.as_ref()).await?
                 }
                 Ok(window) => match (site.version, &site.spec) {
+                    (Some(version), Some(spec)) if self.is_to_be_told(&window, spec, version) => {
+                        self.tell(spec, version, window).await?
+                    }
                     (Some(version), Some(spec)) if window.wants() => self.claim_or_wait(spec, version, window).await?,
                     (Some(version), Some(spec)) => self.compare(spec, version, window).await?,
                     (_, None) => Outcome::Rest,

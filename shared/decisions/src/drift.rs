@@ -202,6 +202,13 @@ fn lack(running: Running<'_>) -> String {
     format!("{} runs without the site at {}", revision.unwrap_or("the service"), places.join(", "))
 }
 
+/// What is told while the rollout that is due for `reason` waits for something else.
+#[must_use]
+pub fn waiting(reason: &str, now: Timestamp) -> Condition {
+    let message = format!("{reason}; it is mended by the rollout that waits");
+    condition(NOT_MOUNTED, message, "let that rollout go on", now)
+}
+
 fn condition(code: &'static str, message: String, remedy: &str, since: Timestamp) -> Condition {
     Condition { code: code.into(), severity: Severity::Error, message, remedy: remedy.to_owned(), since }
 }

@@ -4,7 +4,7 @@ mod claim;
 mod compare;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wharfinger_decisions::{gate::Cancellation, names::SiteName, rollout::State, site::SiteSpec};
 use wharfinger_runtime::{Moment, metrics};
 use wharfinger_store::{
@@ -18,6 +18,7 @@ use crate::{
     App,
     batch::WakeUp,
     course::{Course, Outcome},
+    giving_way,
     intake::MOST_TRIES,
     orders,
     ticks::send_tick,
@@ -143,6 +144,9 @@ impl<'a> Look<'a> {
             tracing::error!(%site, rollout = id, "neither the site nor what the rollout was made from can be read");
             return Ok(Outcome::Rest);
         };
+        let limit =
+            giving_way::limit(app, spec, &record, moment.now).await.context("read who waits for the service")?;
+        let spec = &spec.with_patience_of(limit.unwrap_or(SignedDuration::MAX));
         let course = self.course(spec);
         self.concluded = true;
         if record.rollout.state.is_final() {

@@ -216,6 +216,47 @@ async fn a_deployment_of_ours_that_was_given_up_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn a_site_with_much_patience_has_its_turn_for_as_long_as_those_who_wait_have() {
+    for (patience, waits, ends) in [("1m", true, 3_661), ("2h", true, 7_261), ("2h", false, 86_461)] {
+        let stage = Stage::two_sites(0).await;
+        stage.put_site("blog", 1, &[("verdict_after", "1d")], 2);
+        stage.put_site("docs", 1, &[("mount_path", "/docs"), ("verdict_after", patience)], 2);
+        stage.tick_of("blog", at(60)).await;
+        if waits {
+            stage.tick_of("docs", at(62)).await;
+        }
+        stage.tick_of("blog", at(ends - 1)).await;
+        assert_eq!(stage.latest().await.state, State::Deploying, "{patience}");
+        stage.tick_of("blog", at(ends)).await;
+        assert_eq!(stage.latest().await.failure, Some(Failure::NoEnd), "{patience} {waits}");
+    }
+}
+
+#[tokio::test]
+async fn a_site_whose_calls_fail_gives_way_and_is_rolled_out_after_the_others() {
+    let stage = Stage::two_sites(0).await;
+    stage.answer_with(|operation, input| {
+        let of_blog = operation == "RegisterTaskDefinition" && input.to_string().contains("wharfinger-blog");
+        of_blog.then(|| (500, json!({"__type": "ServerException", "message": "down"})))
+    });
+    stage.tick_of("blog", at(60)).await;
+    stage.tick_of("docs", at(62)).await;
+    stage.tick_of("blog", at(3_660)).await;
+    assert!(!stage.latest().await.state.is_final());
+    stage.tick_of("blog", at(3_700)).await;
+    assert_eq!(stage.latest().await.failure, Some(Failure::Service), "{}", stage.latest().await.reason);
+    stage.answer_with(|_, _| None);
+    stage.tick_of("docs", at(3_701)).await;
+    stage.complete();
+    stage.tick_of("docs", at(3_730)).await;
+    assert_eq!(stage.latest_of("docs").await.state, State::Succeeded);
+    stage.tick_of("blog", at(4_500)).await;
+    stage.complete();
+    stage.tick_of("blog", at(4_530)).await;
+    assert_eq!((stage.latest().await.state, stage.mounts().len()), (State::Succeeded, 2));
+}
+
+#[tokio::test]
 async fn what_others_deploy_between_two_of_our_calls_is_not_lost() {
     let stage = Stage::new();
     assert_eq!(stage.send(&[upload(1, "/sites/blog/a", at(0))], at(0)).await, [""; 0]);

@@ -38,7 +38,10 @@ pub(crate) async fn sweep(
         match site {
             Ok((site, record)) if moment.elapsed() >= end => Look::left(site, record),
             Ok((site, record)) => look(table, ticks, site, record, old_places, now).await,
-            Err(unknown) => Look::unknown(unknown, now),
+            Err(unknown) => {
+                let woken = follow(table, ticks, &unknown, old_places).await;
+                Look::unknown(unknown, now).after(woken)
+            }
         }
     });
     let (mut signs, mut undone) = (SiteSigns::default(), Undone::default());
@@ -73,6 +76,13 @@ impl Look {
         Self { sign: Err(unknown), undone }
     }
 
+    fn after(mut self, woken: anyhow::Result<()>) -> Self {
+        if let Err(error) = woken {
+            self.undone = self.undone.and(Undone::trouble(format!("{error:#}")));
+        }
+        self
+    }
+
     fn left(site: SiteName, record: SiteRecord) -> Self {
         let unknown = unknown(&site, record, false, "there was no time to look at it".into());
         Self { sign: Err(unknown), undone: Undone { left: 1, ..Undone::default() } }
@@ -105,6 +115,22 @@ async fn look(
     Look { sign: Ok(site_sign(site, &record, &window, now)), undone }
 }
 
+/// Wakes the rollout in flight of a site that can't be read: other sites of its service wait for its end.
+async fn follow(table: &Table, ticks: &Queue, unknown: &UnknownSite, old_places: &OldPlaces) -> anyhow::Result<()> {
+    let site = SiteName::from_stored(&unknown.name);
+    match table.window_beside(old_places, &site).await {
+        Ok(WindowRecord { rollout: Some(rollout), .. }) => wake(ticks, &site, Some(&rollout)).await,
+        Ok(_) | Err(StoreError::Unreadable(_)) => Ok(()),
+        Err(error) => Err(anyhow::Error::from(error).context(format!("read the window of {site}"))),
+    }
+}
+
+async fn wake(ticks: &Queue, site: &SiteName, rollout: Option<&String>) -> anyhow::Result<()> {
+    tracing::info!(%site, rollout, "waking the site");
+    let tick = SiteTick { site: site.clone() };
+    ticks.send(&tick, Duration::ZERO).await.with_context(|| format!("wake the site {site}"))
+}
+
 async fn repair(
     table: &Table,
     ticks: &Queue,
@@ -113,9 +139,7 @@ async fn repair(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     if needs_tick(window, version, now) {
-        tracing::info!(%site, rollout = window.rollout, "waking the site");
-        let tick = SiteTick { site: site.clone() };
-        ticks.send(&tick, Duration::ZERO).await.with_context(|| format!("wake the site {site}"))?;
+        wake(ticks, site, window.rollout.as_ref()).await?;
     }
     if window.has_stale_copy() {
         table.close_copy(site, window).await.with_context(|| format!("close the copy of the window of {site}"))?;

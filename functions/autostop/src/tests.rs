@@ -126,6 +126,15 @@ async fn a_record_that_can_t_be_read_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn the_rollout_of_a_site_that_can_t_be_read_is_woken() {
+    let stage = three();
+    stage.put("SITES", "site-a", json!({"intent": {"S": "strange"}}));
+    stage.put("WINDOW#site-a", "current", json!({"rollout": {"S": "1"}}));
+    stage.sweep().await.unwrap();
+    assert_eq!(stage.woken(), ["server-a", "server-b", "server-c", "site-a", "site-b", "site-c"]);
+}
+
+#[tokio::test]
 async fn a_wake_up_that_can_t_be_sent_holds_up_no_other_and_no_decision() {
     let stage = three();
     stage.cloud.answer_with(|operation, input| {

@@ -17,7 +17,7 @@ use wharfinger_runtime::{
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError};
 
 use crate::{
-    App, old_revisions, queue, rollback,
+    App, given_up, giving_way, old_revisions, queue, rollback,
     steps::{Base, Step, Stop, missing, registering, step},
     ticks::send_tick,
     turn::LEASE_GRACE,
@@ -59,11 +59,14 @@ impl Course<'_> {
         let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await.transpose();
         let is_free = |read: &Service| read.obstacle().is_none() && read.deployment_of_others(&[]).is_none();
         let service = service.filter(|read| read.as_ref().ok().is_none_or(is_free));
-        let rollout = match &service {
-            Some(Ok(Service { task_definition: Some(base), .. })) => registering(rollout, base.clone()),
-            _ => rollout,
+        let (rollout, base_since) = match &service {
+            Some(Ok(read @ Service { task_definition: Some(base), .. })) => {
+                (registering(rollout, base.clone()), read.latest_begun())
+            }
+            _ => (rollout, None),
         };
-        (RolloutRecord::begun(rollout, moment.deadline + LEASE_GRACE), service)
+        let begun = RolloutRecord::begun(rollout, moment.deadline + LEASE_GRACE);
+        (RolloutRecord { base_since, ..begun }, service)
     }
 
     /// Takes one step after the other.
@@ -77,6 +80,12 @@ impl Course<'_> {
                 Some(_) => rollback::step(self.app, self.spec, record, self.moment).await,
                 None => step(self.app, self.spec, record, base.take(), self.moment).await,
             };
+            if let Ok(Step::Deploying(record, _)) = &taken
+                && record.rollout.state != State::Deploying
+            {
+                // It waits for a deployment, which may be one that a rollout before has given up.
+                given_up::stop(self.app, self.spec).await;
+            }
             match taken {
                 Ok(Step::On(next)) => record = next,
                 Ok(Step::Deploying(record, reason)) if !self.ended => return self.note(before, record, reason).await,
@@ -93,7 +102,9 @@ impl Course<'_> {
     }
 
     /// What to do about a call that failed: try again later if that can help, else give up with a sentence that helps. What
-    /// is not yet deployed is tried for as long as it takes: whoever gave it up would throw the uploads away.
+    /// is not yet deployed is tried for as long as it takes: whoever gave it up would throw the uploads away. Only where
+    /// others wait for the service does it give way after a time; it is then made again like all that a service was the
+    /// cause of.
     pub(crate) async fn failed(self, record: RolloutRecord, error: &AwsError) -> anyhow::Result<Outcome> {
         let Self { app, spec, moment: Moment { now, .. }, .. } = self;
         // What this step has recorded is in the table, what the step before it left to be recorded is in hand.
@@ -107,6 +118,12 @@ impl Course<'_> {
         let deploying = record.rollout.state == State::Deploying;
         let is_late = now.duration_since(record.since()) > spec.patience();
         let too_long = deploying && is_late && record.paused_since.is_none();
+        let limit = giving_way::limit(app, spec, &record, now).await.context("read who waits for the service")?;
+        let gives_way = !deploying && limit.is_some_and(|limit| now.duration_since(record.since()) > limit);
+        if error.is_temporary() && gives_way {
+            let reason = format!("other sites wait for the service, so this is tried again after them: {error}");
+            return self.finish(record, Verdict::failed(Failure::Service, reason)).await;
+        }
         if error.is_temporary() && !too_long {
             tracing::warn!(site = %record.rollout.site, rollout = record.rollout.id, %error, "trying again later");
             return self.later(record, format!("trying again: {error}")).await;

@@ -64,9 +64,11 @@ pub(crate) async fn gather(app: &App, batch: &mut Batch, awake: &mut BTreeMap<Si
             batch.failed.extend(share.messages);
         }
     }
+    // A rollout of a site that can't be read is followed all the same.
+    let owners = owners(&sites, &unknown);
     for (id, arn) in &batch.deployments {
         let of_it = |spec: &SiteSpec| is_service(arn, spec.cluster.as_str(), spec.service.as_str());
-        for (site, spec) in sites.iter().filter(|(_, spec)| of_it(spec)) {
+        for (site, spec) in owners.iter().filter(|(_, spec)| of_it(spec)) {
             let wake_up = awake.entry(site.clone()).or_default();
             wake_up.messages.push(id.clone());
             wake_up.ended_on = Some(spec.clone());

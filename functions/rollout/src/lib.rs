@@ -4,6 +4,8 @@
 mod app;
 mod batch;
 mod course;
+mod given_up;
+mod giving_way;
 mod intake;
 mod look;
 mod old_revisions;

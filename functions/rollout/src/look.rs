@@ -4,7 +4,7 @@ mod claim;
 mod compare;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wharfinger_decisions::{gate::Cancellation, names::SiteName, rollout::State, site::SiteSpec};
 use wharfinger_runtime::{Moment, metrics};
 use wharfinger_store::{
@@ -18,6 +18,7 @@ use crate::{
     App,
     batch::WakeUp,
     course::{Course, Outcome},
+    giving_way,
     intake::MOST_TRIES,
     orders,
     ticks::send_tick,
@@ -36,11 +37,14 @@ pub(crate) struct Look<'a> {
     lease: Option<Timestamp>,
     /// This look has seen a rollout's end, and with it what the service runs.
     concluded: bool,
+    /// This look has compared a site whose window waits.
+    told: bool,
 }
 
 /// The site as a look knows it.
 struct Known {
-    spec: SiteSpec,
+    /// `None`: this version can't read it. A rollout in flight is followed all the same, as others wait for its end.
+    spec: Option<SiteSpec>,
     /// `None`: it is as the list of sites had it, which may lag behind.
     version: Option<u64>,
 }
@@ -48,7 +52,7 @@ struct Known {
 impl<'a> Look<'a> {
     /// A look that `wake_up` asks for.
     pub(crate) fn new(app: &'a App, site: &'a SiteName, wake_up: &WakeUp, moment: Moment) -> Self {
-        Self { app, site, ended_on: wake_up.ended_on.clone(), moment, lease: None, concluded: false }
+        Self { app, site, ended_on: wake_up.ended_on.clone(), moment, lease: None, concluded: false, told: false }
     }
 
     /// Does what is due: arms the next tick, claims the window, takes the rollout's next steps, compares what is wanted
@@ -58,7 +62,7 @@ impl<'a> Look<'a> {
     /// When the table or the queue fails: the message is to come again.
     pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         let mut known = match self.ended_on.clone() {
-            Some(spec) => Some(Known { spec, version: None }),
+            Some(spec) => Some(Known { spec: Some(spec), version: None }),
             None => self.present().await?,
         };
         let mut conflicts = 0;
@@ -68,14 +72,18 @@ impl<'a> Look<'a> {
                 Err(error) => return Err(error).context("read the window"),
                 Ok(WindowRecord { rollout: Some(id), rollout_spec, word, .. }) => {
                     let cancellation = word.cancellation.filter(|word| word.rollout == id);
-                    self.follow(rollout_spec.as_ref().unwrap_or(&site.spec), &id, cancellation.as_ref()).await?
+                    self.follow(rollout_spec.as_ref().or(site.spec.as_ref()), &id, cancellation.as_ref()).await?
                 }
-                Ok(window) => match site.version {
-                    Some(version) if window.wants() => self.claim_or_wait(&site.spec, version, window).await?,
-                    Some(version) => self.compare(&site.spec, version, window).await?,
-                    None if !window.wants() && !window.was_rolled_out() => Outcome::Rest,
+                Ok(window) => match (site.version, &site.spec) {
+                    (Some(version), Some(spec)) if self.is_to_be_told(&window, spec, version) => {
+                        self.tell(spec, version, window).await?
+                    }
+                    (Some(version), Some(spec)) if window.wants() => self.claim_or_wait(spec, version, window).await?,
+                    (Some(version), Some(spec)) => self.compare(spec, version, window).await?,
+                    (_, None) => Outcome::Rest,
+                    (None, _) if !window.wants() && !window.was_rolled_out() => Outcome::Rest,
                     // Enough to follow a rollout, not to begin one.
-                    None => {
+                    (None, _) => {
                         known = self.present().await?;
                         Outcome::Further
                     }
@@ -102,10 +110,10 @@ impl<'a> Look<'a> {
                 tracing::info!(%site, "the site is on its way out: nothing is rolled out");
                 Ok(None)
             }
-            Some(Ok(record)) => Ok(Some(Known { spec: record.intent, version: Some(record.version) })),
+            Some(Ok(record)) => Ok(Some(Known { spec: Some(record.intent), version: Some(record.version) })),
             Some(Err(unreadable)) => {
                 metrics::unreadable_record(&unreadable, moment.now);
-                Ok(None)
+                Ok(Some(Known { spec: None, version: None }))
             }
             None => {
                 tracing::info!(%site, "the site is gone: nothing to look at");
@@ -125,14 +133,20 @@ impl<'a> Look<'a> {
     /// write that down.
     async fn follow(
         &mut self,
-        spec: &SiteSpec,
+        spec: Option<&SiteSpec>,
         id: &str,
         cancellation: Option<&Cancellation>,
     ) -> anyhow::Result<Outcome> {
         let Self { app, site, moment, .. } = *self;
         let record = app.table.rollout_record(site, id).await.context("read the rollout")?;
         let record = record.with_context(|| format!("the rollout {id} is locked, but it is not in the table"))?;
-        let spec = &record.spec.clone().unwrap_or_else(|| spec.clone());
+        let Some(spec) = &record.spec.clone().or_else(|| spec.cloned()) else {
+            tracing::error!(%site, rollout = id, "neither the site nor what the rollout was made from can be read");
+            return Ok(Outcome::Rest);
+        };
+        let limit =
+            giving_way::limit(app, spec, &record, moment.now).await.context("read who waits for the service")?;
+        let spec = &spec.with_patience_of(limit.unwrap_or(SignedDuration::MAX));
         let course = self.course(spec);
         self.concluded = true;
         if record.rollout.state.is_final() {

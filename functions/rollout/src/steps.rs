@@ -1,6 +1,7 @@
 //! The steps of a rollout: register a revision, update the service, look at the deployment. The base is recorded before
 //! a revision is made of it, and the deployment once ECS has taken it on. An invocation that takes over finds the rest in
-//! ECS, the revision by its environment and the deployment by its revision: there is no second one.
+//! ECS, the revision by its environment and the deployment by its revision: there is no second one. It looks for the
+//! revision before it waits for a deployment, which may be its own.
 
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_aws::{ecs::family_and_revision, error::AwsError};
@@ -48,6 +49,9 @@ impl From<StoreError> for Stop {
     }
 }
 
+/// The version of a record that was not written since its claim.
+const FIRST: u64 = 1;
+
 /// What ECS said of a service before its rollout was in the table.
 pub(crate) type Base = Result<Service, AwsError>;
 
@@ -70,7 +74,12 @@ pub(crate) async fn step(
     moment: Moment,
 ) -> Result<Step, Stop> {
     if let Some(service) = base {
-        return register(app, spec, record, service?, Registered::Nothing).await;
+        return register(app, spec, record, service?).await;
+    }
+    if record.rollout.state == State::Registering
+        && let Some(arn) = find_revision(app, spec, &record).await?
+    {
+        return Ok(Step::On(with_revision(record, arn)));
     }
     let service = app.ecs.service(spec.cluster.as_str(), spec.service.as_str()).await?;
     if record.rollout.state == State::Deploying {
@@ -82,7 +91,7 @@ pub(crate) async fn step(
     let service = service.expect("a service that is not there is in the way");
     match record.rollout.state {
         State::Registered => deploy(app, spec, record, service, moment.present()).await,
-        _ => register(app, spec, record, service, Registered::Perhaps).await,
+        _ => register(app, spec, record, service).await,
     }
 }
 
@@ -139,8 +148,9 @@ fn waits_for(spec: &SiteSpec, record: &RolloutRecord, service: &Service, now: Ti
     let own = [record.rollout.task_definition.after.as_deref(), record.outdated.as_deref()];
     let own: Vec<&str> = own.into_iter().flatten().collect();
     let others = service.deployment_of_others(&own)?;
-    let is_endless = |since: Timestamp| service.is_rolling() && now.duration_since(since) > spec.patience();
-    let waits = !service.primary_since().is_some_and(is_endless);
+    // Each deployment of others begins anew: whoever deploys all the time is not waited for for ever either.
+    let is_tired = service.is_rolling() && now.duration_since(record.since()) > spec.patience();
+    let waits = !is_tired && !service.is_endless(spec.patience(), now);
     waits.then(|| format!("waiting for the end of {others}, which somebody else began"))
 }
 
@@ -156,37 +166,19 @@ pub(crate) fn over(record: RolloutRecord, failure: Failure, reason: String) -> S
     Step::Over(record, Verdict::failed(failure, reason))
 }
 
-/// What may have been registered for a rollout already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Registered {
-    /// Nothing: this invocation has begun it.
-    Nothing,
-    /// A revision of its recorded base, by an invocation that died.
-    Perhaps,
-}
-
-/// Makes the rollout's revision of what the service runs, or finds the one that an invocation made before it died. It
-/// is recorded with the next step: until then it is found by its environment.
-async fn register(
-    app: &App,
-    spec: &SiteSpec,
-    mut record: RolloutRecord,
-    service: Service,
-    registered: Registered,
-) -> Result<Step, Stop> {
+/// Makes the rollout's revision of what the service runs. It is recorded with the next step: until then it is found by its
+/// environment.
+async fn register(app: &App, spec: &SiteSpec, mut record: RolloutRecord, service: Service) -> Result<Step, Stop> {
     let id = record.rollout.id.clone();
-    if let (State::Registering, Some(base)) = (record.rollout.state, record.rollout.task_definition.before.clone())
-        && registered == Registered::Perhaps
-        && let Some(arn) = find_revision(app, &base, &id, record.outdated.as_ref()).await?
-    {
-        return Ok(Step::On(with_revision(record, arn)));
-    }
+    let begun = service.latest_begun();
     let present = service.task_definition.expect("a service without one was an obstacle");
     // What ours replaced unseen is the base, as long as ours is what runs.
     let replaced = record.rollout.task_definition.before.clone().filter(|_| record.outdated.as_ref() == Some(&present));
+    let base_since = if replaced.is_some() { record.base_since } else { begun };
     let base = replaced.unwrap_or(present);
     if record.rollout.state != State::Registering || record.rollout.task_definition.before.as_ref() != Some(&base) {
         record.rollout = registering(record.rollout, base.clone());
+        record.base_since = base_since;
         record = app.table.write_rollout(&record).await?;
     }
     let described = app.ecs.task_definition(&base).await?;
@@ -206,16 +198,25 @@ fn with_revision(mut record: RolloutRecord, arn: String) -> RolloutRecord {
     record
 }
 
-/// Looks among the revisions newer than `base` for that of the rollout `id`, which is not the `outdated` one.
-async fn find_revision(app: &App, base: &str, id: &str, outdated: Option<&String>) -> Result<Option<String>, AwsError> {
+/// Looks among the revisions newer than the rollout's base for its own, which is not the outdated one. One that only names
+/// the rollout is none: whoever may register revisions could else have theirs deployed.
+async fn find_revision(app: &App, spec: &SiteSpec, record: &RolloutRecord) -> Result<Option<String>, AwsError> {
+    let Rollout { id, site, task_definition, .. } = &record.rollout;
+    let Some(base) = task_definition.before.as_deref() else { return Ok(None) };
     let Some((family, oldest)) = family_and_revision(base) else { return Ok(None) };
-    for arn in app.ecs.revisions(family).await?.into_iter().filter(|arn| Some(arn) != outdated) {
+    for arn in app.ecs.revisions(family).await?.into_iter().filter(|arn| Some(arn) != record.outdated.as_ref()) {
         if family_and_revision(&arn).is_none_or(|(_, number)| number <= oldest) {
             break;
         }
-        if revision::is_of_rollout(&app.ecs.task_definition(&arn).await?, id) {
+        let described = app.ecs.task_definition(&arn).await?;
+        if !revision::is_of_rollout(&described, id) {
+            continue;
+        }
+        let made = revision::make(&app.ecs.task_definition(base).await?, site, spec, &record.left, id);
+        if made.is_ok_and(|made| revision::is_made(&described, &made)) {
             return Ok(Some(arn));
         }
+        tracing::warn!(%site, rollout = id, revision = arn, "it names the rollout, but is not what is made for it");
     }
     Ok(None)
 }
@@ -230,6 +231,14 @@ async fn deploy(
 ) -> Result<Step, Stop> {
     let revisions = record.rollout.task_definition.clone();
     let arn = revisions.after.expect("a registered rollout has its revision");
+    let (cluster, name) = (spec.cluster.as_str(), spec.service.as_str());
+    // Before it was written anew, nobody else can have begun its deployment. One that was begun may have ended since, and
+    // have told so; what it replaced, and itself, may be gone from the service.
+    let may_be_begun = record.version > FIRST || service.id_of(&arn).is_some();
+    let service = match may_be_begun {
+        true => Service { service_deployments: app.ecs.service_deployments(cluster, name).await?, ..service },
+        false => service,
+    };
     let known = [revisions.before.as_ref(), record.outdated.as_ref()];
     if ![known[0], known[1], Some(&arn)].contains(&service.task_definition.as_ref()) {
         if service.id_of(&arn).is_none() {
@@ -240,26 +249,26 @@ async fn deploy(
         record.rollout.task_definition.after = None;
         return Ok(Step::On(app.table.write_rollout(&record).await?));
     }
-    // One that an invocation began before it died may have ended since, and told so.
     let is_begun = service.id_of(&arn).is_some();
-    let (cluster, name) = (spec.cluster.as_str(), spec.service.as_str());
     let service = match is_begun {
-        // What it replaced may be gone from the service by now.
-        true => Service { service_deployments: app.ecs.service_deployments(cluster, name).await?, ..service },
+        true => service,
         false => app.ecs.update_service(cluster, name, &arn).await?,
     };
     let known: Vec<&str> = known.into_iter().flatten().map(String::as_str).collect();
-    let over = || service.replaced_since(&arn, &known, record.rollout.started_at);
-    if let Some(unseen) = service.replaced_unseen(&arn, &known).or_else(over).map(ToOwned::to_owned) {
+    let since = record.base_since;
+    let over = || service.replaced_since(&arn, &known, since.unwrap_or(record.rollout.started_at));
+    if let Some(unseen) = service.replaced_unseen(&arn, &known, since).or_else(over).map(ToOwned::to_owned) {
         return Ok(Step::On(app.table.write_rollout(&anew(record, arn, unseen)).await?));
     }
     let Some(id) = service.id_of(&arn) else {
         return Ok(Step::Later(record, "the service is updated, ECS does not list the deployment yet".into()));
     };
-    taken_on(app, record, id, is_begun, now).await
+    let begun = service.service_deployment_of(&arn).filter(|_| is_begun).and_then(|ours| ours.created_at);
+    taken_on(app, record, id, is_begun, begun.unwrap_or(now).min(now)).await
 }
 
-/// The rollout once ECS has taken its deployment `id` on. One that was begun before may have ended since, and told so.
+/// The rollout once ECS has taken its deployment `id` on, at `now`. One that was begun before may have ended since, and told
+/// so.
 pub(crate) async fn taken_on(
     app: &App,
     mut record: RolloutRecord,

@@ -2,14 +2,17 @@
 //! been changed, others may have deployed a task definition without its mounts, and what an earlier rollout failed of may
 //! be mended. A site that was never rolled out waits for its first upload, as its directory need not exist yet.
 
+#[cfg(test)]
+mod tests;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     condition::{Condition, Severity},
-    rollout::{Failure, Rollout, State, Trigger},
+    rollout::{Failure, Revisions, Rollout, State, Trigger},
     site::{Drift, Mount},
-    verdict::Service,
+    verdict::{ROLLBACK_GRACE, Service},
     wakeup::TRUSTED_FOR,
 };
 
@@ -20,6 +23,8 @@ pub const REPEATED_DRIFT: &str = "repeated_drift";
 
 /// How many repairs against the same other are made within [`WITHIN`].
 pub const MOST_REPAIRS: usize = 3;
+/// How many repairs are made within [`WITHIN`], whoever they are against.
+pub const MOST_OF_ALL: usize = 6;
 /// The time in which repairs are counted.
 pub const WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
@@ -76,6 +81,8 @@ pub struct Running<'a> {
     pub refusal: Option<&'a str>,
     /// Who registered what runs.
     pub by: &'a str,
+    /// The deployment of others that goes on has gone on for longer than the site waits for one.
+    pub endless: bool,
 }
 
 /// What comes of a comparison.
@@ -109,7 +116,7 @@ pub fn compare(
     if running.service.obstacle().is_some() {
         return Finding::AsWanted;
     }
-    if running.service.deployment_of_others(&[]).is_some() {
+    if running.service.deployment_of_others(&[]).is_some() && !running.endless {
         return Finding::Unsettled;
     }
     let mended = latest.state == State::Failed
@@ -129,14 +136,35 @@ pub fn compare(
     if latest.spec_version.is_some_and(|made_from| made_from < version) {
         return Finding::Due { trigger: Trigger::Spec, reason: format!("the site was changed, and {lack}") };
     }
-    let before = latest.task_definition.before.as_ref();
-    let went_back =
-        latest.state != State::Succeeded && (before.is_none() || before == running.service.task_definition.as_ref());
-    if went_back {
+    if went_back(latest, running.service) {
         let message = format!("{lack}, since the rollout before did not succeed: {}", latest.reason);
         return Finding::Told(condition(NOT_MOUNTED, message, "mend that, and roll the site out again", now));
     }
     drifted(policy, lack, running.by, repairs, now)
+}
+
+/// Whether `service` runs what it ran before `latest`, or went further back, and nobody has deployed it since.
+fn went_back(latest: &Rollout, service: &Service) -> bool {
+    let Revisions { before, after } = &latest.task_definition;
+    let present = service.task_definition.as_deref();
+    let to_before = before.is_none() || before.as_deref() == present;
+    let is_earlier = present.zip(after.as_deref()).and_then(|(present, ours)| is_earlier(present, ours));
+    let is_undone = latest.state == State::RolledBack || latest.broken_off_by.is_some();
+    let further = is_undone && is_earlier.unwrap_or_default() && !is_deployed_since(latest, service);
+    latest.state != State::Succeeded && (to_before || further)
+}
+
+/// Whether a deployment was begun after `latest` was over that ECS did not make to go back.
+fn is_deployed_since(latest: &Rollout, service: &Service) -> bool {
+    let since = service.primary().filter(|primary| !primary.goes_back()).and_then(|primary| primary.created_at);
+    since.zip(latest.finished_at).is_some_and(|(since, over)| since.duration_since(over) > ROLLBACK_GRACE)
+}
+
+/// Whether `present` is an earlier revision of the same family; `None` if it is of another one.
+fn is_earlier(present: &str, ours: &str) -> Option<bool> {
+    let ((family, number), (own_family, own_number)) = (present.rsplit_once(':')?, ours.rsplit_once(':')?);
+    let numbers = number.parse::<u64>().ok().zip(own_number.parse::<u64>().ok()).filter(|_| family == own_family);
+    numbers.map(|(number, own)| number < own)
 }
 
 fn drifted(policy: Drift, lack: String, by: &str, repairs: &[Repair], now: Timestamp) -> Finding {
@@ -145,10 +173,12 @@ fn drifted(policy: Drift, lack: String, by: &str, repairs: &[Repair], now: Times
     if policy == Drift::Report {
         return Finding::Told(condition(NOT_MOUNTED, format!("{lack}; the site says only to report it"), REMEDY, now));
     }
-    if recent(repairs, by, now) >= MOST_REPAIRS {
-        let message = format!(
-            "{lack}; it was mended {MOST_REPAIRS} times within an hour against {by}, and is left alone for now"
-        );
+    let of_all = repairs.iter().filter(|repair| now.duration_since(repair.at) < WITHIN);
+    let against = of_all.clone().filter(|repair| principal(&repair.against) == principal(by)).count();
+    if against >= MOST_REPAIRS || of_all.count() >= MOST_OF_ALL {
+        let whom =
+            if against >= MOST_REPAIRS { format!("{against} times against {by}") } else { "again and again".into() };
+        let message = format!("{lack}; it was mended {whom} within an hour, and is left alone for now");
         return Finding::Told(condition(REPEATED_DRIFT, message, REMEDY, now));
     }
     Finding::Due { trigger: Trigger::Drift, reason: format!("{lack}: {by} deployed a task definition without it") }
@@ -161,8 +191,11 @@ pub fn repaired(repairs: &[Repair], by: &str, now: Timestamp) -> Vec<Repair> {
     counted.chain([Repair { at: now, against: by.to_owned() }]).collect()
 }
 
-fn recent(repairs: &[Repair], by: &str, now: Timestamp) -> usize {
-    repairs.iter().filter(|repair| repair.against == by && now.duration_since(repair.at) < WITHIN).count()
+/// Who `registered_by` is, whatever session of a role it was: each build has a session of its own.
+#[must_use]
+pub fn principal(registered_by: &str) -> &str {
+    let role = registered_by.split_once(":assumed-role/").and_then(|(_, role)| role.split_once('/'));
+    role.map_or(registered_by, |(_, session)| &registered_by[..registered_by.len() - session.len() - 1])
 }
 
 fn lack(running: Running<'_>) -> String {
@@ -172,131 +205,13 @@ fn lack(running: Running<'_>) -> String {
     format!("{} runs without the site at {}", revision.unwrap_or("the service"), places.join(", "))
 }
 
-fn condition(code: &'static str, message: String, remedy: &str, since: Timestamp) -> Condition {
-    Condition { code: code.into(), severity: Severity::Error, message, remedy: remedy.to_owned(), since }
+/// What is told while the rollout that is due for `reason` waits for something else.
+#[must_use]
+pub fn waiting(reason: &str, now: Timestamp) -> Condition {
+    let message = format!("{reason}; it is mended by the rollout that waits");
+    condition(NOT_MOUNTED, message, "let that rollout go on", now)
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::verdict::Deployment;
-
-    fn latest(state: State, version: Option<u64>) -> Rollout {
-        serde_json::from_value(json!({"id": "1", "site": "blog", "state": state, "reason": "so it was",
-            "cause": {"reason": "", "changes": 0, "files": [], "users": [], "bytes": 0, "first_change": null,
-                "last_change": null, "from_seq": 1, "to_seq": 1},
-            "task_definition": {"before": "web:1", "after": "web:2"}, "started_at": at(0), "spec_version": version}))
-        .unwrap()
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn service(revision: &str) -> Service {
-        Service { status: "ACTIVE".into(), task_definition: Some(revision.into()), ..Service::default() }
-    }
-
-    fn places() -> Vec<Mount> {
-        serde_json::from_value(json!([{"container": "web", "path": "/srv"}])).unwrap()
-    }
-
-    /// What is found of a site at version 3 whose service runs `revision`, with or without its mount.
-    fn find(policy: Drift, latest: &Rollout, revision: &str, missing: &[Mount], repairs: &[Repair]) -> Finding {
-        let service = service(revision);
-        let running = Running { service: &service, missing, refusal: None, by: "ci" };
-        compare((3, policy), latest, running, repairs, at(5_000))
-    }
-
-    fn trigger(finding: &Finding) -> Option<Trigger> {
-        match finding {
-            Finding::Due { trigger, .. } => Some(*trigger),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn a_mount_that_is_there_needs_nothing() {
-        for state in [State::Succeeded, State::Failed, State::RolledBack, State::Superseded] {
-            assert_eq!(find(Drift::Repair, &latest(state, Some(2)), "web:9", &[], &[]), Finding::AsWanted, "{state:?}");
-        }
-    }
-
-    #[test]
-    fn a_changed_site_is_rolled_out_whatever_is_done_about_drift() {
-        for policy in [Drift::Repair, Drift::Report] {
-            let found = find(policy, &latest(State::Succeeded, Some(2)), "web:2", &places(), &[]);
-            assert_eq!(trigger(&found), Some(Trigger::Spec));
-        }
-        let failed = find(Drift::Repair, &latest(State::RolledBack, Some(3)), "web:1", &places(), &[]);
-        assert!(matches!(failed, Finding::Told(_)), "once for each change: {failed:?}");
-    }
-
-    #[test]
-    fn what_others_take_away_is_repaired_or_told() {
-        let succeeded = latest(State::Succeeded, Some(3));
-        let repaired = find(Drift::Repair, &succeeded, "web:9", &places(), &[]);
-        assert_eq!(trigger(&repaired), Some(Trigger::Drift));
-        let Finding::Told(told) = find(Drift::Report, &succeeded, "web:9", &places(), &[]) else { panic!() };
-        assert_eq!(
-            (told.code.as_ref(), told.message.contains("web:9 runs without the site at /srv of web")),
-            (NOT_MOUNTED, true)
-        );
-        let of_before = latest(State::Succeeded, None);
-        assert_eq!(trigger(&find(Drift::Repair, &of_before, "web:9", &places(), &[])), Some(Trigger::Drift));
-    }
-
-    #[test]
-    fn after_three_repairs_within_an_hour_there_is_peace() {
-        let succeeded = latest(State::Succeeded, Some(3));
-        let war = |against: &str, first: i64| {
-            (0..3).fold(Vec::new(), |repairs, one| repaired(&repairs, against, at(first + one * 60)))
-        };
-        let found = find(Drift::Repair, &succeeded, "web:9", &places(), &war("ci", 4_000));
-        assert!(matches!(&found, Finding::Told(told) if told.code == REPEATED_DRIFT), "{found:?}");
-        for repairs in [war("another", 4_000), war("ci", 1_300)] {
-            let found = find(Drift::Repair, &succeeded, "web:9", &places(), &repairs);
-            assert_eq!(trigger(&found), Some(Trigger::Drift), "{repairs:?}");
-        }
-        assert_eq!(repaired(&war("ci", 0), "ci", at(4_000)).len(), 1, "the old ones are forgotten");
-    }
-
-    #[test]
-    fn a_failure_is_repeated_when_its_cause_is_mended_and_not_before() {
-        for (failure, again) in [
-            (Failure::Service, true),
-            (Failure::Definition, true),
-            (Failure::Tasks, false),
-            (Failure::Refused, false),
-            (Failure::NoEnd, false),
-        ] {
-            let failed = Rollout { failure: Some(failure), ..latest(State::Failed, Some(3)) };
-            for missing in [&places()[..], &[]] {
-                let found = find(Drift::Repair, &failed, "web:1", missing, &[]);
-                assert_eq!(trigger(&found) == Some(Trigger::Mended), again, "{failure:?} {found:?}");
-            }
-        }
-        let failed = Rollout { failure: Some(Failure::Definition), ..latest(State::Failed, Some(3)) };
-        let (service, missing) = (service("web:1"), places());
-        let running = Running { service: &service, missing: &missing, refusal: Some("no container"), by: "ci" };
-        let found = compare((3, Drift::Repair), &failed, running, &[], at(5_000));
-        assert!(matches!(found, Finding::Told(_)), "it would fail again: {found:?}");
-    }
-
-    #[test]
-    fn a_deployment_that_goes_on_is_waited_for() {
-        let under_way = Deployment {
-            status: "PRIMARY".into(),
-            task_definition: "web:9".into(),
-            rollout_state: Some("IN_PROGRESS".into()),
-            ..Deployment::default()
-        };
-        let service = Service { deployments: vec![under_way], ..service("web:9") };
-        let missing = places();
-        let running = Running { service: &service, missing: &missing, refusal: None, by: "ci" };
-        let found = compare((3, Drift::Repair), &latest(State::Succeeded, Some(3)), running, &[], at(5_000));
-        assert_eq!(found, Finding::Unsettled);
-    }
+fn condition(code: &'static str, message: String, remedy: &str, since: Timestamp) -> Condition {
+    Condition { code: code.into(), severity: Severity::Error, message, remedy: remedy.to_owned(), since }
 }

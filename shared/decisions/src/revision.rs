@@ -3,7 +3,11 @@
 //! It works on AWS's JSON as it is, so that fields which nobody here has heard of survive. Only what AWS itself
 //! writes is left out, and only what the site needs is put in.
 
+mod made;
+
 use serde_json::{Map, Value, json};
+
+pub use self::made::is_made;
 
 use crate::{
     names::SiteName,
@@ -129,12 +133,21 @@ fn is_read_only(point: &Value) -> bool {
     point["readOnly"].as_bool().unwrap_or_default()
 }
 
-/// Whether `described`, an answer of DescribeTaskDefinition, is the revision of the rollout `id`.
+/// Whether `described`, an answer of DescribeTaskDefinition, names the rollout `id`. It need not be its own: see
+/// [`is_made`].
 #[must_use]
 pub fn is_of_rollout(described: &Value, id: &str) -> bool {
     let containers = described["taskDefinition"]["containerDefinitions"].as_array().into_iter().flatten();
     let mut variables = containers.flat_map(|container| container["environment"].as_array().into_iter().flatten());
     variables.any(|variable| variable["name"] == ROLLOUT_VARIABLE && variable["value"] == id)
+}
+
+/// The site and the rollout that `described`, an answer of DescribeTaskDefinition, names in its tags.
+#[must_use]
+pub fn rollout_of(described: &Value) -> Option<(SiteName, String)> {
+    let tags = described["tags"].as_array()?;
+    let tag = |key| tags.iter().find(|tag| tag["key"] == key).and_then(|tag| tag["value"].as_str());
+    Some((SiteName::from_stored(tag(SITE_TAG)?), tag(ROLLOUT_TAG)?.to_owned()))
 }
 
 /// Whether `described`, an answer of DescribeTaskDefinition, carries the tag of `site`.

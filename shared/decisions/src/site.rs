@@ -242,6 +242,13 @@ impl SiteSpec {
         self.verdict_after.map_or(VERDICT_AFTER, HumanDuration::get)
     }
 
+    /// The same site with a patience of `most` at most.
+    #[must_use]
+    pub fn with_patience_of(&self, most: SignedDuration) -> Self {
+        let seconds = u32::try_from(most.as_secs()).ok().filter(|_| self.patience() > most);
+        Self { verdict_after: seconds.map(HumanDuration::from_secs).or(self.verdict_after), ..self.clone() }
+    }
+
     /// Whether both sites would roll out the same service: two sites may, if they mount at different paths.
     #[must_use]
     pub fn shares_service_with(&self, other: &Self) -> bool {

@@ -229,6 +229,7 @@ async fn this_version_writes_its_fixtures_of_windows_rollouts_and_activity_and_r
         left: spec.places(),
         spec: Some(spec),
         outdated: Some("arn:aws:ecs:us-east-1:000000000000:task-definition/web:2".into()),
+        base_since: Some(now),
         paused_since: Some(now),
         rollout: Rollout {
             failure: Some(Failure::Tasks),

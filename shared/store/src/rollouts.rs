@@ -44,6 +44,9 @@ pub struct RolloutRecord {
     /// The rollout's own revision that the service runs, though it is not made of what it replaced: another one is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outdated: Option<String>,
+    /// When the latest deployment was begun that the service had when the base was read. Later ones were not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_since: Option<Timestamp>,
     /// Since when its deployment stands still until a person lets it go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_since: Option<Timestamp>,
@@ -169,6 +172,7 @@ impl RolloutRecord {
             spec: None,
             left: Vec::new(),
             outdated: None,
+            base_since: None,
             paused_since: None,
             version: 1,
             expires_at: Some(expires_at),

@@ -1,6 +1,7 @@
 //! Compares a site that was rolled out, and has nothing else to do, with what its service runs.
 
 use anyhow::Context as _;
+use jiff::SignedDuration;
 use serde_json::Value;
 use wharfinger_aws::error::AwsError;
 use wharfinger_decisions::{
@@ -9,11 +10,13 @@ use wharfinger_decisions::{
     rollout::{Rollout, State, Trigger, Wanted},
     site::SiteSpec,
     verdict::Service,
+    wakeup::TRUSTED_FOR,
+    window::Decision,
 };
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError, windows::WindowRecord};
 
 use super::Look;
-use crate::course::Outcome;
+use crate::{course::Outcome, ticks::send_tick};
 
 /// What was found, and against whom.
 struct Found {
@@ -22,7 +25,39 @@ struct Found {
     task_definition: Option<String>,
 }
 
+/// After an event that is ahead of what ECS shows, how long it takes to look again.
+const AFTER_AN_EVENT: SignedDuration = SignedDuration::from_secs(15);
+
 impl Look<'_> {
+    /// Whether a site whose window waits is to be compared first: nothing is done about what is found, but it is told.
+    pub(super) fn is_to_be_told(&self, record: &WindowRecord, spec: &SiteSpec, version: u64) -> bool {
+        let waits = || matches!(record.decide(spec, self.moment.now), Decision::Wait { .. } | Decision::Ask { .. });
+        !self.told && record.wants() && self.is_to_be_compared(record, version) && waits()
+    }
+
+    /// Compares a site whose window waits. Whatever comes of it, the window is looked at then.
+    pub(super) async fn tell(
+        &mut self,
+        spec: &SiteSpec,
+        version: u64,
+        record: WindowRecord,
+    ) -> anyhow::Result<Outcome> {
+        self.told = true;
+        match self.compare(spec, version, record).await? {
+            Outcome::Rest => Ok(Outcome::Further),
+            outcome => Ok(outcome),
+        }
+    }
+
+    fn is_to_be_compared(&self, record: &WindowRecord, version: u64) -> bool {
+        self.hears_of_an_end(record) || record.is_to_be_compared(version, self.moment.now)
+    }
+
+    /// Whether ECS tells that somebody else's deployment has ended.
+    fn hears_of_an_end(&self, record: &WindowRecord) -> bool {
+        self.ended_on.is_some() && !self.concluded && record.was_rolled_out()
+    }
+
     /// Rolls the site out again where that is due; else notes what was found.
     pub(super) async fn compare(
         &mut self,
@@ -31,10 +66,10 @@ impl Look<'_> {
         mut record: WindowRecord,
     ) -> anyhow::Result<Outcome> {
         let (app, site, now) = (self.app, self.site, self.moment.now);
-        let is_told = self.ended_on.is_some() && !self.concluded && record.was_rolled_out();
-        if !is_told && !record.is_to_be_compared(version, now) {
+        if !self.is_to_be_compared(&record, version) {
             return Ok(Outcome::Rest);
         }
+        let is_told = self.hears_of_an_end(&record);
         let latest = match app.table.latest_rollout(site).await {
             Ok(latest) => latest.filter(|latest| latest.rollout.state.is_final()),
             Err(StoreError::Unreadable(_)) => None,
@@ -50,7 +85,7 @@ impl Look<'_> {
                 }
             },
         };
-        let before = record.compared.take();
+        let (before, waits) = (record.compared.take(), record.wants());
         let repairs = before.iter().flat_map(|compared| compared.repairs.clone()).collect::<Vec<_>>();
         let compared = Comparison {
             at: now,
@@ -59,7 +94,19 @@ impl Look<'_> {
             condition: None,
             repairs,
         };
-        match found.finding {
+        let finding = match found.finding {
+            Finding::Due { trigger: Trigger::Mended, .. } if waits => Finding::AsWanted,
+            Finding::Due { reason, .. } if waits => Finding::Told(drift::waiting(&reason, now)),
+            finding => finding,
+        };
+        match finding {
+            Finding::Unsettled if is_told => {
+                // The event was ahead of what ECS shows: the tick's look finds the comparison to be an old one.
+                send_tick(app, site, now + AFTER_AN_EVENT, now).await?;
+                let at = now - TRUSTED_FOR;
+                let compared = before.map_or(Comparison { at, ..compared }, |before| Comparison { at, ..before });
+                self.note(WindowRecord { compared: Some(compared), ..record }).await
+            }
             Finding::Unsettled => Ok(Outcome::Rest),
             Finding::AsWanted => self.note(WindowRecord { compared: Some(compared), ..record }).await,
             Finding::Told(condition) => {
@@ -104,7 +151,8 @@ impl Look<'_> {
         let refusal = revision::make(&described, site, spec, &[], "").err().map(|refusal| refusal.to_string());
         let by = deployed_by(&described, &service);
         let missing = revision::missing(&described, site, spec);
-        let seen = Running { service: &service, missing: &missing, refusal: refusal.as_deref(), by: &by };
+        let endless = service.is_endless(spec.patience(), now);
+        let seen = Running { service: &service, missing: &missing, refusal: refusal.as_deref(), by: &by, endless };
         let repairs = record.compared.as_ref().map(|known| known.repairs.as_slice()).unwrap_or_default();
         let finding = drift::compare((version, spec.drift), &latest.rollout, seen, repairs, now);
         Ok(Found { finding, by, task_definition: running })
@@ -127,5 +175,6 @@ fn is_ours(latest: &Rollout, version: u64, running: Option<&String>) -> bool {
 /// Who registered what runs: its principal, or the family where AWS does not tell.
 fn deployed_by(described: &Value, service: &Service) -> String {
     let family = || service.task_definition.as_deref().and_then(|arn| arn.rsplit('/').next()?.split(':').next());
-    described["taskDefinition"]["registeredBy"].as_str().or_else(family).unwrap_or("somebody").to_owned()
+    let principal = described["taskDefinition"]["registeredBy"].as_str().map(drift::principal);
+    principal.or_else(family).unwrap_or("somebody").to_owned()
 }

@@ -1,6 +1,10 @@
 //! What is wanted, compared with what runs.
 
-use wharfinger_decisions::{drift, rollout::Trigger};
+use wharfinger_decisions::{
+    drift,
+    gate::{SiteHold, Word},
+    rollout::Trigger,
+};
 
 use super::{course::ended, *};
 
@@ -107,6 +111,72 @@ async fn a_war_ends_after_three_repairs() {
     assert!(condition.message.contains("ci"), "{}", condition.message);
     stage.tick(at(200 + 3_600)).await;
     assert_eq!(stage.ecs.lock().unwrap().updates, 2 + drift::MOST_REPAIRS, "an hour later it is tried again");
+}
+
+#[tokio::test]
+async fn a_war_against_a_role_ends_though_each_build_has_a_session_of_its_own() {
+    let stage = Stage::rolled_out().await;
+    for round in 1..=5 {
+        stage.others_replace();
+        let by = format!("arn:aws:sts::000000000000:assumed-role/deploy/build-{round}");
+        stage.ecs.lock().unwrap().revisions.last_mut().unwrap().as_mut().unwrap()["registeredBy"] = json!(by);
+        stage.hears_of_the_end(100 + round * 100).await;
+        stage.complete();
+        stage.hears_of_the_end(150 + round * 100).await;
+    }
+    assert_eq!(stage.ecs.lock().unwrap().updates, 1 + drift::MOST_REPAIRS);
+}
+
+#[tokio::test]
+async fn a_deployment_by_others_without_the_mount_and_without_an_end_is_mended_as_well() {
+    let stage = Stage::rolled_out().await;
+    stage.others_replace();
+    {
+        let deployment = &mut stage.ecs.lock().unwrap().web["deployments"][0];
+        (deployment["rolloutState"], deployment["createdAt"]) = (json!("IN_PROGRESS"), json!(at(100).as_second()));
+    }
+    stage.tick(at(3_700)).await;
+    assert_eq!(stage.ecs.lock().unwrap().updates, 1, "it may still end");
+    stage.tick(at(3_701)).await;
+    assert_eq!(stage.ecs.lock().unwrap().updates, 2);
+}
+
+#[tokio::test]
+async fn an_event_that_is_faster_than_what_ecs_shows_brings_one_more_look() {
+    let stage = Stage::rolled_out().await;
+    stage.others_replace();
+    stage.ecs.lock().unwrap().web["deployments"][0]["rolloutState"] = json!("IN_PROGRESS");
+    let _ = stage.cloud.messages();
+    stage.hears_of_the_end(200).await;
+    assert_eq!(stage.cloud.messages(), [json!({"site": "blog"})]);
+    stage.tick(at(215)).await;
+    assert_eq!((stage.ecs.lock().unwrap().updates, stage.cloud.messages().len()), (1, 0), "the sweep looks on");
+    stage.complete();
+    stage.tick(at(220)).await;
+    assert_eq!(stage.ecs.lock().unwrap().updates, 2);
+}
+
+#[tokio::test]
+async fn a_mount_that_is_gone_is_told_while_the_site_s_changes_wait() {
+    let stage = Stage::rolled_out().await;
+    assert_eq!(stage.send(&[upload(2, "/sites/blog/b", at(100))], at(100)).await, [""; 0]);
+    let window = stage.window_of("blog").await;
+    let hold = SiteHold { until: at(3_000), reason: "the sale".into(), by: "alice".into(), at: at(100) };
+    let held = WindowRecord { word: Word { hold: Some(hold), ..Word::default() }, ..window };
+    stage.app.table.write_window(&blog(), &held).await.unwrap();
+    stage.others_replace();
+    for event in [true, false] {
+        match event {
+            true => stage.hears_of_the_end(200).await,
+            false => stage.tick(at(900)).await,
+        }
+        let condition = stage.window_of("blog").await.compared.unwrap().condition.unwrap();
+        assert_eq!((condition.code.as_ref(), condition.since), (drift::NOT_MOUNTED, at(200)));
+        assert_eq!(stage.ecs.lock().unwrap().updates, 1, "nothing is done during the hold");
+    }
+    stage.tick(at(3_000)).await;
+    assert_eq!(stage.ecs.lock().unwrap().updates, 2);
+    assert_eq!(stage.window_of("blog").await.compared.unwrap().condition, None);
 }
 
 #[tokio::test]

@@ -192,6 +192,52 @@ async fn a_revision_that_a_dead_invocation_made_of_another_base_is_not_brought_t
     assert_eq!(ecs.revisions[3].as_ref().unwrap()["containerDefinitions"][0]["image"], "httpd:2");
 }
 
+/// Both writes after UpdateService are lost with their invocation, and the circuit breaker is faster than the next one.
+#[tokio::test]
+async fn a_deployment_that_failed_before_it_was_recorded_is_not_made_again() {
+    for under_way in [true, false] {
+        let stage = Stage::new();
+        assert_eq!(stage.send(&[upload(1, "/sites/blog/a", at(0))], at(0)).await, [""; 0]);
+        let updated = AtomicUsize::new(0);
+        let is_last = move |operation: &str| {
+            updated.fetch_add(usize::from(operation == "UpdateService"), Ordering::Relaxed);
+            operation == "PutItem" && updated.load(Ordering::Relaxed) > 0
+        };
+        assert!(stage.dies(&tick(), at(60), is_last).await);
+        if under_way {
+            stage.tick(at(180)).await;
+            let rollout = stage.latest().await;
+            assert_eq!(rollout.state, State::Deploying, "{}", rollout.reason);
+        }
+        {
+            let mut ecs = stage.ecs.lock().unwrap();
+            ecs.web["taskDefinition"] = json!(arn(1));
+            ecs.web["deployments"] = json!([deployment(3, &arn(1), "COMPLETED")]);
+        }
+        stage.tick(at(300)).await;
+        stage.tick(at(400)).await;
+        assert_eq!(stage.latest().await.state, State::RolledBack, "{under_way}");
+        let ecs = stage.ecs.lock().unwrap();
+        assert_eq!((ecs.updates, ecs.revisions.len()), (1, 2), "{under_way}");
+    }
+}
+
+/// Whoever may register revisions need not be allowed to deploy them.
+#[tokio::test]
+async fn a_revision_of_somebody_else_that_names_the_rollout_is_not_deployed() {
+    let stage = Stage::new();
+    assert_eq!(stage.send(&[upload(1, "/sites/blog/a", at(0))], at(0)).await, [""; 0]);
+    assert!(stage.dies(&tick(), at(60), |operation| operation == "RegisterTaskDefinition").await);
+    let id = stage.latest().await.id;
+    let theirs = json!({"family": "web", "containerDefinitions": [{"name": "web", "image": "evil",
+        "environment": [{"name": "WHARFINGER_ROLLOUT", "value": id}]}]});
+    stage.ecs.lock().unwrap().revisions.push(Some(theirs));
+    stage.tick(at(180)).await;
+    let ecs = stage.ecs.lock().unwrap();
+    assert_eq!((&ecs.web["taskDefinition"], ecs.updates), (&json!(arn(3)), 1));
+    assert_eq!(ecs.revisions[2].as_ref().unwrap()["containerDefinitions"][0]["image"], "httpd");
+}
+
 #[tokio::test]
 async fn a_call_that_fails_late_leaves_the_verdict_of_another_invocation_alone() {
     let stage = Stage::new();

@@ -1,5 +1,7 @@
 //! Two sites on one service, and others who deploy it too.
 
+use wharfinger_decisions::rollout::Failure;
+
 use super::*;
 
 impl Stage {
@@ -115,6 +117,24 @@ async fn a_turn_of_a_rollout_that_is_over_or_gone_holds_up_nobody() {
     }
 }
 
+/// The others of its service wait for its end.
+#[tokio::test]
+async fn a_rollout_of_a_site_that_can_t_be_read_any_more_comes_to_its_end() {
+    for message in [json!({"site": "blog"}), super::course::ended()] {
+        let stage = Stage::two_sites(0).await;
+        stage.tick_of("blog", at(60)).await;
+        let spec = json!({"M": {"file_system_id": {"S": FS}, "directory": {"S": "/sites/blog"},
+            "cluster": {"S": "local"}, "service": {"S": "web"}, "mounts": {"S": "strange"}}});
+        stage.cloud.put(&json!({"pk": {"S": "SITES"}, "sk": {"S": "blog"}, "intent": spec}));
+        stage.complete();
+        assert_eq!(stage.send(std::slice::from_ref(&message), at(90)).await, [""; 0]);
+        assert_eq!(stage.latest().await.state, State::Succeeded, "{message}");
+        assert_eq!(stage.window_of("blog").await.rollout, None);
+        stage.tick_of("docs", at(91)).await;
+        assert_eq!(stage.latest_of("docs").await.state, State::Deploying);
+    }
+}
+
 #[tokio::test]
 async fn a_deployment_of_others_is_waited_for_and_built_upon() {
     let stage = Stage::new();
@@ -141,6 +161,99 @@ async fn a_deployment_of_others_without_an_end_is_waited_for_as_long_as_ours_wou
     assert_eq!(stage.ecs.lock().unwrap().updates, 0);
     stage.tick(at(3_601)).await;
     assert_eq!(stage.ecs.lock().unwrap().updates, 1);
+}
+
+#[tokio::test]
+async fn others_who_deploy_all_the_time_are_not_waited_for_for_ever() {
+    let stage = Stage::new();
+    assert_eq!(stage.send(&[upload(1, "/sites/blog/a", at(0))], at(0)).await, [""; 0]);
+    for now in (60..=3_660).step_by(600) {
+        stage.others_deploy("httpd:2", "IN_PROGRESS");
+        stage.ecs.lock().unwrap().web["deployments"][0]["createdAt"] = json!(at(now).as_second());
+        stage.tick(at(now)).await;
+        assert_eq!(stage.ecs.lock().unwrap().updates, 0, "{now}");
+    }
+    stage.tick(at(3_661)).await;
+    let ecs = stage.ecs.lock().unwrap();
+    assert_eq!(ecs.updates, 1);
+    assert_eq!(ecs.revisions.last().unwrap().as_ref().unwrap()["containerDefinitions"][0]["image"], "httpd:2");
+}
+
+#[tokio::test]
+async fn a_deployment_of_ours_that_was_given_up_holds_up_nobody() {
+    let stage = Stage::new();
+    stage.ecs.lock().unwrap().web["deploymentConfiguration"] = json!({"strategy": "BLUE_GREEN"});
+    let (status, stops) = (Arc::new(Mutex::new("IN_PROGRESS")), Arc::new(Mutex::new(0)));
+    let (shown, stopped, ecs) = (Arc::clone(&status), Arc::clone(&stops), Arc::clone(&stage.ecs));
+    stage.answer_with(move |operation, _| {
+        let (is_begun, listed) = (ecs.lock().unwrap().updates == 1, "arn:aws:ecs:us-east-1:0:service-deployment/web/1");
+        let answer = match operation {
+            "ListServiceDeployments" if is_begun => {
+                json!({"serviceDeployments": [{"serviceDeploymentArn": listed, "createdAt": at(60).as_second()}]})
+            }
+            "ListServiceDeployments" => json!({"serviceDeployments": []}),
+            "DescribeServiceDeployments" => json!({"serviceDeployments": [{"serviceDeploymentArn": listed,
+                "status": *shown.lock().unwrap(), "targetServiceRevision": {"arn": arn(2)}}]}),
+            "StopServiceDeployment" => {
+                *stopped.lock().unwrap() += 1;
+                *shown.lock().unwrap() = "ROLLBACK_IN_PROGRESS";
+                json!({"serviceDeploymentArn": listed})
+            }
+            _ => return None,
+        };
+        Some((200, answer))
+    });
+    stage.deploy(1, 0).await;
+    stage.tick(at(3_700)).await;
+    assert_eq!(stage.latest().await.failure, Some(Failure::NoEnd));
+    assert_eq!(stage.send(&[upload(2, "/sites/blog/b", at(4_000))], at(4_000)).await, [""; 0]);
+    stage.tick(at(4_060)).await;
+    stage.tick(at(4_090)).await;
+    assert_eq!((*stops.lock().unwrap(), stage.ecs.lock().unwrap().updates), (1, 1));
+    *status.lock().unwrap() = "ROLLBACK_SUCCESSFUL";
+    stage.tick(at(4_120)).await;
+    assert_eq!(stage.ecs.lock().unwrap().updates, 2);
+}
+
+#[tokio::test]
+async fn a_site_with_much_patience_has_its_turn_for_as_long_as_those_who_wait_have() {
+    for (patience, waits, ends) in [("1m", true, 3_661), ("2h", true, 7_261), ("2h", false, 86_461)] {
+        let stage = Stage::two_sites(0).await;
+        stage.put_site("blog", 1, &[("verdict_after", "1d")], 2);
+        stage.put_site("docs", 1, &[("mount_path", "/docs"), ("verdict_after", patience)], 2);
+        stage.tick_of("blog", at(60)).await;
+        if waits {
+            stage.tick_of("docs", at(62)).await;
+        }
+        stage.tick_of("blog", at(ends - 1)).await;
+        assert_eq!(stage.latest().await.state, State::Deploying, "{patience}");
+        stage.tick_of("blog", at(ends)).await;
+        assert_eq!(stage.latest().await.failure, Some(Failure::NoEnd), "{patience} {waits}");
+    }
+}
+
+#[tokio::test]
+async fn a_site_whose_calls_fail_gives_way_and_is_rolled_out_after_the_others() {
+    let stage = Stage::two_sites(0).await;
+    stage.answer_with(|operation, input| {
+        let of_blog = operation == "RegisterTaskDefinition" && input.to_string().contains("wharfinger-blog");
+        of_blog.then(|| (500, json!({"__type": "ServerException", "message": "down"})))
+    });
+    stage.tick_of("blog", at(60)).await;
+    stage.tick_of("docs", at(62)).await;
+    stage.tick_of("blog", at(3_660)).await;
+    assert!(!stage.latest().await.state.is_final());
+    stage.tick_of("blog", at(3_700)).await;
+    assert_eq!(stage.latest().await.failure, Some(Failure::Service), "{}", stage.latest().await.reason);
+    stage.answer_with(|_, _| None);
+    stage.tick_of("docs", at(3_701)).await;
+    stage.complete();
+    stage.tick_of("docs", at(3_730)).await;
+    assert_eq!(stage.latest_of("docs").await.state, State::Succeeded);
+    stage.tick_of("blog", at(4_500)).await;
+    stage.complete();
+    stage.tick_of("blog", at(4_530)).await;
+    assert_eq!((stage.latest().await.state, stage.mounts().len()), (State::Succeeded, 2));
 }
 
 #[tokio::test]

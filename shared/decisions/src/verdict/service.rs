@@ -1,6 +1,6 @@
 //! An ECS service with its deployments, as far as decisions need it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// An ECS service, as far as a verdict needs it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Deployment {
     }
 
     /// Whether ECS made it to go back. It says so in its sentence alone.
-    pub(super) fn goes_back(&self) -> bool {
+    pub(crate) fn goes_back(&self) -> bool {
         let reason = self.rollout_reason.as_deref().unwrap_or_default().to_ascii_lowercase();
         reason.contains("rolling back") || reason.contains("rollback")
     }
@@ -150,21 +150,37 @@ impl Service {
         Some(format!("the deployment {} of {}", primary.id, primary.task_definition))
     }
 
+    /// When the latest of its deployments was begun.
+    #[must_use]
+    pub fn latest_begun(&self) -> Option<Timestamp> {
+        let deployments = self.deployments.iter().filter_map(|one| one.created_at);
+        deployments.chain(self.service_deployments.iter().filter_map(|one| one.created_at)).max()
+    }
+
     /// Since when the deployment goes on that ECS brings forward.
     #[must_use]
     pub fn primary_since(&self) -> Option<Timestamp> {
         self.primary().and_then(|primary| primary.created_at)
     }
 
-    /// The revision that our deployment of `after` replaces, where it is none of those that are `known`: somebody deployed it
-    /// after the service was read. What was replaced before that is still listed while its tasks stop.
+    /// Whether what ECS brings forward by rolling has gone on for longer than `patience`: it may have no end.
     #[must_use]
-    pub fn replaced_unseen(&self, after: &str, known: &[&str]) -> Option<&str> {
+    pub fn is_endless(&self, patience: SignedDuration, now: Timestamp) -> bool {
+        self.is_rolling() && self.primary_since().is_some_and(|since| now.duration_since(since) > patience)
+    }
+
+    /// The revision that our deployment of `after` replaces, where it is none of those that are `known`: somebody deployed it
+    /// after the service was read. What was replaced before that is still listed while its tasks stop, and what was begun
+    /// before `since`, the latest deployment at that time, was seen: its base may have failed and be gone from the list.
+    #[must_use]
+    pub fn replaced_unseen(&self, after: &str, known: &[&str], since: Option<Timestamp>) -> Option<&str> {
         self.primary().filter(|primary| primary.task_definition == after)?;
         let mut replaced: Vec<&Deployment> = self.deployments.iter().filter(|one| one.status == "ACTIVE").collect();
         // ECS lists the latest first.
         replaced.sort_by_key(|one| std::cmp::Reverse(one.created_at));
-        let latest = replaced.into_iter().find(|one| one.task_definition != after && !one.goes_back())?;
+        let is_later = |one: &Deployment| one.created_at.zip(since).is_none_or(|(at, since)| at > since);
+        let stayed = |one: &&Deployment| one.task_definition != after && !one.goes_back() && is_later(one);
+        let latest = replaced.into_iter().find(stayed)?;
         Some(latest.task_definition.as_str()).filter(|latest| !known.contains(latest))
     }
 
@@ -174,7 +190,7 @@ impl Service {
     pub fn replaced_since(&self, after: &str, known: &[&str], since: Timestamp) -> Option<&str> {
         let ours = self.service_deployments.iter().position(|one| one.task_definition.as_deref() == Some(after))?;
         let stayed = |one: &&ServiceDeployment| {
-            let is_later = one.created_at.is_some_and(|at| at >= since) && !one.status.starts_with("ROLLBACK");
+            let is_later = one.created_at.is_some_and(|at| at > since) && !one.status.starts_with("ROLLBACK");
             is_later && one.task_definition.as_deref().is_some_and(|revision| revision != after)
         };
         let latest = self.service_deployments[ours..].iter().find(stayed)?.task_definition.as_deref()?;

@@ -236,12 +236,26 @@ fn what_our_deployment_replaced_unseen_is_found() {
     let ours = deployment(OURS, "PRIMARY", "web:2", "IN_PROGRESS");
     let base = deployment("ecs-svc/0", "ACTIVE", "web:1", "COMPLETED");
     let others = deployment("ecs-svc/9", "ACTIVE", "web:9", "IN_PROGRESS");
-    let unseen = |deployments| active(deployments).replaced_unseen("web:2", &["web:1"]).map(str::to_owned);
+    let unseen = |deployments| active(deployments).replaced_unseen("web:2", &["web:1"], None).map(str::to_owned);
     assert_eq!(unseen(vec![ours.clone(), base.clone()]), None);
     assert_eq!(unseen(vec![ours.clone(), others.clone(), base.clone()]), Some("web:9".to_owned()));
     let earlier = deployment("ecs-svc/8", "ACTIVE", "web:0", "COMPLETED");
     assert_eq!(unseen(vec![ours.clone(), base.clone(), earlier]), None, "what was there before still stops");
     assert_eq!(unseen(vec![Deployment { status: "PRIMARY".into(), ..others }, base]), None, "ours is the replaced one");
+}
+
+#[test]
+fn what_was_there_before_a_base_that_failed_was_seen() {
+    let at = |second: i64| Timestamp::from_second(second).ok();
+    let begun = |one: Deployment, second: i64| Deployment { created_at: at(second), ..one };
+    let ours = begun(deployment(OURS, "PRIMARY", "web:2", "IN_PROGRESS"), 30);
+    let good = begun(deployment("ecs-svc/8", "ACTIVE", "web:0", "COMPLETED"), 10);
+    let later = begun(deployment("ecs-svc/9", "ACTIVE", "web:9", "IN_PROGRESS"), 25);
+    let (before, all) = (active(vec![ours.clone(), good.clone()]), active(vec![ours, later, good]));
+    // The base, web:1, was begun at 20, never ran a task, and is gone from the list.
+    assert_eq!(before.replaced_unseen("web:2", &["web:1"], at(20)), None);
+    assert_eq!(all.replaced_unseen("web:2", &["web:1"], at(20)), Some("web:9"));
+    assert_eq!(all.latest_begun(), at(30));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use wharfinger_decisions::{
     rollout::State,
     seen_events::ENTRY_BYTES,
     sftp_event::{Change, Effect},
+    turns::Turns,
 };
 use wharfinger_test_cloud::{Cloud, TABLE};
 
@@ -322,6 +323,38 @@ async fn a_service_s_turn_goes_to_one_rollout_and_is_given_back_by_it() {
     assert_eq!(table.release_turn(&spec(), "2").await.unwrap().holder, taken.turns.holder);
     let released = table.release_turn(&spec(), "1").await.unwrap();
     assert_eq!((released.holder, released.waiting.len()), (None, 1));
+}
+
+#[tokio::test]
+async fn turns_that_can_t_be_read_are_nobody_s_and_are_written_over() {
+    let waiting = json!([{"site": "docs", "since": at(1)}, {"site": 5}, "shop"]);
+    for (item, kept) in [
+        (json!({"holder": {"site": "blog"}, "waiting": waiting, "version": 4}), 1),
+        (json!({"holder": null, "waiting": waiting, "version": "four"}), 1),
+        (json!({"holder": "blog", "waiting": {}}), 0),
+    ] {
+        let (cloud, table, site) = stage();
+        cloud.put_plain("TURNS#local/web", "current", &item);
+        let read = table.turns(&spec()).await.unwrap();
+        assert_eq!((&read.turns.holder, read.turns.waiting.len()), (&None, kept), "{item}");
+        let taken = read.with(read.turns.taken(&site, "1"));
+        let record = WindowRecord { rollout: Some("1".into()), ..WindowRecord::default() };
+        table.claim(&record, &taken, &rollout(&site, &record)).await.unwrap();
+        assert_eq!(table.turns(&spec()).await.unwrap().turns, taken.turns, "{item}");
+        let again = table.write_turns(&taken).await;
+        assert!(matches!(again, Err(StoreError::Conflict)), "it was written since: {item}");
+    }
+}
+
+#[tokio::test]
+async fn a_turn_counts_only_while_its_site_s_window_names_its_rollout() {
+    let (_, table, site) = stage();
+    claim(&table, &site).await;
+    let holder = Turns::default().taken(&site, "1").holder.unwrap();
+    assert!(table.is_in_flight(&holder).await.unwrap());
+    let window = table.window(&site).await.unwrap();
+    table.write_window(&site, &WindowRecord { rollout: Some("of release 0.1".into()), ..window }).await.unwrap();
+    assert!(!table.is_in_flight(&holder).await.unwrap(), "nobody follows it");
 }
 
 #[tokio::test]

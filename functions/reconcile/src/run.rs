@@ -54,7 +54,9 @@ impl Visit<'_> {
         let revoked = self.revoke_rules(&first, self.may_admit(&first, &memory)).await;
         let mut users = self.users(self.server_id(&first), TIME_TO_CLOSE).await;
         users.close(TIME_TO_CLOSE).await;
-        self.mark(&first, revoked.is_ok()).await;
+        // What EC2 did not show may hold rules of a deployment from which the server is taken over.
+        let rules_are_ours = revoked.is_ok() && first.rules.is_ok() && first.endpoint.is_ok();
+        self.mark(&first, rules_are_ours).await;
         if matches!(&first.server, Ok(None))
             && memory.made_lately(self.moment.present()).is_none()
             && let Err(error) = self.forget_deleted_users().await

@@ -51,7 +51,8 @@ impl Visit<'_> {
             return self.leave_alone(first, &other, memory, not_adopted).await;
         }
         // Nothing that is refused or unknown holds up what closes.
-        let revoked = self.revoke_rules(&first, self.may_admit(&first, &memory)).await;
+        let may_admit = self.may_admit(&first, &memory);
+        let (first, revoked) = self.revoke_rules(first, may_admit).await;
         let mut users = self.users(self.server_id(&first), TIME_TO_CLOSE).await;
         users.close(TIME_TO_CLOSE).await;
         // What EC2 did not show may hold rules of a deployment from which the server is taken over.
@@ -151,7 +152,7 @@ impl Visit<'_> {
         let lost = if plan.loses_rules() { course.lost.and(course.rules) } else { course.lost };
         let mut observation = Box::pin(self.observe(known, false)).await;
         observation.others = observation.others.or(course.observation.others);
-        let rules = self.revoke_rules(&observation, self.admits(&memory)).await;
+        let (observation, rules) = self.revoke_rules(observation, self.admits(&memory)).await;
         ControlFlow::Continue(Course { observation, rules, lost, memory })
     }
 

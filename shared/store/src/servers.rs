@@ -123,6 +123,24 @@ impl ServerItem {
         wish(&self.record.intent.spec, self.order().as_ref(), self.decision().as_ref(), now)
     }
 
+    /// Whether it is known to be as wanted at `now`: the spec is brought about, the last order is obeyed, and it does what
+    /// its power is to be. One that sleeps is not rebuilt to be stopped.
+    #[must_use]
+    pub fn is_settled(&self, now: Timestamp) -> bool {
+        let is_so = match self.wish(now).power {
+            Power::Online => self.phase() == ServerPhase::Online,
+            Power::Stopped => matches!(self.phase(), ServerPhase::Stopped | ServerPhase::Asleep),
+            Power::Asleep => self.phase() == ServerPhase::Asleep,
+        };
+        !self.record.deleting && self.record.status.settled_version == self.record.version && self.is_obeyed() && is_so
+    }
+
+    /// Whether the last order is the one that was last obeyed. Clocks differ: a later order may bear an earlier time.
+    #[must_use]
+    pub fn is_obeyed(&self) -> bool {
+        self.order().is_none_or(|order| self.record.status.obeyed == Some(order.at))
+    }
+
     /// What is to be expected after `wish`.
     #[must_use]
     pub fn next(&self, wish: &Wish) -> Option<Next> {

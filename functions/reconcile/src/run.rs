@@ -248,6 +248,10 @@ impl Visit<'_> {
         if status.conditions.iter().any(|condition| condition.severity == Severity::Error) {
             metrics::trouble(Trouble::FailedServer, &format!("server {}", self.server), self.moment.present());
         }
+        // Before it is written that the server is gone: until then no tag proves anything.
+        if self.is_bound() && status.server_id.is_none() && status.making.is_none() {
+            self.renew_record_id().await?;
+        }
         match self.write(&status, findings.asleep().as_ref()).await {
             Ok(()) => Ok(Wakeup { visit: findings.next_visit(), due: self.due(&status) }),
             // It was forgotten meanwhile, or another visit has taken over.

@@ -45,8 +45,8 @@ pub struct ServerItem {
     /// A person's order to take over a server of another deployment, until it is carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adopt: Option<Adoption>,
-    /// What a server on AWS bears that was made or adopted for this record, and nobody can guess. `None` before there is
-    /// one. Release 0.1, which writes the status anew, keeps it.
+    /// What a server on AWS bears that was made or adopted for this record, and nobody can guess: another one after each
+    /// deletion. `None` before there is one. Release 0.1, which writes the status anew, keeps it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record_id: Option<String>,
     /// The wake-up that `reconcile` has armed.
@@ -251,6 +251,18 @@ impl Table {
         self.update(&lease.key, change, guard).await
     }
 
+    /// Gives the record of the server that `lease` is for another id, and returns it: who could read the tags of the server
+    /// that is gone knows the one before.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the lease is lost.
+    pub async fn renew_record_id(&self, lease: &Lease) -> Result<String, StoreError> {
+        let id = self.chance().id();
+        let guard = Guard::that("lease_owner = :owner").value(":owner", &lease.owner)?;
+        self.update(&lease.key, "SET record_id = :id", guard.value(":id", &id)?).await?;
+        Ok(id)
+    }
+
     /// The id of the record of the server that `lease` is for. It is made when it is first asked for.
     ///
     /// # Errors
@@ -374,6 +386,8 @@ mod tests {
         table.write_server_status(&lease, &of_earlier.record.status, None).await.unwrap();
         assert_eq!((read().await.asleep, read().await.record_id.as_ref()), (None, Some(&id)));
         assert_eq!(table.give_record_id(&lease).await.unwrap(), id, "it is made once");
+        let another = table.renew_record_id(&lease).await.unwrap();
+        assert_eq!(read().await.record_id.as_ref().filter(|given| **given != id), Some(&another));
         let lost = table.give_record_id(&Lease { owner: "another".into(), ..lease }).await;
         assert!(matches!(lost, Err(StoreError::Conflict)), "{lost:?}");
     }

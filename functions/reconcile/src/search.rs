@@ -2,10 +2,10 @@
 //! were described lately for any of our servers, the search for further ones describes none again whose tags are others'.
 //!
 //! Whoever may tag servers in this account can give one our tags. So one that is only found by them is ours if it bears
-//! the id of our record, and is of the kind that we make. Whoever may read tags can copy that id too: it proves nothing
-//! while another server is recorded that bore it, and is renewed once that one is gone. Any other server is told, and gets
-//! nothing of ours; before there was one for this record, none is made beside it, since the table may be new to a server
-//! of ours.
+//! the id of our record or has our host key, and is of the kind that we make. Whoever may read tags can copy the id too: it
+//! proves nothing while another server is recorded that bore it, and is renewed once that one is gone. Any other server is
+//! told, and gets nothing of ours; before there was one for this record, none is made beside it, since the table may be
+//! new to a server of ours.
 
 use std::cmp::Reverse;
 
@@ -129,10 +129,18 @@ impl Visit<'_> {
     }
 
     /// Whether `server`, which was found by its tags alone, is ours for certain: its id is recorded, or nothing else than a
-    /// server of ours can bear the record's id.
+    /// server of ours can bear the record's id, or has our key.
     fn is_proven(&self, server: &Server) -> bool {
-        let is_proven_by_tags = || self.is_known_as_ours(server) && is_of_our_kind(server) && self.may_prove(server);
-        self.is_recorded(server) || is_proven_by_tags()
+        let is_proven_by_tags = || self.is_known_as_ours(server) && self.may_prove(server);
+        self.is_recorded(server) || is_of_our_kind(server) && (is_proven_by_tags() || self.has_our_key(server))
+    }
+
+    /// Whether `server` has a host key of ours, which can't be read from any server: a table that is restored to an earlier
+    /// time does not know what was made since.
+    fn has_our_key(&self, server: &Server) -> bool {
+        let known = &self.record.status.host_key_fingerprints;
+        let is_others = matches!(self.deployment.owner(&server.tags), Owner::Other(_) | Owner::Unknown);
+        !is_others && server.host_key_fingerprint.as_ref().is_some_and(|shown| known.contains(shown))
     }
 
     /// Whether the record's id proves that `server` is ours. That of a server that is gone may have been copied. One that
@@ -241,7 +249,7 @@ mod tests {
     /// A server that bears the id of the record.
     fn tagged(id: &str, user_count: i32) -> Server {
         let tags = testing::deployment().server_tags(&ServerName::parse("main").unwrap(), "ours");
-        Server { id: id.into(), user_count, tags, ..testing::server(AwsState::Online) }
+        Server { id: id.into(), user_count, tags, host_key_fingerprint: None, ..testing::server(AwsState::Online) }
     }
 
     /// What is found for `item` where AWS has these.
@@ -269,6 +277,17 @@ mod tests {
         item.record.status.made = Some(Made { id: "s-b".into(), at: Timestamp::UNIX_EPOCH });
         let (server, _) = found(&item, vec![tagged("s-a", 9), tagged("s-b", 0)]);
         assert_eq!(server.as_deref(), Some("s-b"));
+    }
+
+    #[tokio::test]
+    async fn a_server_with_our_host_key_is_ours_whatever_the_table_knows_of_it() {
+        let tags = testing::deployment().server_tags(&ServerName::parse("main").unwrap(), "of a later time");
+        let restored = ServerItem { record_id: Some("ours".into()), ..testing::record().into() };
+        for (fingerprint, expected) in [("SHA256:abc", Some("s-a".to_owned())), ("SHA256:theirs", None)] {
+            let host_key_fingerprint = Some(fingerprint.to_owned());
+            let server = Server { host_key_fingerprint, tags: tags.clone(), ..tagged("s-a", 0) };
+            assert_eq!(found(&restored, vec![server]).0, expected);
+        }
     }
 
     #[tokio::test]

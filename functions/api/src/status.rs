@@ -54,21 +54,16 @@ impl ServerView {
         let (record, status) = (&found.thing.record, found.thing.record.status.clone());
         let readable = found.unreadable.is_none();
         let wanted = readable.then(|| found.thing.wish(now));
-        let order = found.thing.order().map(|order| order.at);
         let kept = wanted.clone().filter(|wish| wish.until.is_some());
         Self {
             conditions: found.conditions(&status.conditions, now),
             power: if record.deleting { ServerPhase::Deleting } else { found.thing.phase() },
             reason: reason(record.deleting, readable, status.reason),
-            settled: readable
-                && !record.deleting
-                && status.settled_version == record.version
-                && (order.is_none() || status.obeyed >= order),
+            settled: readable && found.thing.is_settled(now),
             next: wanted.as_ref().filter(|_| !record.deleting).and_then(|wish| found.thing.next(wish)),
             wanted,
             users_logged_in: status.draining.map(|draining| draining.users).unwrap_or_default(),
-            // A server that is being rebuilt answers there only when it is online.
-            endpoint: status.endpoint.filter(|_| found.thing.asleep.is_none()),
+            endpoint: status.endpoint.filter(|_| may_answer(&found.thing)),
             host_key_fingerprints: status.host_key_fingerprints,
             server_id: status.server_id,
             online_since: status.online_since,
@@ -76,6 +71,13 @@ impl ServerView {
             observed_at: status.observed_at,
         }
     }
+}
+
+/// Whether `server` may answer at its endpoint. One that sleeps, or is being rebuilt, does not; one that was to sleep and
+/// could not is there as before.
+fn may_answer(server: &ServerItem) -> bool {
+    let is_there = matches!(server.phase(), ServerPhase::Online | ServerPhase::Draining | ServerPhase::Stopped);
+    server.asleep.is_none() || is_there
 }
 
 /// What the idle sweep decided.

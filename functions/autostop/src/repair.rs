@@ -30,11 +30,12 @@ pub(crate) fn reason(item: &ServerItem, now: Timestamp) -> Option<&'static str> 
     if in_transition {
         return Some("it is in transition");
     }
-    if item.order().is_some_and(|order| status.obeyed.is_none_or(|obeyed| obeyed < order.at)) {
+    if !item.is_obeyed() {
         return Some("an order is not yet obeyed");
     }
-    if item.phase() == ServerPhase::Online && item.wish(now).power != Power::Online {
-        return Some("it is to be closed");
+    if !item.is_settled(now) {
+        let closes = item.wish(now).power != Power::Online;
+        return Some(if closes { "it is to be closed" } else { "it is to be online" });
     }
     let trusted = status.observed_at.is_some_and(|at| now.duration_since(at) < TRUSTED_FOR);
     (!trusted).then_some("nobody has looked for ten minutes")
@@ -105,6 +106,33 @@ mod tests {
         assert!(reason(&idle, at(6)).is_some());
         idle.record.status.power = ServerPhase::Stopped;
         assert_eq!(reason(&idle, at(6)), None);
+    }
+
+    #[test]
+    fn an_order_is_told_from_the_one_before_whatever_the_clock_of_its_giver() {
+        let mut ordered = settled();
+        ordered.record.status.obeyed = Some(at(5));
+        ordered.order = Some(Order { power: Power::Online, by: "bob".into(), at: at(4), now: false });
+        assert_eq!(reason(&ordered, at(6)), Some("an order is not yet obeyed"));
+    }
+
+    #[test]
+    fn a_server_that_sleeps_counts_as_stopped_and_one_that_should_be_awake_is_woken() {
+        let mut stopped = settled();
+        stopped.order = Some(Order { power: Power::Stopped, by: "alice".into(), at: at(5), now: false });
+        (stopped.record.status.power, stopped.record.status.obeyed) = (ServerPhase::Stopped, Some(at(5)));
+        assert_eq!((stopped.phase(), reason(&stopped, at(6))), (ServerPhase::Asleep, None));
+        stopped.record.intent.power.at = at(4);
+        stopped.order = None;
+        assert!(reason(&stopped, at(6)).is_some(), "it is to be online");
+    }
+
+    #[test]
+    fn a_server_that_is_kept_from_sleeping_is_not_woken_before_its_next_try() {
+        let mut kept = settled();
+        kept.order = Some(Order { power: Power::Asleep, by: "alice".into(), at: at(5), now: false });
+        (kept.armed.at, kept.armed.step) = (Some(at(900)), "it has no host key".into());
+        assert_eq!(reason(&kept, at(900)), None);
     }
 
     #[test]

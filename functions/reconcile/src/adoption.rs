@@ -52,7 +52,7 @@ impl Visit<'_> {
     /// its rules are. What fails is done at the next visit.
     pub(crate) async fn mark(&self, seen: &Observation, rules_are_ours: bool) {
         let Some(server) = seen.server() else { return };
-        if self.deployment.lacks_ids(self.server, self.record_id(), &server.tags)
+        if self.deployment.lacks_ids(self.server, self.record_id().as_deref(), &server.tags)
             && let Err(error) = self.tag_as_ours(server).await
         {
             tracing::warn!(server = %self.server, %error, "it could not be given the tags of the deployment and the record");

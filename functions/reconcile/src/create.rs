@@ -50,7 +50,11 @@ impl Visit<'_> {
     /// not show it yet. If the id can't be recorded, the server is found by its tags.
     pub(crate) async fn create(&self, course: &Course, plan: &Plan) -> Result<Outcome, End> {
         if course.memory.making == self.record.status.making {
-            // The server is given the record's id, by which it is found though the answer is lost.
+            // The server is given the record's id, by which it is found though the answer is lost. The one that the record
+            // had with a server that is gone proves nothing.
+            if self.is_bound() {
+                self.renew_record_id().await?;
+            }
             self.server_tags().await?;
             return self.changed(course.memory.clone().making_since(self.moment.present())).await;
         }

@@ -6,21 +6,26 @@ use wharfinger_decisions::ingress::{self, Changes, Owner, Rule};
 use crate::{error::Error, observe::Observation, visit::Visit};
 
 impl Visit<'_> {
-    /// Revokes the rules that are no longer wanted. Every rule is tried. Of several errors, a temporary one is
-    /// preferred. `admits`: new clients are to be let in.
-    pub(crate) async fn revoke_rules(&self, observation: &Observation, admits: bool) -> Result<(), Error> {
-        let rules = match &observation.rules {
-            Ok(rules) => rules,
-            Err(error) if !admits => return Err(Error::unknown(error)),
-            Err(_) => return Ok(()),
+    /// Revokes the rules that are no longer wanted, and returns what is seen without them. Every rule is tried. Of several
+    /// errors, a temporary one is preferred. `admits`: new clients are to be let in.
+    pub(crate) async fn revoke_rules(&self, seen: Observation, admits: bool) -> (Observation, Result<(), Error>) {
+        let mut rules = match &seen.rules {
+            Ok(rules) => rules.clone(),
+            Err(error) => {
+                let unknown = if admits { Ok(()) } else { Err(Error::unknown(error)) };
+                return (seen, unknown);
+            }
         };
         let mut errors = Vec::new();
-        for (group, rule) in self.changes(observation, rules, admits).revoke {
-            tracing::info!(server = %self.server, %group, rule, "taking a rule back");
-            errors.extend(self.app.ec2.revoke(&group, &rule).await.err());
+        for (group, revoked) in self.changes(&seen, &rules, admits).revoke {
+            tracing::info!(server = %self.server, %group, rule = revoked, "taking a rule back");
+            match self.app.ec2.revoke(&group, &revoked).await {
+                Ok(()) => rules.retain(|rule| rule.id != revoked),
+                Err(error) => errors.push(error),
+            }
         }
         let error = errors.into_iter().min_by_key(|error| !error.is_temporary());
-        error.map_or(Ok(()), |error| Err(error.into()))
+        (Observation { rules: Ok(rules), ..seen }, error.map_or(Ok(()), |error| Err(error.into())))
     }
 
     /// Adds the missing rules for the trusted addresses. Every rule is tried; the first error is returned.

@@ -51,10 +51,13 @@ impl Visit<'_> {
             return self.leave_alone(first, &other, memory, not_adopted).await;
         }
         // Nothing that is refused or unknown holds up what closes.
-        let revoked = self.revoke_rules(&first, self.may_admit(&first, &memory)).await;
+        let may_admit = self.may_admit(&first, &memory);
+        let (first, revoked) = self.revoke_rules(first, may_admit).await;
         let mut users = self.users(self.server_id(&first), TIME_TO_CLOSE).await;
         users.close(TIME_TO_CLOSE).await;
-        self.mark(&first, revoked.is_ok()).await;
+        // What EC2 did not show may hold rules of a deployment from which the server is taken over.
+        let rules_are_ours = revoked.is_ok() && first.rules.is_ok() && first.endpoint.is_ok();
+        self.mark(&first, rules_are_ours).await;
         if matches!(&first.server, Ok(None))
             && memory.made_lately(self.moment.present()).is_none()
             && let Err(error) = self.forget_deleted_users().await
@@ -149,7 +152,7 @@ impl Visit<'_> {
         let lost = if plan.loses_rules() { course.lost.and(course.rules) } else { course.lost };
         let mut observation = Box::pin(self.observe(known, false)).await;
         observation.others = observation.others.or(course.observation.others);
-        let rules = self.revoke_rules(&observation, self.admits(&memory)).await;
+        let (observation, rules) = self.revoke_rules(observation, self.admits(&memory)).await;
         ControlFlow::Continue(Course { observation, rules, lost, memory })
     }
 
@@ -244,6 +247,10 @@ impl Visit<'_> {
         let status = ServerStatus { endpoint, ..findings.status() };
         if status.conditions.iter().any(|condition| condition.severity == Severity::Error) {
             metrics::trouble(Trouble::FailedServer, &format!("server {}", self.server), self.moment.present());
+        }
+        // Before it is written that the server is gone: until then no tag proves anything.
+        if self.is_bound() && status.server_id.is_none() && status.making.is_none() {
+            self.renew_record_id().await?;
         }
         match self.write(&status, findings.asleep().as_ref()).await {
             Ok(()) => Ok(Wakeup { visit: findings.next_visit(), due: self.due(&status) }),

@@ -2,17 +2,18 @@
 //! power says what the server does; conditions say what is wrong.
 
 mod further;
+mod remembered;
 
 use jiff::Timestamp;
 use wharfinger_aws::transfer::Server;
 use wharfinger_decisions::{
     condition::{Condition, Severity, carry_on, grouped},
     names::ServerName,
-    power::{self, AwsState, History, Plan, Step, Wanted, phase},
+    power::{self, AwsState, Plan, Step, Wanted, phase},
     preflight::Obstacle,
     rebuild::{self, Lack},
-    server::{Asleep, Power, ServerPhase, ServerStatus},
-    settings::refused::{self, RefusedSetting},
+    server::{Asleep, ServerPhase, ServerStatus},
+    settings::refused,
 };
 use wharfinger_store::servers::ServerItem;
 
@@ -55,15 +56,30 @@ impl Findings<'_> {
         let observation = &self.reached.observation;
         let server = observation.server();
         let (phase, reason) = self.phase();
-        let memory = self.memory(phase);
-        let made = memory.made.as_ref().map(|made| made.id.clone());
+        let Memory {
+            history,
+            draining,
+            making,
+            asleep: _,
+            keyed,
+            logged_since,
+            made,
+            refused_settings,
+            settings_search,
+        } = self.memory(phase);
+        let made_id = made.as_ref().map(|made| made.id.clone());
         let is_other = observation.other.is_some();
         let server_id = match &observation.server {
             _ if is_other => before.server_id.clone(),
-            Ok(server) => server.as_ref().map(|server| server.id.clone()).or(made),
-            Err(_) => made.or_else(|| before.server_id.clone()),
+            Ok(server) => server.as_ref().map(|server| server.id.clone()).or(made_id),
+            Err(_) => made_id.or_else(|| before.server_id.clone()),
         };
-        let status = ServerStatus {
+        let (keyed, fingerprints) = keyed.unzip();
+        let shown = || match server {
+            Some(server) => server.host_key_fingerprint.iter().cloned().collect(),
+            None => before.host_key_fingerprints.clone(),
+        };
+        ServerStatus {
             power: match phase {
                 ServerPhase::Draining => ServerPhase::Online,
                 ServerPhase::Asleep => ServerPhase::Stopped,
@@ -72,10 +88,7 @@ impl Findings<'_> {
             reason,
             server_id,
             endpoint: before.endpoint.clone(),
-            host_key_fingerprints: match server {
-                Some(server) => server.host_key_fingerprint.iter().cloned().collect(),
-                None => before.host_key_fingerprints.clone(),
-            },
+            host_key_fingerprints: fingerprints.unwrap_or_else(shown),
             online_since: match (self.is_open(), phase) {
                 (true, ServerPhase::Online) => before.online_since.or(Some(self.now)),
                 (true, _) => before.online_since,
@@ -83,58 +96,27 @@ impl Findings<'_> {
             },
             settled_version: if self.is_settled() { self.item.record.version } else { before.settled_version },
             observed_at: Some(self.now),
-            obeyed: if self.is_settled() { self.item.order().map(|order| order.at) } else { before.obeyed },
             conditions: carry_on(&before.conditions, self.conditions()),
+            history,
             searched_at: match &observation.others {
                 Some(Ok(_)) => Some(self.now),
                 _ => before.searched_at,
             },
+            obeyed: if self.is_settled() { self.item.order().map(|order| order.at) } else { before.obeyed },
+            draining,
+            making,
+            keyed,
             other_deployment: observation.other.clone(),
-            ..ServerStatus::default()
-        };
-        memory.into_status(status)
+            logged_since,
+            made,
+            refused_settings,
+            settings_search,
+        }
     }
 
     /// What the server is rebuilt from, if it sleeps or is being woken.
     pub(crate) fn asleep(&self) -> Option<Asleep> {
         self.memory(self.phase().0).asleep
-    }
-
-    /// What is remembered of a server in `phase`.
-    fn memory(&self, phase: ServerPhase) -> Memory {
-        let (memory, observation) = (self.reached.memory.clone(), &self.reached.observation);
-        // Also one that AWS has shown while it starts: the next answer may be older.
-        let made = memory.made_lately(self.now).filter(|_| !self.is_open()).cloned();
-        Memory {
-            history: self.history(phase),
-            draining: memory.draining.filter(|_| self.may_be_open()),
-            making: memory.making.filter(|_| self.may_be_coming()),
-            // A deletion that was not answered may have been done.
-            asleep: memory.asleep.filter(|_| {
-                let is_settled = matches!(phase, ServerPhase::Online | ServerPhase::Stopped);
-                self.wanted.power == Power::Asleep || !is_settled || !self.lacks.is_empty()
-            }),
-            keyed: memory.keyed,
-            // Whoever gives it a log later: what was before is not in it.
-            logged_since: match observation.server() {
-                Some(server) if server.log_group_arn.is_none() => Some(self.now),
-                _ => memory.logged_since,
-            },
-            made,
-            refused_settings: self.refused_settings(),
-            settings_search: memory
-                .settings_search
-                .filter(|_| self.wanted.opens() && self.reached.observation.server().is_none()),
-        }
-    }
-
-    /// What AWS refused, and nobody has given the server since.
-    fn refused_settings(&self) -> Vec<RefusedSetting> {
-        let refused = &self.reached.memory.refused_settings;
-        match self.reached.observation.server() {
-            Some(server) => refused.iter().filter(|it| it.is_missing(&server.settings)).cloned().collect(),
-            None => refused.clone(),
-        }
     }
 
     /// What the server is doing, and why.
@@ -221,23 +203,6 @@ impl Findings<'_> {
 
     fn is_open(&self) -> bool {
         self.reached.observation.server().is_some_and(|server| server.state == AwsState::Online)
-    }
-
-    fn history(&self, phase: ServerPhase) -> History {
-        let wanted = &self.wanted.placement;
-        let history = self.reached.memory.history.clone();
-        let placement = self.reached.observation.server().map(|server| &server.placement);
-        let in_use = placement.filter(|_| phase == ServerPhase::Online && self.is_open());
-        let history =
-            if self.reached.observation.server.is_ok() { history.after_look(wanted, placement) } else { history };
-        History {
-            in_service: in_use.cloned().or(history.in_service),
-            // Another one is wanted now, or this one was taken after all.
-            refused: history
-                .refused
-                .filter(|refused| refused.placement == *wanted && Some(&refused.placement) != placement),
-            ..history
-        }
     }
 
     fn plan(&self) -> Option<&Plan> {

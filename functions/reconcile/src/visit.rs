@@ -1,7 +1,10 @@
 //! One visit to a server: what is known before it begins. Its methods are spread over the crate, one module per
 //! concern.
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 use jiff::Timestamp;
 use wharfinger_decisions::{deployment::Deployment, names::ServerName, power::Wanted, rebuild::Lack, server::Network};
@@ -29,7 +32,7 @@ pub(crate) struct Visit<'a> {
     pub(crate) lacks: Vec<Lack>,
     pub(crate) moment: Moment,
     /// The record's id, as soon as it is recorded.
-    record_id: OnceLock<String>,
+    record_id: Mutex<Option<String>>,
 }
 
 impl<'a> Visit<'a> {
@@ -46,13 +49,13 @@ impl<'a> Visit<'a> {
         let wish = item.wish(moment.present());
         let until = wish.until;
         let wanted = Wanted::of(&record.intent.spec, wish, record.deleting);
-        let record_id = item.record_id.clone().map(OnceLock::from).unwrap_or_default();
+        let record_id = Mutex::new(item.record_id.clone());
         Self { app, deployment, server, lease, item, record, wanted, until, lacks: Vec::new(), moment, record_id }
     }
 
     /// The same visit, to a server of which less is wanted because of these `lacks`.
     pub(crate) fn with_less(&self, wanted: Wanted, lacks: Vec<Lack>) -> Self {
-        Self { wanted, lacks, record_id: self.record_id.clone(), ..*self }
+        Self { wanted, lacks, record_id: Mutex::new(self.record_id()), ..*self }
     }
 
     /// Asked before each call that changes the server or lets clients in: a lease may expire while its holder waits for
@@ -74,8 +77,21 @@ impl<'a> Visit<'a> {
     }
 
     /// The record's id, if it has one.
-    pub(crate) fn record_id(&self) -> Option<&str> {
-        self.record_id.get().map(String::as_str)
+    pub(crate) fn record_id(&self) -> Option<String> {
+        self.record_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn know_record_id(&self, id: &str) {
+        *self.record_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
+    }
+
+    /// Gives the record another id, which no server on AWS bears.
+    ///
+    /// # Errors
+    /// When it can't be recorded.
+    pub(crate) async fn renew_record_id(&self) -> Result<(), StoreError> {
+        self.know_record_id(&self.app.table.renew_record_id(self.lease).await?);
+        Ok(())
     }
 
     /// The tags of the server. The record is given its id before, so that whatever bears it is known.
@@ -84,10 +100,11 @@ impl<'a> Visit<'a> {
     /// When the id can't be recorded.
     pub(crate) async fn server_tags(&self) -> Result<BTreeMap<String, String>, StoreError> {
         let id = match self.record_id() {
-            Some(id) => id.to_owned(),
+            Some(id) => id,
             None => self.app.table.give_record_id(self.lease).await?,
         };
-        Ok(self.deployment.server_tags(self.server, self.record_id.get_or_init(|| id)))
+        self.know_record_id(&id);
+        Ok(self.deployment.server_tags(self.server, &id))
     }
 
     /// The tags of the server's users.

@@ -45,8 +45,8 @@ pub struct ServerItem {
     /// A person's order to take over a server of another deployment, until it is carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adopt: Option<Adoption>,
-    /// What a server on AWS bears that was made or adopted for this record, and nobody can guess. `None` before there is
-    /// one. Release 0.1, which writes the status anew, keeps it.
+    /// What a server on AWS bears that was made or adopted for this record, and nobody can guess: another one after each
+    /// deletion. `None` before there is one. Release 0.1, which writes the status anew, keeps it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record_id: Option<String>,
     /// The wake-up that `reconcile` has armed.
@@ -121,6 +121,24 @@ impl ServerItem {
     #[must_use]
     pub fn wish(&self, now: Timestamp) -> Wish {
         wish(&self.record.intent.spec, self.order().as_ref(), self.decision().as_ref(), now)
+    }
+
+    /// Whether it is known to be as wanted at `now`: the spec is brought about, the last order is obeyed, and it does what
+    /// its power is to be. One that sleeps is not rebuilt to be stopped.
+    #[must_use]
+    pub fn is_settled(&self, now: Timestamp) -> bool {
+        let is_so = match self.wish(now).power {
+            Power::Online => self.phase() == ServerPhase::Online,
+            Power::Stopped => matches!(self.phase(), ServerPhase::Stopped | ServerPhase::Asleep),
+            Power::Asleep => self.phase() == ServerPhase::Asleep,
+        };
+        !self.record.deleting && self.record.status.settled_version == self.record.version && self.is_obeyed() && is_so
+    }
+
+    /// Whether the last order is the one that was last obeyed. Clocks differ: a later order may bear an earlier time.
+    #[must_use]
+    pub fn is_obeyed(&self) -> bool {
+        self.order().is_none_or(|order| self.record.status.obeyed == Some(order.at))
     }
 
     /// What is to be expected after `wish`.
@@ -231,6 +249,18 @@ impl Table {
             None => ("SET #status = :status REMOVE asleep", guard),
         };
         self.update(&lease.key, change, guard).await
+    }
+
+    /// Gives the record of the server that `lease` is for another id, and returns it: who could read the tags of the server
+    /// that is gone knows the one before.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the lease is lost.
+    pub async fn renew_record_id(&self, lease: &Lease) -> Result<String, StoreError> {
+        let id = self.chance().id();
+        let guard = Guard::that("lease_owner = :owner").value(":owner", &lease.owner)?;
+        self.update(&lease.key, "SET record_id = :id", guard.value(":id", &id)?).await?;
+        Ok(id)
     }
 
     /// The id of the record of the server that `lease` is for. It is made when it is first asked for.
@@ -356,6 +386,8 @@ mod tests {
         table.write_server_status(&lease, &of_earlier.record.status, None).await.unwrap();
         assert_eq!((read().await.asleep, read().await.record_id.as_ref()), (None, Some(&id)));
         assert_eq!(table.give_record_id(&lease).await.unwrap(), id, "it is made once");
+        let another = table.renew_record_id(&lease).await.unwrap();
+        assert_eq!(read().await.record_id.as_ref().filter(|given| **given != id), Some(&another));
         let lost = table.give_record_id(&Lease { owner: "another".into(), ..lease }).await;
         assert!(matches!(lost, Err(StoreError::Conflict)), "{lost:?}");
     }

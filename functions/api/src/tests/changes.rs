@@ -2,7 +2,13 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use wharfinger_decisions::{deployment::OtherServer, names::ServerName, server::ServerStatus};
+use wharfinger_decisions::{
+    deployment::OtherServer,
+    idle::{Action, Decision},
+    names::ServerName,
+    server::{Asleep, Endpoint, ServerPhase, ServerStatus},
+    settings::Settings,
+};
 use wharfinger_store::{
     servers::{self, ServerItem},
     table::{Guard, Key},
@@ -305,4 +311,40 @@ async fn a_user_who_is_put_while_the_server_sleeps_is_told_when_it_takes_effect(
     stage.table.write_status(&key, &json!({ "power": "online", "reason": "asked by alice" })).await.unwrap();
     let told = stage.get("GET /v1/servers/main/users/bob").await.body;
     assert_eq!(told["status"]["reason"], "it was accepted; work on it is about to begin");
+}
+
+/// Online, at version 1, as reconcile left it.
+fn online() -> ServerStatus {
+    let host = "203.0.113.7".to_owned();
+    let endpoint = Endpoint { addresses: vec![host.clone()], host, port: 22 };
+    let (server_id, endpoint) = (Some("s-1".into()), Some(endpoint));
+    ServerStatus { power: ServerPhase::Online, settled_version: 1, server_id, endpoint, ..ServerStatus::default() }
+}
+
+#[tokio::test]
+async fn a_server_that_is_to_be_closed_because_nobody_is_there_is_not_settled_before_it_is() {
+    let (stage, name) = (furnished().await, ServerName::parse("main").unwrap());
+    stage.show(&name, &online(), None).await;
+    let shown = async || stage.get("GET /v1/servers/main").await.body["status"].clone();
+    assert_eq!(shown().await["settled"], true);
+    let close = Decision { action: Action::Close, ..Decision::keep("nobody was here", Timestamp::now()) };
+    stage.table.note_decision(&name, &close).await.unwrap();
+
+    let told = shown().await;
+
+    assert_eq!((&told["wanted"]["power"], &told["settled"]), (&json!("stopped"), &json!(false)), "{told}");
+    stage.show(&name, &ServerStatus { power: ServerPhase::Stopped, ..online() }, None).await;
+    assert_eq!(shown().await["settled"], true);
+}
+
+#[tokio::test]
+async fn the_endpoint_is_told_of_a_server_that_is_online_though_it_is_recorded_for_a_sleep() {
+    let (stage, name) = (furnished().await, ServerName::parse("main").unwrap());
+    let asleep = Asleep { since: Timestamp::UNIX_EPOCH, settings: Settings::default() };
+    let phases = [(ServerPhase::Online, true), (ServerPhase::Starting, false), (ServerPhase::Creating, false)];
+    for (power, is_told) in phases {
+        stage.show(&name, &ServerStatus { power, ..online() }, Some(&asleep)).await;
+        let told = stage.get("GET /v1/servers/main").await.body["status"]["endpoint"].clone();
+        assert_eq!(told.is_object(), is_told, "{power:?}: {told}");
+    }
 }

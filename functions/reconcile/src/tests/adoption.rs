@@ -354,3 +354,20 @@ async fn rules_of_a_deployment_of_another_name_give_way_to_ours_before_the_order
     assert!(revoked >= 2 && added >= 1, "{revoked} and {added}");
     assert_eq!(item(&app).await.adopt, None);
 }
+
+#[tokio::test]
+async fn an_order_to_adopt_does_not_end_before_the_rules_and_the_endpoint_were_looked_at() {
+    for unseen in ["DescribeSecurityGroupRules", "DescribeVpcEndpoints"] {
+        let quay = Deployment { name: "quay".into(), ..others() };
+        let server = OtherServer { server_id: "s-1".into(), deployment: "quay".into() };
+        let adoption = Adoption { server, by: "alice".into(), at: now() };
+        let (cloud, app) = cloud_of_others(&ServerItem { adopt: Some(adoption), ..testing::record().into() });
+        tagged(&cloud, quay.tags(&main()));
+        cloud.answer("AuthorizeSecurityGroupIngress", "<AuthorizeSecurityGroupIngressResponse/>");
+        cloud.throttle(unseen, "");
+
+        deliver(&app, "one", invocation(now())).await;
+
+        assert!(item(&app).await.adopt.is_some(), "{unseen}: rules of theirs may be left");
+    }
+}

@@ -100,6 +100,7 @@ fn decoy(tags: &Tags) -> Value {
     let tags: Vec<_> = tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
     json!({ "Server": {
         "Arn": "arn:aws:transfer:us-east-1:000000000000:server/s-9", "ServerId": "s-9", "State": "ONLINE",
+        "Domain": "EFS", "EndpointType": "VPC", "IdentityProviderType": "SERVICE_MANAGED", "Protocols": ["SFTP"],
         "UserCount": 9, "Tags": tags,
     } })
 }
@@ -278,6 +279,41 @@ async fn a_decoy_gets_nothing_of_a_sleeper_that_wakes_and_holds_it_up_in_nothing
         assert!(made[0]["Tags"].as_array().unwrap().contains(&given), "{made:?}");
         let told = condition(&status, "unproven_server").expect("it is told");
         assert!(told["message"].to_string().contains("s-9"), "{told}");
+        let calls = cloud.calls();
+        let to_the_decoy = calls.iter().filter(|(name, input)| name != "DescribeServer" && input["ServerId"] == "s-9");
+        assert_eq!(to_the_decoy.count(), 0);
+    }
+}
+
+/// The record of a server that bore the id `ours` while AWS had it, which alice wants with this power.
+fn gone(power: Power) -> ServerItem {
+    let order = Order { power, by: "alice".into(), at: now(), now: true };
+    let item = ServerItem { order: Some(order), record_id: Some("ours".into()), ..testing::record().into() };
+    if power == Power::Asleep { ServerItem { asleep: sleeper(&json!({})).asleep, ..item } } else { item }
+}
+
+#[tokio::test]
+async fn a_copy_of_the_tags_of_a_server_that_is_gone_proves_nothing_and_the_next_one_is_found_by_new_ones() {
+    for (power, loses_answer) in
+        [(Power::Online, false), (Power::Online, true), (Power::Asleep, false), (Power::Asleep, true)]
+    {
+        let (cloud, app, servers) = cloud_of(&gone(power));
+        servers.state().decoy = Some(testing::deployment().server_tags(&main(), "ours"));
+        servers.state().loses_answer = loses_answer;
+        visit(&app, 0).await;
+        if power == Power::Asleep {
+            assert_eq!(status(&app).await["server_id"], Value::Null);
+            let order = Order { power: Power::Online, by: "alice".into(), at: now(), now: true };
+            let item: ServerItem = app.table.get(&servers::key(&main())).await.unwrap().unwrap();
+            cloud.put_plain(servers::PARTITION, "main", &ServerItem { order: Some(order), ..item });
+            visit(&app, 1).await;
+        }
+        visit(&app, 3).await;
+
+        let (status, made) = (status(&app).await, servers.state().made.clone());
+        assert_eq!((&status["server_id"], made.len()), (&json!("s-2"), 1), "{power:?} {loses_answer}: {status}");
+        let copied = json!({ "Key": "wharfinger:record-id", "Value": "ours" });
+        assert!(!made[0]["Tags"].as_array().unwrap().contains(&copied), "{made:?}");
         let calls = cloud.calls();
         let to_the_decoy = calls.iter().filter(|(name, input)| name != "DescribeServer" && input["ServerId"] == "s-9");
         assert_eq!(to_the_decoy.count(), 0);

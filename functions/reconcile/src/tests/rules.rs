@@ -66,3 +66,21 @@ async fn a_deleted_server_is_not_forgotten_while_its_rules_can_not_be_taken_back
         assert_eq!(left.is_some(), is_kept, "{throttled}");
     }
 }
+
+#[tokio::test]
+async fn the_rules_of_a_server_that_is_drained_and_to_open_again_are_back_in_the_same_visit() {
+    let mut record = testing::record();
+    record.status.draining = serde_json::from_value(json!({ "since": now(), "users": [] })).unwrap();
+    let (cloud, app) = cloud_with(&record);
+    network_as_wanted(&cloud, &[]);
+    cloud.answer("DescribeSecurityGroupRules", rules(&["10.1.0.0/16"]));
+    cloud.answer("RevokeSecurityGroupIngress", "<RevokeSecurityGroupIngressResponse/>");
+    cloud.answer("AuthorizeSecurityGroupIngress", "<AuthorizeSecurityGroupIngressResponse/>");
+
+    deliver(&app, "one", invocation(now())).await;
+
+    let asked: Vec<String> = cloud.calls().into_iter().map(|call| call.0).collect();
+    let at = |name: &str| asked.iter().rposition(|call| call == name);
+    let (revoked, let_in) = (at("RevokeSecurityGroupIngress"), at("AuthorizeSecurityGroupIngress"));
+    assert!(revoked.is_some() && revoked < let_in, "{asked:?}");
+}

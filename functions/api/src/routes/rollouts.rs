@@ -15,6 +15,7 @@ use wharfinger_decisions::{
     names::SiteName,
     rollback::last_good,
     rollout::Rollout,
+    text::is_one_line,
 };
 use wharfinger_store::{
     page::PageRequest,
@@ -80,7 +81,7 @@ pub(super) struct Said {
 pub(super) fn checked_reason(reason: &str) -> Result<String, Refused> {
     let reason = reason.trim();
     let is_sentence = !reason.is_empty() && reason.chars().count() <= LONGEST_REASON;
-    if is_sentence && !reason.chars().any(char::is_control) {
+    if is_sentence && is_one_line(reason) {
         return Ok(reason.to_owned());
     }
     Err(Problem::field("/reason", format!("say why in one line of up to {LONGEST_REASON} characters")))

@@ -17,6 +17,7 @@ mod tests;
 mod ticks;
 mod turn;
 mod uploads;
+mod way_back;
 
 use std::time::Duration;
 

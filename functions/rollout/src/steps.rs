@@ -199,7 +199,7 @@ async fn register(
     }
 }
 
-fn with_revision(mut record: RolloutRecord, arn: String) -> RolloutRecord {
+pub(crate) fn with_revision(mut record: RolloutRecord, arn: String) -> RolloutRecord {
     record.rollout.state = State::Registered;
     record.rollout.reason = "the revision is registered, the service is updated next".into();
     record.rollout.task_definition.after = Some(arn);
@@ -207,7 +207,12 @@ fn with_revision(mut record: RolloutRecord, arn: String) -> RolloutRecord {
 }
 
 /// Looks among the revisions newer than `base` for that of the rollout `id`, which is not the `outdated` one.
-async fn find_revision(app: &App, base: &str, id: &str, outdated: Option<&String>) -> Result<Option<String>, AwsError> {
+pub(crate) async fn find_revision(
+    app: &App,
+    base: &str,
+    id: &str,
+    outdated: Option<&String>,
+) -> Result<Option<String>, AwsError> {
     let Some((family, oldest)) = family_and_revision(base) else { return Ok(None) };
     for arn in app.ecs.revisions(family).await?.into_iter().filter(|arn| Some(arn) != outdated) {
         if family_and_revision(&arn).is_none_or(|(_, number)| number <= oldest) {

@@ -1,6 +1,8 @@
 //! What a deployment may roll out: services and roles that somebody has opened to it. What is not is told with the way to
 //! open it.
 
+use serde_json::Value;
+
 use crate::{
     condition::{Condition, Severity},
     rollout::{Rollout, State},
@@ -8,6 +10,18 @@ use crate::{
 
 /// The tag that opens an ECS service to rollouts, with the value `true`.
 pub const TAG: &str = "wharfinger:allow";
+
+/// The parameter `Services` where the tag opens them.
+pub const TAGGED: &str = "tagged";
+
+/// The stack's parameters that say what may be rolled out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// `Services`: patterns of `cluster/service`, or `tagged`. Empty: not known.
+    pub services: String,
+    /// `TaskRoles`: patterns of the names of roles, with their path. Empty: not known.
+    pub roles: String,
+}
 
 /// How AWS words a missing permission, around the action and around the resource.
 const REFUSAL: (&str, &str) = ("is not authorized to perform: ", " on resource: ");
@@ -72,6 +86,22 @@ pub fn open_role(arn: &str) -> String {
 /// Whether a shell takes `text` as it is.
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&byte))
+}
+
+/// Whether the parameter `services` opens the service `cluster/service`, which has these `tags` as ECS describes them.
+#[must_use]
+pub fn is_open(services: &str, service: &str, tags: &Value) -> bool {
+    match services {
+        TAGGED => tags.as_array().into_iter().flatten().any(|tag| tag["key"] == TAG && tag["value"] == "true"),
+        list => fits_any(list, service),
+    }
+}
+
+/// The roles of a task definition, as ECS describes it, that the parameter `roles` does not open.
+#[must_use]
+pub fn closed_roles<'a>(roles: &str, definition: &'a Value) -> Vec<&'a str> {
+    let carried = ["taskRoleArn", "executionRoleArn"].into_iter().filter_map(|member| definition[member].as_str());
+    carried.filter(|arn| !fits_any(roles, role_name(arn))).collect()
 }
 
 /// A role's name, with its path.

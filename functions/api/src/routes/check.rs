@@ -15,8 +15,9 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use wharfinger_aws::error::AwsError;
 use wharfinger_decisions::{
-    check::{self, Finding, Observed, Reach, Seen, Target, Uploader},
+    check::{self, Finding, Observed, Seen, Target, Uploader},
     names::{ServerName, SiteName},
+    reach::Reach,
     site::SiteSpec,
 };
 use wharfinger_store::{

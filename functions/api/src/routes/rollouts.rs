@@ -137,7 +137,7 @@ async fn order_now(
     }
     let shown = Ordered::of(site, order);
     if dry_run {
-        let revision = Some(api.aws.preview(site, &spec, &order.id, target).await);
+        let revision = Some(api.aws.preview(&api.reach, site, &spec, &order.id, target).await);
         return Ok(Json(Ordered { would: Some(Would::Create), revision, ..shown }).into_response());
     }
     if !is_given {

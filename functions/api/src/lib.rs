@@ -36,9 +36,9 @@ use wharfinger_aws::{
 };
 use wharfinger_chance::Chance;
 use wharfinger_decisions::{
-    check::Reach,
     messages::{ServerWake, SiteTick},
     names::{ServerName, SiteName},
+    reach::Reach,
 };
 use wharfinger_runtime::{Environment, Moment, logs, sdk_config};
 use wharfinger_store::table::Table;

@@ -6,6 +6,7 @@ use wharfinger_aws::error::AwsError;
 use wharfinger_decisions::{
     diff::{Difference, differences},
     names::SiteName,
+    reach::{self, Reach},
     revision,
     site::SiteSpec,
 };
@@ -26,10 +27,41 @@ pub(crate) struct Preview {
 }
 
 impl Aws {
-    /// What the rollout `id` of `site` would bring: the next revision, or `target`.
-    pub(crate) async fn preview(&self, site: &SiteName, spec: &SiteSpec, id: &str, target: Option<String>) -> Preview {
-        let preview = Box::pin(self.try_preview(site, spec, id, target)).await;
-        preview.unwrap_or_else(|obstacle| Preview { obstacle: Some(obstacle), ..Preview::default() })
+    /// What the rollout `id` of `site` would bring: the next revision, or `target`. Of a service that is not within `reach`
+    /// nothing is told.
+    pub(crate) async fn preview(
+        &self,
+        reach: &Reach,
+        site: &SiteName,
+        spec: &SiteSpec,
+        id: &str,
+        target: Option<String>,
+    ) -> Preview {
+        let preview = async {
+            self.check_open(reach, spec).await?;
+            self.try_preview(site, spec, id, target).await
+        };
+        Box::pin(preview).await.unwrap_or_else(|obstacle| Preview { obstacle: Some(obstacle), ..Preview::default() })
+    }
+
+    /// Refuses a service that is not open to this deployment, in a sentence. A list says it before ECS is asked.
+    async fn check_open(&self, reach: &Reach, spec: &SiteSpec) -> Result<(), String> {
+        let name = format!("{}/{}", spec.cluster, spec.service);
+        let closed =
+            |arn: &str| format!("the service {name} is not open to this deployment: {}", reach::open_service(arn));
+        match reach.services.as_str() {
+            reach::TAGGED => {
+                let described = self.ecs.described_service(spec.cluster.as_str(), spec.service.as_str()).await;
+                match described.map_err(|error| error.to_string())? {
+                    Some(service) if !reach::is_open(reach::TAGGED, &name, &service["tags"]) => {
+                        Err(closed(service["serviceArn"].as_str().unwrap_or_default()))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            list if reach::is_open(list, &name, &serde_json::Value::Null) => Ok(()),
+            _ => Err(closed(&name)),
+        }
     }
 
     async fn try_preview(

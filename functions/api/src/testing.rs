@@ -65,13 +65,23 @@ impl Stage {
         Self::with_retries(RetryConfig::disabled())
     }
 
+    /// The same, where the stack's parameter `Services` is `services`.
+    pub(crate) fn reaching(services: &str) -> Self {
+        Self::built(RetryConfig::disabled(), services)
+    }
+
     /// The same, with an SDK that tries again as `retries` says.
     pub(crate) fn with_retries(retries: RetryConfig) -> Self {
+        Self::built(retries, "*")
+    }
+
+    fn built(retries: RetryConfig, services: &str) -> Self {
         let cloud = Cloud::new();
         let environment = Environment::from_iter([
             ("TABLE_NAME", TABLE),
             ("SERVERS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/servers"),
             ("TICKS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/ticks"),
+            ("SERVICES", services),
         ]);
         let api = App::new(&cloud.sdk_with(retries), &environment, Chance::seeded(1)).unwrap();
         let table = api.table.clone();

@@ -3,6 +3,7 @@
 use aws_config::SdkConfig;
 use wharfinger_aws::{OnFirstUse, ecs::Ecs, logs::Logs, sqs::Queue};
 use wharfinger_chance::Chance;
+use wharfinger_decisions::reach::Reach;
 use wharfinger_runtime::Environment;
 use wharfinger_store::table::Table;
 
@@ -19,6 +20,8 @@ pub struct App {
     pub logs: Logs,
     /// The ARN of the group that they write it into.
     pub log_group: String,
+    /// What this deployment may roll out.
+    pub reach: Reach,
     /// The source of rollout ids and of the waits between retries.
     pub chance: Chance,
 }
@@ -38,6 +41,7 @@ impl App {
             ecs: Ecs::new(OnFirstUse::new(sdk, aws_sdk_ecs::Client::new)),
             logs: Logs::new(OnFirstUse::new(sdk, aws_sdk_cloudwatchlogs::Client::new)),
             log_group: environment.required("SFTP_LOG_GROUP")?,
+            reach: Reach { services: environment.required("SERVICES")?, roles: environment.required("TASK_ROLES")? },
             chance,
         })
     }

@@ -77,7 +77,7 @@ impl Course<'_> {
         loop {
             let before = record.clone();
             let taken = match record.rollout.undoes {
-                Some(_) => rollback::step(self.app, self.spec, record, self.moment).await,
+                Some(_) => Box::pin(rollback::step(self.app, self.spec, record, self.moment)).await,
                 None => step(self.app, self.spec, record, base.take(), self.moment).await,
             };
             if let Ok(Step::Deploying(record, _)) = &taken

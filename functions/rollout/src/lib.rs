@@ -19,6 +19,7 @@ mod tests;
 mod ticks;
 mod turn;
 mod uploads;
+mod way_back;
 
 use std::time::Duration;
 

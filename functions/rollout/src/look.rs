@@ -72,14 +72,17 @@ impl<'a> Look<'a> {
                 Err(error) => return Err(error).context("read the window"),
                 Ok(WindowRecord { rollout: Some(id), rollout_spec, word, .. }) => {
                     let cancellation = word.cancellation.filter(|word| word.rollout == id);
-                    self.follow(rollout_spec.as_ref().or(site.spec.as_ref()), &id, cancellation.as_ref()).await?
+                    let spec = rollout_spec.as_ref().or(site.spec.as_ref());
+                    Box::pin(self.follow(spec, &id, cancellation.as_ref())).await?
                 }
                 Ok(window) => match (site.version, &site.spec) {
                     (Some(version), Some(spec)) if self.is_to_be_told(&window, spec, version) => {
-                        self.tell(spec, version, window).await?
+                        Box::pin(self.tell(spec, version, window)).await?
                     }
-                    (Some(version), Some(spec)) if window.wants() => self.claim_or_wait(spec, version, window).await?,
-                    (Some(version), Some(spec)) => self.compare(spec, version, window).await?,
+                    (Some(version), Some(spec)) if window.wants() => {
+                        Box::pin(self.claim_or_wait(spec, version, window)).await?
+                    }
+                    (Some(version), Some(spec)) => Box::pin(self.compare(spec, version, window)).await?,
                     (_, None) => Outcome::Rest,
                     (None, _) if !window.wants() && !window.was_rolled_out() => Outcome::Rest,
                     // Enough to follow a rollout, not to begin one.
@@ -154,10 +157,10 @@ impl<'a> Look<'a> {
             return course.conclude(&record.rollout).await;
         }
         if record.rollout.state == State::Deploying {
-            return proceed(course, record, cancellation).await;
+            return Box::pin(proceed(course, record, cancellation)).await;
         }
         match turn(record.leased_until, self.lease, moment.now) {
-            Turn::Ours => proceed(course, record, cancellation).await,
+            Turn::Ours => Box::pin(proceed(course, record, cancellation)).await,
             Turn::Theirs(until) => {
                 send_tick(app, site, until, moment.now).await?;
                 Ok(Outcome::Rest)
@@ -169,7 +172,7 @@ impl<'a> Look<'a> {
                     written => written.context("take the rollout on")?,
                 };
                 self.lease = record.leased_until;
-                proceed(course, record, cancellation).await
+                Box::pin(proceed(course, record, cancellation)).await
             }
         }
     }
@@ -183,6 +186,6 @@ async fn proceed(
 ) -> anyhow::Result<Outcome> {
     match cancellation {
         Some(word) => Box::pin(orders::break_off(course, record, word)).await,
-        None => course.go_on(record, None).await,
+        None => Box::pin(course.go_on(record, None)).await,
     }
 }

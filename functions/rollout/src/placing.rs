@@ -9,7 +9,7 @@ use wharfinger_decisions::{
     directory::{Directory, split_event_path},
     ids::FileSystemId,
     names::{ServerName, UserName},
-    sftp_event::SftpEvent,
+    sftp_event::{LONGEST_NAME, SftpEvent, shortened},
 };
 use wharfinger_runtime::metrics::{self, Trouble};
 use wharfinger_store::{
@@ -80,7 +80,7 @@ async fn tell(app: &App, event: &SftpEvent, server: &ServerName, told: &mut BTre
         return;
     }
     metrics::trouble(Trouble::UnplacedPath, &format!("user {user} of server {server}"), now);
-    let unplaced = Unplaced { path: path.to_owned(), user: user.clone(), at: now };
+    let unplaced = Unplaced { path: shortened(path, LONGEST_NAME), user: user.clone(), at: now };
     if let Err(error) = app.table.note_unplaced(id, &unplaced).await {
         tracing::warn!(%server, %error, "a path that can't be placed was not noted");
     }

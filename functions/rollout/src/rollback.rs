@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use wharfinger_decisions::{
     diff::differences,
+    reach,
     rollback::last_good,
     rollout::{Failure, Revisions, Rollout, State},
     site::SiteSpec,
@@ -14,6 +15,7 @@ use wharfinger_store::{page::PageRequest, rollouts::RolloutRecord, table::StoreE
 use crate::{
     App,
     steps::{self, Step, Stop, hindrance, over, taken_on},
+    way_back,
 };
 
 /// How many rollouts are read to find the last good revision.
@@ -63,6 +65,12 @@ async fn choose(app: &App, mut record: RolloutRecord, service: Service) -> Resul
         let reason = format!("{target} was deregistered: give the site more keep_revisions, and roll it out anew");
         return Ok(over(record, Failure::Refused, reason));
     }
+    // IAM asks for them where a revision is registered, not where one that is there is given to a service.
+    if let Some(role) = reach::closed_roles(&app.reach.roles, &next["taskDefinition"]).first() {
+        let reason =
+            format!("this deployment may not hand the role {role} of {target} to tasks: {}", reach::open_role(role));
+        return Ok(over(record, Failure::Refused, reason));
+    }
     record.rollout.changes = differences(&described, &next);
     record.rollout.state = State::Registered;
     record.rollout.reason = format!("going back to {target}");
@@ -86,10 +94,17 @@ async fn go_back(
     }
     // An invocation that died may have begun it.
     let is_begun = service.task_definition.as_ref() == Some(&target);
+    let (cluster, name) = (spec.cluster.as_str(), spec.service.as_str());
     let service = match is_begun {
-        true => service,
-        false => app.ecs.update_service(spec.cluster.as_str(), spec.service.as_str(), &target).await?,
+        // What it replaced may be gone from the service by now.
+        true => Service { service_deployments: app.ecs.service_deployments(cluster, name).await?, ..service },
+        false => app.ecs.update_service(cluster, name, &target).await?,
     };
+    let (known, since) = (before.into_iter().collect(), record.rollout.started_at);
+    if let Some(unseen) = way_back::restore(app, spec, service.clone(), &target, known, since).await? {
+        let reason = format!("somebody else deployed {unseen} meanwhile: the service goes back to that");
+        return Ok(Step::Over(record, Verdict { state: State::Superseded, reason, failure: None, paused: false }));
+    }
     match service.id_of(&target) {
         Some(id) => taken_on(app, record, id, is_begun, now).await,
         None => Ok(Step::Later(record, "the service is updated, ECS does not list the deployment yet".into())),

@@ -191,7 +191,7 @@ async fn register(app: &App, spec: &SiteSpec, mut record: RolloutRecord, service
     }
 }
 
-fn with_revision(mut record: RolloutRecord, arn: String) -> RolloutRecord {
+pub(crate) fn with_revision(mut record: RolloutRecord, arn: String) -> RolloutRecord {
     record.rollout.state = State::Registered;
     record.rollout.reason = "the revision is registered, the service is updated next".into();
     record.rollout.task_definition.after = Some(arn);
@@ -200,7 +200,11 @@ fn with_revision(mut record: RolloutRecord, arn: String) -> RolloutRecord {
 
 /// Looks among the revisions newer than the rollout's base for its own, which is not the outdated one. One that only names
 /// the rollout is none: whoever may register revisions could else have theirs deployed.
-async fn find_revision(app: &App, spec: &SiteSpec, record: &RolloutRecord) -> Result<Option<String>, AwsError> {
+pub(crate) async fn find_revision(
+    app: &App,
+    spec: &SiteSpec,
+    record: &RolloutRecord,
+) -> Result<Option<String>, AwsError> {
     let Rollout { id, site, task_definition, .. } = &record.rollout;
     let Some(base) = task_definition.before.as_deref() else { return Ok(None) };
     let Some((family, oldest)) = family_and_revision(base) else { return Ok(None) };

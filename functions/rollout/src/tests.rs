@@ -4,6 +4,7 @@ mod compare;
 mod course;
 mod orders;
 mod shared;
+mod way_back;
 mod windows;
 mod world;
 
@@ -138,6 +139,8 @@ impl Stage {
             ("TABLE_NAME", TABLE),
             ("TICKS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/0/ticks"),
             ("SFTP_LOG_GROUP", LOG_GROUP),
+            ("SERVICES", "local/*"),
+            ("TASK_ROLES", "wharfinger/*"),
         ]);
         let app = App::new(&cloud.sdk(), &environment, Chance::seeded(1)).unwrap();
         let first = json!({"family": "web", "containerDefinitions": [{"name": "web", "image": "httpd"}]});

@@ -10,7 +10,7 @@ mod tests;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::site::SiteSpec;
+use crate::{reach::Reach, site::SiteSpec};
 
 pub use network::{Group, Peer, Permission, Subnet, Target};
 
@@ -42,15 +42,6 @@ pub struct Observed {
     pub policy: Seen<Option<Value>>,
     /// Who uploads to the site.
     pub users: Vec<Uploader>,
-}
-
-/// The stack's parameters that say what may be rolled out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reach {
-    /// `Services`: patterns of `cluster/service`, or `tagged`. Empty: not known.
-    pub services: String,
-    /// `TaskRoles`: patterns of the names of roles, with their path. Empty: not known.
-    pub roles: String,
 }
 
 /// An EFS access point.

@@ -11,8 +11,9 @@ const MOST: usize = 100;
 /// The fields that name the entries of lists, in the order in which they are looked for.
 const NAMES: [&str; 4] = ["name", "key", "containerPath", "containerName"];
 
-/// Our own environment variables, whose values are told.
+/// Our own environment variables, and our tags.
 const OURS: &str = "WHARFINGER_";
+const OUR_TAGS: &str = "wharfinger:";
 
 /// One difference between two revisions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +27,8 @@ pub struct Difference {
 }
 
 /// Compares two task definitions, as DescribeTaskDefinition returns them or RegisterTaskDefinition takes them (with their
-/// `tags`). What AWS itself writes is left out, and so are the values of others' environment variables, which may be
-/// secret.
+/// `tags`). What AWS itself writes is left out. Values are told of images, mounts, volumes, roles and sizes, and of what
+/// is ours; any other may be a secret and is told as `…`.
 #[must_use]
 pub fn differences(before: &Value, after: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -59,11 +60,8 @@ fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<Difference
         return;
     }
     let (Some(ours), Some(theirs)) = (named(before, after), named(after, before)) else {
-        let mut difference = Difference { path: path.to_owned(), before: before.clone(), after: after.clone() };
-        let of_variable =
-            path.split_once("/environment/").map(|(_, below)| below.split('/').next().unwrap_or_default());
-        [&mut difference.before, &mut difference.after].into_iter().for_each(|value| hide(value, of_variable));
-        found.push(difference);
+        let told = |value| shown(&path.split('/').skip(1).map(unescaped).collect::<Vec<_>>(), value);
+        found.push(Difference { path: path.to_owned(), before: told(before), after: told(after) });
         return;
     };
     let names = ours.keys().chain(theirs.keys().filter(|name| !ours.contains_key(*name)));
@@ -73,25 +71,49 @@ fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<Difference
     }
 }
 
-/// Hides the values of others' environment variables in `value`: all of it, if it is that of `variable`.
-fn hide(value: &mut Value, variable: Option<&str>) {
-    match (value, variable) {
-        (Value::String(text), Some(name)) if !name.starts_with(OURS) => "…".clone_into(text),
-        (Value::Object(fields), _) => {
-            let name = fields.get("name").and_then(Value::as_str).map(str::to_owned);
-            for (field, value) in fields {
-                match (field.as_str(), value, variable) {
-                    ("environment", Value::Array(list), None) => {
-                        list.iter_mut().for_each(|entry| hide(entry, Some("")));
-                    }
-                    ("value", value, Some(_)) => hide(value, name.as_deref().or(variable)),
-                    (_, value, None) => hide(value, None),
-                    _ => {}
-                }
-            }
+fn unescaped(part: &str) -> String {
+    part.replace("~1", "/").replace("~0", "~")
+}
+
+/// `value`, which lies at `path`, without what may be a secret. The names of lists' entries are no secrets.
+fn shown(path: &[String], value: &Value) -> Value {
+    let at = |part: &str| [path, &[part.to_owned()]].concat();
+    match value {
+        Value::Null => Value::Null,
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, value)| (name.clone(), shown(&at(name), value))).collect())
         }
-        (Value::Array(list), None) => list.iter_mut().for_each(|entry| hide(entry, None)),
-        _ => {}
+        Value::Array(list) => list.iter().map(|entry| shown_entry(&at, entry)).collect(),
+        _ if is_told(path) => value.clone(),
+        _ => "…".into(),
+    }
+}
+
+fn shown_entry(at: &impl Fn(&str) -> Vec<String>, entry: &Value) -> Value {
+    let named = NAMES.iter().find_map(|field| Some((*field, entry[*field].as_str()?)));
+    let (field, name) = named.unwrap_or_default();
+    let mut told = shown(&at(name), entry);
+    if let Some(told) = told.get_mut(field) {
+        *told = name.into();
+    }
+    told
+}
+
+/// Whether what lies at `path` is no secret.
+fn is_told(path: &[String]) -> bool {
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    match parts.as_slice() {
+        ["family" | "cpu" | "memory" | "ephemeralStorage" | "taskRoleArn" | "executionRoleArn", ..]
+        | ["volumes", _, "efsVolumeConfiguration" | "host" | "name", ..]
+        | [
+            "containerDefinitions",
+            _,
+            "image" | "cpu" | "memory" | "memoryReservation" | "mountPoints" | "volumesFrom",
+            ..,
+        ] => true,
+        ["containerDefinitions", _, "environment", name, ..] => name.starts_with(OURS),
+        ["tags", key, ..] => key.starts_with(OUR_TAGS),
+        _ => false,
     }
 }
 
@@ -167,5 +189,33 @@ mod tests {
             let text = serde_json::to_string(&found).unwrap();
             assert!(text.contains("KEY") && !text.contains("secret"), "{text}");
         }
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_told() {
+        let container = |fields: Value| {
+            let mut container = json!({"name": "a"});
+            container.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            json!({"containerDefinitions": [container]})
+        };
+        for (before, after) in [
+            (container(json!({"command": ["run", "--password=secret"]})), container(json!({}))),
+            (container(json!({})), container(json!({"command": ["run", "--password=secret"]}))),
+            (container(json!({"logConfiguration": {"options": {"key": "secret"}}})), container(json!({}))),
+            (container(json!({"dockerLabels": {"a": "secret"}})), container(json!({"dockerLabels": {"a": "other"}}))),
+            (
+                json!({"volumes": [{"name": "v", "dockerVolumeConfiguration": {"driverOpts": {"o": "secret"}}}]}),
+                json!({}),
+            ),
+            (json!({"tags": [{"key": "a", "value": "secret"}]}), json!({"tags": [{"key": "a", "value": "secret2"}]})),
+        ] {
+            let found = differences(&before, &after);
+            let text = serde_json::to_string(&found).unwrap();
+            assert!(!found.is_empty() && !text.contains("secret"), "{text}");
+        }
+        let volume = json!({"name": "v", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}});
+        assert_eq!(told(&json!({}), &json!({"volumes": [volume]})), [("/volumes/v".into(), json!(null), volume)]);
+        let roles = (json!({"taskRoleArn": "x"}), json!({"taskRoleArn": "y"}));
+        assert_eq!(told(&roles.0, &roles.1), [("/taskRoleArn".into(), json!("x"), json!("y"))]);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ssh_key::{HashAlg, PublicKey as Parsed};
 
-use crate::text::Invalid;
+use crate::text::{Invalid, is_one_line};
 
 mod other_files;
 
@@ -47,7 +47,7 @@ impl PublicKey {
         })?;
         check_strength(&key)?;
         let comment = key.comment().as_str_lossy().to_owned();
-        if comment.chars().any(char::is_control) {
+        if !is_one_line(&comment) {
             return Err(Invalid("the key's comment has control characters: leave them out".into()));
         }
         if comment.len() > LONGEST_COMMENT {

@@ -1,6 +1,8 @@
 //! What a deployment may roll out: services and roles that somebody has opened to it. What is not is told with the way to
 //! open it.
 
+use serde_json::Value;
+
 use crate::{
     condition::{Condition, Severity},
     rollout::{Rollout, State},
@@ -8,6 +10,18 @@ use crate::{
 
 /// The tag that opens an ECS service to rollouts, with the value `true`.
 pub const TAG: &str = "wharfinger:allow";
+
+/// The parameter `Services` where the tag opens them.
+pub const TAGGED: &str = "tagged";
+
+/// The stack's parameters that say what may be rolled out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// `Services`: patterns of `cluster/service`, or `tagged`. Empty: not known.
+    pub services: String,
+    /// `TaskRoles`: patterns of the names of roles, with their path. Empty: not known.
+    pub roles: String,
+}
 
 /// How AWS words a missing permission, around the action and around the resource.
 const REFUSAL: (&str, &str) = ("is not authorized to perform: ", " on resource: ");
@@ -41,13 +55,14 @@ fn service(arn: &str) -> String {
     format!("this deployment may not roll out the service {arn}: it is not open to it")
 }
 
-/// The sentence that opens the ECS service `arn`.
+/// The sentence that opens the ECS service `arn`. It is a command only where a shell takes the ARN as it is.
 #[must_use]
 pub fn open_service(arn: &str) -> String {
-    format!(
-        "open it: aws ecs tag-resource --resource-arn {arn} --tags key={TAG},value=true; \
-         or name it in the stack's parameter Services; then roll the site out again"
-    )
+    let tag = match is_plain(arn) {
+        true => format!("aws ecs tag-resource --resource-arn {arn} --tags key={TAG},value=true"),
+        false => format!("set its tag {TAG} to true"),
+    };
+    format!("open it: {tag}; or append it to the list in the stack's parameter Services; then roll the site out again")
 }
 
 fn role(arn: &str) -> String {
@@ -55,14 +70,38 @@ fn role(arn: &str) -> String {
 }
 
 /// The sentence that opens the IAM role `arn`. A tag would not do: IAM's user guide calls conditions on a role's tags
-/// unreliable for `iam:PassRole`.
+/// unreliable for `iam:PassRole`. It has a command only where a shell, and the parameter's list, take the name as it is.
 #[must_use]
 pub fn open_role(arn: &str) -> String {
     let name = role_name(arn);
+    let command = match is_plain(name) && !name.contains(',') {
+        true => format!(" (sam deploy --parameter-overrides TaskRoles='THE-PRESENT-LIST,{name}')"),
+        false => String::new(),
+    };
     format!(
-        "open it: add {name} to the stack's parameter TaskRoles (sam deploy --parameter-overrides TaskRoles='wharfinger/*,{name}'); \
-         then roll the site out again"
+        "open it: append {name} to the present list in the stack's parameter TaskRoles{command}; then roll the site out again"
     )
+}
+
+/// Whether a shell takes `text` as it is.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&byte))
+}
+
+/// Whether the parameter `services` opens the service `cluster/service`, which has these `tags` as ECS describes them.
+#[must_use]
+pub fn is_open(services: &str, service: &str, tags: &Value) -> bool {
+    match services {
+        TAGGED => tags.as_array().into_iter().flatten().any(|tag| tag["key"] == TAG && tag["value"] == "true"),
+        list => fits_any(list, service),
+    }
+}
+
+/// The roles of a task definition, as ECS describes it, that the parameter `roles` does not open.
+#[must_use]
+pub fn closed_roles<'a>(roles: &str, definition: &'a Value) -> Vec<&'a str> {
+    let carried = ["taskRoleArn", "executionRoleArn"].into_iter().filter_map(|member| definition[member].as_str());
+    carried.filter(|arn| !fits_any(roles, role_name(arn))).collect()
 }
 
 /// A role's name, with its path.
@@ -135,7 +174,17 @@ mod tests {
         let arn = "arn:aws:iam::000000000000:role/apps/web-task";
         let told = closed(&rollout(State::Failed, &refusal("iam:PassRole", arn))).unwrap();
         assert_eq!(told.code, "role_closed");
-        assert!(told.remedy.contains("TaskRoles='wharfinger/*,apps/web-task'"), "{}", told.remedy);
+        assert!(told.remedy.contains("TaskRoles='THE-PRESENT-LIST,apps/web-task'"), "{}", told.remedy);
+    }
+
+    #[test]
+    fn what_a_shell_would_read_otherwise_is_in_no_command() {
+        for name in ["a'; rm -rf /;'", "a*", "$(id)", "a b", "a,b"] {
+            let remedy = open_role(&format!("arn:aws:iam::000000000000:role/{name}"));
+            assert!(remedy.contains(name) && !remedy.contains("sam deploy"), "{remedy}");
+        }
+        let remedy = open_service("arn:aws:ecs:us-east-1:000000000000:service/local/web;id");
+        assert!(!remedy.contains("aws ecs"), "{remedy}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
 pub const WHOLE_SITE: &str = ".";
 
 /// The longest file name that is kept, in bytes: a window must fit into one item of the table.
-const LONGEST_NAME: usize = 512;
+pub const LONGEST_NAME: usize = 512;
 
 /// What an SFTP user did, according to an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +122,10 @@ fn text(field: &Value) -> Option<&str> {
 
 /// What the event touched, and what of it lies under a path that names no file system.
 fn touched(kind: &str, detail: &Value) -> (Vec<Touched>, Vec<Touch>) {
+    // Only S3 gives a file an `etag`: a path in it is none on a file system, however it reads.
+    if !detail["etag"].is_null() {
+        return (Vec::new(), Vec::new());
+    }
     // An upload that was refused, for want of a permission or of space, has written nothing: the site is as it was.
     let failed_upload: &[(&str, Effect)] = match detail["failure-code"].as_str() {
         Some("PARTIAL_UPLOAD") => &[("file-path", Effect::Partial)],
@@ -227,7 +231,8 @@ fn below(home: &Directory, path: &str) -> Option<String> {
 }
 
 /// `text`, or if it has more than `longest` bytes its beginning and a digest of the whole.
-fn shortened(text: &str, longest: usize) -> String {
+#[must_use]
+pub fn shortened(text: &str, longest: usize) -> String {
     if text.len() <= longest {
         return text.to_owned();
     }

@@ -57,6 +57,15 @@ macro_rules! parsed_string {
 }
 pub(crate) use parsed_string;
 
+/// Whether `text` is one line that reads in the order in which it is written: it has no control character, no separator of
+/// lines or paragraphs, and none that turns the direction of what follows.
+#[must_use]
+pub fn is_one_line(text: &str) -> bool {
+    let turns =
+        |char| matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !text.chars().any(|char| char.is_control() || matches!(char, '\u{2028}' | '\u{2029}') || turns(char))
+}
+
 /// A value that was refused, with a sentence that says what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -98,4 +107,20 @@ pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 40;
     let plain = text.chars().count() <= LONGEST && !text.contains("PRIVATE");
     if plain { format!("{text:?}") } else { "what was given".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_reads_otherwise_than_it_is_written_is_no_line() {
+        for line in ["", "the mount was mended", "עדכון האתר", "تحديث", "naïve 🚢"] {
+            assert!(is_one_line(line), "{line}");
+        }
+        for other in ["a\nb", "a\tb", "a\u{85}b", "a\u{2028}b", "a\u{2029}b", "a\u{202e}b", "a\u{2066}b", "a\u{200f}b"]
+        {
+            assert!(!is_one_line(other), "{other:?}");
+        }
+    }
 }

@@ -31,6 +31,8 @@ const VARIABLES: [(&str, &str); 19] = [
     ("SECRET_PREFIX", "bench/"),
     ("SERVERS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/servers"),
     ("SFTP_LOG_GROUP", "arn:aws:logs:us-east-1:123456789012:log-group:bench:*"),
+    ("SERVICES", "*"),
+    ("TASK_ROLES", "*"),
     ("SFTP_PORT", "22"),
     ("TABLE_NAME", "bench"),
     ("TICKS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/ticks"),

@@ -15,8 +15,9 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use wharfinger_aws::error::AwsError;
 use wharfinger_decisions::{
-    check::{self, Finding, Observed, Reach, Seen, Target, Uploader},
+    check::{self, Finding, Observed, Seen, Target, Uploader},
     names::{ServerName, SiteName},
+    reach::Reach,
     site::SiteSpec,
 };
 use wharfinger_store::{
@@ -55,7 +56,7 @@ pub(crate) async fn show(State(api): State<App>, call: Call) -> Result<Response,
         return Err(Problem::new(Kind::Unreadable, detail));
     }
     let users = uploaders(&api, &name).await?;
-    let observed = api.aws.observe(found.thing.intent, users, api.reach.clone()).await;
+    let observed = Box::pin(api.aws.observe(found.thing.intent, users, api.reach.clone())).await;
     let findings = check::judge(&observed);
     Ok(Json(Checked { site: name.as_str(), ok: check::is_ok(&findings), findings }).into_response())
 }

@@ -15,6 +15,7 @@ use wharfinger_decisions::{
     names::SiteName,
     rollback::last_good,
     rollout::Rollout,
+    text::is_one_line,
 };
 use wharfinger_store::{
     page::PageRequest,
@@ -80,7 +81,7 @@ pub(super) struct Said {
 pub(super) fn checked_reason(reason: &str) -> Result<String, Refused> {
     let reason = reason.trim();
     let is_sentence = !reason.is_empty() && reason.chars().count() <= LONGEST_REASON;
-    if is_sentence && !reason.chars().any(char::is_control) {
+    if is_sentence && is_one_line(reason) {
         return Ok(reason.to_owned());
     }
     Err(Problem::field("/reason", format!("say why in one line of up to {LONGEST_REASON} characters")))
@@ -136,7 +137,7 @@ async fn order_now(
     }
     let shown = Ordered::of(site, order);
     if dry_run {
-        let revision = Some(api.aws.preview(site, &spec, &order.id, target).await);
+        let revision = Some(api.aws.preview(&api.reach, site, &spec, &order.id, target).await);
         return Ok(Json(Ordered { would: Some(Would::Create), revision, ..shown }).into_response());
     }
     if !is_given {

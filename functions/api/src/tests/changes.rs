@@ -327,7 +327,10 @@ async fn a_server_that_is_to_be_closed_because_nobody_is_there_is_not_settled_be
     stage.show(&name, &online(), None).await;
     let shown = async || stage.get("GET /v1/servers/main").await.body["status"].clone();
     assert_eq!(shown().await["settled"], true);
-    let close = Decision { action: Action::Close, ..Decision::keep("nobody was here", Timestamp::now()) };
+    let close = Decision {
+        action: Action::Close,
+        ..Decision::keep("nobody was here", "2026-01-01T00:00:00Z".parse().unwrap())
+    };
     stage.table.note_decision(&name, &close).await.unwrap();
 
     let told = shown().await;

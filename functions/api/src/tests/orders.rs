@@ -108,9 +108,24 @@ async fn a_dry_run_shows_what_would_differ() {
 }
 
 #[tokio::test]
+async fn a_dry_run_tells_nothing_of_a_service_that_is_not_open() {
+    for services in ["tagged", "others/*"] {
+        let stage = Stage::reaching(services);
+        stage.ask("PUT /v1/sites/blog", &site()).await.expect(201);
+        with_ecs(&stage);
+        stage.calls();
+        let shown = stage.ask(&format!("POST {ROLLOUTS}?dry_run=true"), &why("a look")).await.expect(200).body;
+        let told = &shown["revision"];
+        assert_eq!((&told["before"], &told["changes"]), (&Value::Null, &json!([])), "{shown}");
+        assert!(told["obstacle"].as_str().unwrap().contains("is not open"), "{shown}");
+        assert!(!stage.calls().contains(&"DescribeTaskDefinition".to_owned()));
+    }
+}
+
+#[tokio::test]
 async fn an_order_says_why_and_names_what_exists() {
     let stage = furnished().await;
-    for reason in ["", "  ", "two\nlines", &"x".repeat(201)] {
+    for reason in ["", "  ", "two\nlines", "two\u{2028}lines", "turned\u{202e}round", &"x".repeat(201)] {
         let refused = stage.ask(&format!("POST {ROLLOUTS}"), &why(reason)).await.expect(422);
         assert_eq!(refused.body["field"], "/reason");
     }

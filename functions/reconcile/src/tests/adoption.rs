@@ -326,7 +326,8 @@ async fn a_server_that_is_known_by_its_tags_alone_is_left_alone_until_a_person_a
         cloud.put_plain(servers::PARTITION, "main", &ServerItem { adopt, ..item(&app).await });
         deliver(&app, "two", invocation(now())).await;
         let ours = our_tags(&app).await;
-        assert_eq!((&*tags.lock().unwrap(), &status(&app).await["server_id"]), (&ours, &json!("s-1")));
+        let tags = tags.lock().unwrap().clone();
+        assert_eq!((tags, &status(&app).await["server_id"]), (ours, &json!("s-1")));
     }
 }
 

@@ -63,7 +63,7 @@ impl Servers {
             "ListServers" if !state.is_hidden => {
                 let made = (0..state.made.len()).map(|made| format!("s-{}", made + 2));
                 let others = [(state.decoy.is_some(), "s-9"), (state.barred, "s-8")];
-                let others = others.into_iter().filter_map(|(is_there, id)| is_there.then(|| id.to_owned()));
+                let others = others.into_iter().filter(|(is_there, _)| *is_there).map(|(_, id)| id.to_owned());
                 let listed = made.chain(others).map(|id| json!({ "Arn": "arn", "ServerId": id }));
                 Some((200, json!({ "Servers": listed.collect::<Vec<_>>() })))
             }

@@ -39,7 +39,7 @@ impl Look<'_> {
         let turns = self.app.table.turns(spec).await.context("read the turns on the service")?;
         match self.ahead(spec, &turns).await? {
             Some(ahead) => self.queue(record, turns, ahead).await,
-            None => self.claim((spec, version), record, turns, reason).await,
+            None => Box::pin(self.claim((spec, version), record, turns, reason)).await,
         }
     }
 
@@ -138,7 +138,7 @@ impl Look<'_> {
         tracing::info!(%site, rollout = id, reason = cause.reason, changes, "the window is claimed");
         self.lease = begun.leased_until;
         self.concluded = true;
-        self.course(spec).go_on(begun, base).await
+        Box::pin(self.course(spec).go_on(begun, base)).await
     }
 }
 

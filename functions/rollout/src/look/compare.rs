@@ -43,7 +43,7 @@ impl Look<'_> {
         record: WindowRecord,
     ) -> anyhow::Result<Outcome> {
         self.told = true;
-        match self.compare(spec, version, record).await? {
+        match Box::pin(self.compare(spec, version, record)).await? {
             Outcome::Rest => Ok(Outcome::Further),
             outcome => Ok(outcome),
         }
@@ -70,12 +70,7 @@ impl Look<'_> {
             return Ok(Outcome::Rest);
         }
         let is_told = self.hears_of_an_end(&record);
-        let latest = match app.table.latest_rollout(site).await {
-            Ok(latest) => latest.filter(|latest| latest.rollout.state.is_final()),
-            Err(StoreError::Unreadable(_)) => None,
-            Err(error) => return Err(error).context("read the latest rollout"),
-        };
-        let found = match latest {
+        let found = match self.latest_that_is_over().await? {
             None => Found { finding: Finding::AsWanted, by: String::new(), task_definition: None },
             Some(latest) => match self.find((spec, version), &record, &latest).await {
                 Ok(found) => found,
@@ -123,8 +118,16 @@ impl Look<'_> {
                 };
                 let wanted = Some(Wanted { trigger, reason, at: now });
                 let compared = Some(Comparison { repairs, ..compared });
-                self.claim_or_wait(spec, version, WindowRecord { wanted, compared, ..record }).await
+                Box::pin(self.claim_or_wait(spec, version, WindowRecord { wanted, compared, ..record })).await
             }
+        }
+    }
+
+    async fn latest_that_is_over(&self) -> anyhow::Result<Option<RolloutRecord>> {
+        match self.app.table.latest_rollout(self.site).await {
+            Ok(latest) => Ok(latest.filter(|latest| latest.rollout.state.is_final())),
+            Err(StoreError::Unreadable(_)) => Ok(None),
+            Err(error) => Err(error).context("read the latest rollout"),
         }
     }
 

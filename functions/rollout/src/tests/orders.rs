@@ -8,13 +8,13 @@ use wharfinger_decisions::{
 
 use super::*;
 
-async fn say(stage: &Stage, change: impl FnOnce(&mut WindowRecord)) {
+pub(super) async fn say(stage: &Stage, change: impl FnOnce(&mut WindowRecord)) {
     let mut record = stage.window_of("blog").await;
     change(&mut record);
     stage.app.table.write_window(&blog(), &record).await.unwrap();
 }
 
-async fn order(stage: &Stage, undoes: Option<&str>) -> String {
+pub(super) async fn order(stage: &Stage, undoes: Option<&str>) -> String {
     let id = stage.app.chance.uuid_v7(at(1_000));
     let order = SiteOrder {
         id: id.clone(),
@@ -27,13 +27,13 @@ async fn order(stage: &Stage, undoes: Option<&str>) -> String {
     id
 }
 
-async fn break_off(stage: &Stage, rollout: &str) {
+pub(super) async fn break_off(stage: &Stage, rollout: &str) {
     let word = Cancellation { rollout: rollout.into(), by: "alice".into(), at: at(0) };
     say(stage, |record| record.word.cancellation = Some(word)).await;
 }
 
 /// A first rollout that succeeded, so that the service runs revision 2.
-async fn rolled_out(stage: &Stage) -> String {
+pub(super) async fn rolled_out(stage: &Stage) -> String {
     stage.deploy(1, 0).await;
     stage.complete();
     stage.tick(at(90)).await;
@@ -42,11 +42,11 @@ async fn rolled_out(stage: &Stage) -> String {
     latest.id
 }
 
-fn runs(stage: &Stage) -> Value {
+pub(super) fn runs(stage: &Stage) -> Value {
     stage.ecs.lock().unwrap().web["taskDefinition"].clone()
 }
 
-fn updates(stage: &Stage) -> usize {
+pub(super) fn updates(stage: &Stage) -> usize {
     stage.ecs.lock().unwrap().updates
 }
 
@@ -227,58 +227,4 @@ async fn what_is_over_before_it_is_broken_off_stays_as_it_is() {
     stage.tick(at(90)).await;
     let latest = stage.latest().await;
     assert_eq!((latest.state, latest.broken_off_by, runs(&stage)), (State::Succeeded, None, json!(arn(2))));
-}
-
-#[tokio::test]
-async fn another_strategy_is_broken_off_by_the_end_of_its_service_deployment() {
-    let stage = Stage::new();
-    stage.ecs.lock().unwrap().web["deploymentConfiguration"] = json!({"strategy": "BLUE_GREEN"});
-    let (status, stops) = (Arc::new(Mutex::new("IN_PROGRESS")), Arc::new(Mutex::new(0)));
-    let (shown, stopped, ecs) = (Arc::clone(&status), Arc::clone(&stops), Arc::clone(&stage.ecs));
-    let (deployment, revision) = (
-        "arn:aws:ecs:us-east-1:0:service-deployment/local/web/1",
-        "arn:aws:ecs:us-east-1:0:service-revision/local/web/1",
-    );
-    stage.answer_with(move |operation, input| {
-        let is_begun = ecs.lock().unwrap().updates > 0;
-        let answer = match operation {
-            "ListServiceDeployments" if !is_begun => json!({"serviceDeployments": []}),
-            "ListServiceDeployments" => {
-                json!({"serviceDeployments": [{"serviceDeploymentArn": deployment, "createdAt": 1_800_000_060}]})
-            }
-            "DescribeServiceDeployments" => json!({"serviceDeployments": [{"serviceDeploymentArn": deployment,
-                "status": *shown.lock().unwrap(), "targetServiceRevision": {"arn": revision}}]}),
-            "DescribeServiceRevisions" => {
-                json!({"serviceRevisions": [{"serviceRevisionArn": revision, "taskDefinition": arn(2)}]})
-            }
-            "StopServiceDeployment" => {
-                assert_eq!(
-                    (&input["serviceDeploymentArn"], &input["stopType"]),
-                    (&json!(deployment), &json!("ROLLBACK"))
-                );
-                *stopped.lock().unwrap() += 1;
-                *shown.lock().unwrap() = "ROLLBACK_IN_PROGRESS";
-                json!({"serviceDeploymentArn": deployment})
-            }
-            _ => return None,
-        };
-        Some((200, answer))
-    });
-    stage.deploy(1, 0).await;
-    let id = stage.latest().await.id;
-    break_off(&stage, &id).await;
-    for second in [70, 90, 110] {
-        stage.tick(at(second)).await;
-    }
-    assert_eq!((*stops.lock().unwrap(), stage.latest().await.state), (1, State::Deploying));
-    *status.lock().unwrap() = "ROLLBACK_SUCCESSFUL";
-    stage.tick(at(200)).await;
-    let latest = stage.latest().await;
-    assert_eq!(
-        (latest.state, latest.broken_off_by.as_deref()),
-        (State::RolledBack, Some("alice")),
-        "{}",
-        latest.reason
-    );
-    assert_eq!(updates(&stage), 1, "ECS goes back by itself");
 }

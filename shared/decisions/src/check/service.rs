@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Finding, Observed, texts};
-use crate::reach::{self, fits_any};
+use crate::reach;
 
 pub(super) fn exists(observed: &Observed) -> Finding {
     let name = format!("{}/{}", observed.spec.cluster, observed.spec.service);
@@ -48,13 +48,10 @@ pub(super) fn strategy(observed: &Observed) -> Finding {
 pub(super) fn is_open(observed: &Observed) -> Finding {
     let Some(service) = observed.service() else { return observed.without_service("open") };
     let (spec, patterns) = (&observed.spec, observed.reach.services.as_str());
-    let tag = service["tags"].as_array().into_iter().flatten().find(|tag| tag["key"] == reach::TAG);
-    let open = match patterns {
-        "" => return Finding::unknown("open", "the stack's parameter Services is not known here", ""),
-        "tagged" => tag.is_some_and(|tag| tag["value"] == "true"),
-        list => fits_any(list, &format!("{}/{}", spec.cluster, spec.service)),
-    };
-    if open {
+    if patterns.is_empty() {
+        return Finding::unknown("open", "the stack's parameter Services is not known here", "");
+    }
+    if reach::is_open(patterns, &format!("{}/{}", spec.cluster, spec.service), &service["tags"]) {
         return Finding::ok("open", "this deployment may roll the service out");
     }
     let message = format!("this deployment may not roll it out: the stack's parameter Services is {patterns}");
@@ -71,8 +68,7 @@ pub(super) fn roles(observed: &Observed) -> Finding {
     if patterns.is_empty() {
         return Finding::unknown("roles", "the stack's parameter TaskRoles is not known here", "");
     }
-    let roles = ["taskRoleArn", "executionRoleArn"].into_iter().filter_map(|member| definition[member].as_str());
-    let closed: Vec<&str> = roles.filter(|arn| !fits_any(patterns, reach::role_name(arn))).collect();
+    let closed = reach::closed_roles(patterns, definition);
     match closed.first() {
         None => Finding::ok("roles", "this deployment may hand on the roles of the task definition"),
         Some(first) => {

@@ -40,6 +40,12 @@ fn the_deepest_directory_owns_a_path() {
 }
 
 #[test]
+fn what_lies_in_a_bucket_changes_no_site() {
+    let object = json!({"file-path": file("/sites/blog/a"), "etag": "5d41402abc4b2a76b9719d911017c592"});
+    assert!(changes("File Upload Completed", object).is_empty());
+}
+
+#[test]
 fn a_rename_can_touch_two_sites() {
     let detail = json!({"original-file-path": file("/sites/blog/a"), "renamed-file-path": file("/sites/shop/b")});
     let expected = [("blog".into(), "a".into(), Effect::Gone), ("shop".into(), "b".into(), Effect::Whole)];

@@ -28,7 +28,9 @@ pub(crate) async fn restore(
     for _ in 0..MOST {
         let seen: Vec<&str> = known.iter().map(String::as_str).collect();
         let over = || service.replaced_since(&present, &seen, since);
-        let Some(unseen) = service.replaced_unseen(&present, &seen).or_else(over).map(ToOwned::to_owned) else { break };
+        let Some(unseen) = service.replaced_unseen(&present, &seen, None).or_else(over).map(ToOwned::to_owned) else {
+            break;
+        };
         tracing::warn!(
             revision = present,
             unseen,

@@ -40,9 +40,9 @@ pub(crate) async fn break_off(
     };
     match as_far_as_it_is(course, record.clone(), service.as_ref()).await {
         Ok(record) if record.rollout.state == State::Deploying => {
-            break_off_deployment(course, record, word, service).await
+            Box::pin(break_off_deployment(course, record, word, service)).await
         }
-        Ok(record) => break_off_early(course, record, word, service).await,
+        Ok(record) => Box::pin(break_off_early(course, record, word, service)).await,
         Err(Stop::Store(StoreError::Conflict)) => Ok(Outcome::Contended),
         Err(Stop::Store(error)) => Err(error).context("record how far the rollout is"),
         Err(Stop::Aws(error)) => again(course, record, word, &error).await,
@@ -88,7 +88,7 @@ async fn break_off_early(
     let runs_own =
         |service: &Service| service.task_definition.is_some() && own.contains(&service.task_definition.as_ref());
     if service.as_ref().is_some_and(runs_own) {
-        return go_back(course, record, word).await;
+        return Box::pin(go_back(course, record, word)).await;
     }
     let own = after.filter(|_| record.rollout.undoes.is_none() && record.rollout.state == State::Registered);
     if let Some(arn) = own {
@@ -132,7 +132,7 @@ async fn break_off_deployment(
     if !service.as_ref().is_some_and(|service| own.contains(&service.task_definition.as_ref())) {
         return course.later(record, format!("{} breaks it off: ECS shows another revision for now", word.by)).await;
     }
-    go_back(course, record, word).await
+    Box::pin(go_back(course, record, word)).await
 }
 
 /// Has ECS end `ours` and go back, unless it does that already. A deployment has no tags of its service for IAM to ask for:

@@ -37,8 +37,9 @@ async fn a_check_tells_what_keeps_a_site_from_being_seen() {
 
 /// What the check finds amiss, as `code state`.
 async fn told(local: &LocalRegion) -> Vec<String> {
-    let check = local.api.get("/v1/sites/blog/check").await.unwrap().taken("check").unwrap();
-    let findings = check["findings"].as_array().unwrap();
+    let check =
+        local.api.get("/v1/sites/blog/check").await.expect("the API answers").taken("check").expect("it is checked");
+    let findings = check["findings"].as_array().expect("there are findings");
     let problem = findings.iter().any(|finding| finding["state"] == "problem");
     assert_eq!(check["ok"], json!(!problem), "{check}");
     for finding in findings.iter().filter(|finding| finding["state"] == "problem") {
@@ -49,5 +50,5 @@ async fn told(local: &LocalRegion) -> Vec<String> {
 }
 
 fn plain(value: &Value) -> &str {
-    value.as_str().unwrap()
+    value.as_str().expect("a text")
 }

@@ -350,6 +350,7 @@ fn what_no_function_needs_is_refused() {
         Request::new(action, "arn:aws:ec2:us-east-1:000000000000:vpc-endpoint/vpce-1")
             .with("ec2:VpceServiceName", [format!("com.amazonaws.us-east-1.{service}")])
     };
+    let update = || Request::new("ecs:UpdateService", "arn:aws:ecs:us-east-1:000000000000:service/a/b");
     let definition = "arn:aws:ecs:us-east-1:000000000000:task-definition/web:7";
     let (reconcile, rollout) = ("ReconcileFunction", "RolloutFunction");
     for (function, request, allowed) in [
@@ -382,13 +383,8 @@ fn what_no_function_needs_is_refused() {
             true,
         ),
         (rollout, Request::new("ecs:TagResource", definition), false),
-        (rollout, Request::new("ecs:UpdateService", "arn:aws:ecs:us-east-1:000000000000:service/a/b"), false),
-        (
-            rollout,
-            Request::new("ecs:UpdateService", "arn:aws:ecs:us-east-1:000000000000:service/a/b")
-                .having(&json!([{ "key": "wharfinger:allow", "value": "true" }])),
-            true,
-        ),
+        (rollout, update(), false),
+        (rollout, update().having(&json!([{ "key": "wharfinger:allow", "value": "true" }])), true),
         ("ApiFunction", server("transfer:DescribeServer").having(&ours), true),
         ("ApiFunction", server("transfer:DescribeServer").having(&others), false),
         ("ApiFunction", server("transfer:StopServer").having(&ours), false),

@@ -15,7 +15,7 @@ use crate::runtime_api::RuntimeApi;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What Lambda and the template set. Nothing of the caller's environment reaches a function, `PATH` excepted.
-const VARIABLES: [(&str, &str); 19] = [
+const VARIABLES: [(&str, &str); 21] = [
     ("AWS_ACCESS_KEY_ID", "bench"),
     ("AWS_DEFAULT_REGION", "us-east-1"),
     ("AWS_EXECUTION_ENV", "AWS_Lambda_rust"),

@@ -5,6 +5,7 @@ mod wished;
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use wharfinger_decisions::window::MOST_SKEW;
 
 use crate::{
     letters,
@@ -197,13 +198,15 @@ fn in_time(stage: &Stage, (place, site): (usize, &Site), newest: Option<Timestam
     }
 }
 
-/// Where nothing went wrong since, what was touched last is rolled out once.
+/// Where nothing went wrong since, what was touched last is rolled out once. By the clocks alone nobody can tell whether a
+/// change shortly before a rollout is in it.
 fn once(stage: &Stage, (place, site): (usize, &Site), begun: &[Timestamp]) {
     let Some(last_stir) = site.last_stir else { return };
     if stage.weather.unrest(stage.now()).is_some_and(|at| at >= last_stir) {
         return;
     }
-    let after = begun.iter().filter(|began| **began > last_stir + SKEW).count();
+    let surely_after = last_stir + MOST_SKEW + SKEW;
+    let after = begun.iter().filter(|began| **began > surely_after).count();
     if after > 1 {
         let seen = format!("{} was touched at {last_stir} and rolled out {after} times since", SITES[place]);
         stage.weather.diary.violated(rules::ONCE, seen);

@@ -15,6 +15,9 @@ use clap::Parser;
 enum Bench {
     /// Time and memory from a function's start until it asks for its first event.
     ColdStart(cold_start::Options),
+    /// One server that is put to sleep and woken.
+    #[cfg(feature = "region")]
+    Sleep(scale::sleep::Options),
     /// One sweep over 500 servers, ten times AWS's quota.
     #[cfg(feature = "region")]
     Sweep(scale::sweep::Options),
@@ -26,6 +29,8 @@ enum Bench {
 fn main() -> anyhow::Result<()> {
     match Bench::parse() {
         Bench::ColdStart(options) => cold_start::run(&options),
+        #[cfg(feature = "region")]
+        Bench::Sleep(options) => scale::sleep::run(&options),
         #[cfg(feature = "region")]
         Bench::Sweep(options) => scale::sweep::run(&options),
         #[cfg(feature = "region")]

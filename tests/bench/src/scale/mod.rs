@@ -1,6 +1,7 @@
-//! `sweep` and `users`: the functions in this process, on the local region's services at AWS's distance and with AWS's
+//! `sleep`, `sweep` and `users`: the functions in this process, on the local region's services at AWS's distance and with AWS's
 //! throttling, on a paused clock. Times are the clock's: what calls and waits take, and not this computer's work.
 
+pub(crate) mod sleep;
 pub(crate) mod sweep;
 pub(crate) mod users;
 

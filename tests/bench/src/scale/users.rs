@@ -11,8 +11,8 @@ use wharfinger_region::seed;
 
 use super::{Aws, Calls, Scene, count, print, since};
 
-const RECONCILE: &str = "wharfinger-reconcile";
-const FUNCTIONS: [&str; 3] = ["wharfinger-api", "wharfinger-autostop", RECONCILE];
+pub(super) const RECONCILE: &str = "wharfinger-reconcile";
+pub(super) const FUNCTIONS: [&str; 3] = ["wharfinger-api", "wharfinger-autostop", RECONCILE];
 
 /// Calls of AWS made for a call that was needed.
 const MOST_CALLS: f64 = 1.1;
@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// A server that is online, with no user yet. Returns AWS's id.
-async fn open_server(scene: &Scene) -> anyhow::Result<String> {
+pub(super) async fn open_server(scene: &Scene) -> anyhow::Result<String> {
     let server = json!({
         "file_system_id": seed::FILE_SYSTEM,
         "network": {
@@ -173,14 +173,14 @@ async fn wake(scene: &Scene) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn ask(scene: &Scene, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+pub(super) async fn ask(scene: &Scene, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
     let (status, answer) = simulation::ask(&scene.world, method, path, body).await;
     ensure!((200..300).contains(&status), "{path} answers {status}: {answer}");
     Ok(answer)
 }
 
 /// Looks every second until there is something.
-async fn until<T>(limit: Duration, look: impl AsyncFn() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+pub(super) async fn until<T>(limit: Duration, look: impl AsyncFn() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
     let begin = Instant::now();
     while begin.elapsed() < limit {
         if let Some(found) = look().await? {
@@ -191,12 +191,12 @@ async fn until<T>(limit: Duration, look: impl AsyncFn() -> anyhow::Result<Option
     anyhow::bail!("it takes longer than {} s", limit.as_secs())
 }
 
-fn name(number: u64) -> String {
+pub(super) fn name(number: u64) -> String {
     format!("user-{number:05}")
 }
 
 /// A public key of its own, of which nobody has the private one.
-fn key(number: u64) -> String {
+pub(super) fn key(number: u64) -> String {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let mut blob = vec![0, 0, 0, 11];
     blob.extend(b"ssh-ed25519");

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use http::Method;
 use serde_json::json;
 use tokio::time::Instant;
+use wharfinger_region::seed;
 
 use super::{
     Aws, Scene, count, print, since,
@@ -29,7 +30,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     super::on_paused_clock(async {
         let scene = Scene::open(&options.aws, &FUNCTIONS).await?;
-        open_server(&scene).await?;
+        open_server(&scene, &[seed::ADDRESSES[0]]).await?;
         for number in 0..options.users {
             let user = json!({ "public_keys": [key(number)], "directory": "/sites/blog" });
             ask(&scene, Method::PUT, &path(number), Some(&user)).await?;

@@ -40,7 +40,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     super::on_paused_clock(async {
         let scene = Scene::open(&options.aws, &FUNCTIONS).await?;
-        let id = open_server(&scene).await?;
+        let id = open_server(&scene, &[]).await?;
         record(&scene, options.users).await?;
         let removal = restore(&scene, &id, options.users).await?;
         let quiet = leave_alone(&scene).await?;
@@ -51,12 +51,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     })
 }
 
-/// A server that is online, with no user yet. Returns AWS's id.
-pub(super) async fn open_server(scene: &Scene) -> anyhow::Result<String> {
+/// A server that is online at these Elastic IPs, with no user yet. Returns AWS's id.
+pub(super) async fn open_server(scene: &Scene, addresses: &[&str]) -> anyhow::Result<String> {
     let server = json!({
         "file_system_id": seed::FILE_SYSTEM,
         "network": {
             "vpc_id": seed::VPC, "subnet_ids": [seed::SUBNETS[0]], "security_group_ids": [seed::SFTP_GROUP],
+            "address_allocation_ids": addresses,
         },
     });
     ask(scene, Method::PUT, "/v1/servers/main", Some(&server)).await?;

@@ -36,14 +36,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             ask(&scene, Method::PUT, &path(number), Some(&user)).await?;
         }
         settled(&scene, "online", options.users).await.context("the users are made")?;
-        for (order, power) in [("sleep", "asleep"), ("wake", "online")] {
+        for (order, power) in [("sleep?now=true", "asleep"), ("wake", "online")] {
             let (before, visits, began) = (scene.calls(RECONCILE), scene.invocations(RECONCILE), Instant::now());
-            ask(&scene, Method::POST, &format!("/v1/servers/main/{order}?now=true"), None).await?;
+            ask(&scene, Method::POST, &format!("/v1/servers/main/{order}"), None).await?;
             settled(&scene, power, options.users).await.with_context(|| format!("the server is {power}"))?;
             let (calls, took) = (since(&scene.calls(RECONCILE), &before), began.elapsed());
             let aws = count(&calls, None) - count(&calls, Some("dynamodb"));
             println!(
-                "{order}: {:.0} s, {aws} calls of AWS beside the table's, in {} visits; all calls:",
+                "until it is {power}: {:.0} s, {aws} calls of AWS beside the table's, in {} visits; all calls:",
                 took.as_secs_f64(),
                 scene.invocations(RECONCILE) - visits
             );

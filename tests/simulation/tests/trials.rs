@@ -77,3 +77,21 @@ fn a_function_dies_after_some_looks() {
 fn some_looks_are_throttled_once() {
     some_that_look(Mishap::Throttled, 3);
 }
+
+#[test]
+#[ignore = "as long as all others together"]
+fn each_change_is_throttled_once() {
+    all_that_change_something(Mishap::Throttled);
+}
+
+#[test]
+#[ignore = "as long as all others together"]
+fn each_look_is_throttled_once() {
+    holds(Trial { because: Because::Ordered, mishap: Mishap::Throttled, calls: Calls::Looking, skip: 0, step: 1 });
+}
+
+#[test]
+#[ignore = "as long as all others together"]
+fn a_function_dies_after_each_look() {
+    holds(Trial { because: Because::Ordered, mishap: Mishap::Dies, calls: Calls::Looking, skip: 0, step: 1 });
+}

@@ -185,7 +185,10 @@ async fn changes(stage: &Stage, place: usize) {
     }
     let begun: Vec<Timestamp> = rollouts.iter().filter_map(began).collect();
     in_time(stage, (place, site), begun.first().copied());
-    once(stage, (place, site), &begun);
+    // A site that was moved, or lost its mount, is rolled out for that.
+    let is_for_uploads = |rollout: &&Value| matches!(rollout["cause"]["trigger"].as_str(), None | Some("uploads"));
+    let for_uploads: Vec<Timestamp> = rollouts.iter().filter(is_for_uploads).filter_map(began).collect();
+    once(stage, (place, site), &for_uploads);
 }
 
 fn in_time(stage: &Stage, (place, site): (usize, &Site), newest: Option<Timestamp>) {

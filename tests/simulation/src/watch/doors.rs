@@ -99,7 +99,8 @@ pub(super) async fn shown(weather: &Weather, ground: &Ground, update: &Value) {
     let status = &item["status"]["M"];
     // While it is being woken it is shown as it was: a server may have been made of which no answer tells.
     let order = &item["order"]["M"];
-    let is_woken = order["power"]["S"] == "online" && at(&order["at"]) > at(&status["obeyed"]);
+    let is_ordered = order["power"]["S"] == "online" && at(&order["at"]) > at(&status["obeyed"]);
+    let is_woken = is_ordered || status["making"]["S"].is_string();
     if is_asleep(&item) && !is_woken {
         asleep(weather, ground, (name, &item)).await;
     }

@@ -6,11 +6,14 @@
 //! nothing: whoever leaves the first mark comes back when the lease is over, and goes on if its mark is still there.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 pub use wharfinger_decisions::wakeup::Armed;
 
-use crate::table::{Guard, Key, StoreError, Table};
+use crate::{
+    stored::leniently,
+    table::{Guard, Key, StoreError, Table},
+};
 
 /// The right to work on an item.
 #[derive(Clone, Debug)]
@@ -25,7 +28,8 @@ pub struct Lease {
 
 #[derive(Deserialize)]
 struct Kept {
-    #[serde(default)]
+    /// Of whatever shape another version writes it: it hides nothing else.
+    #[serde(default, deserialize_with = "armed")]
     armed: Armed,
     #[serde(default)]
     lease_owner: Option<String>,
@@ -33,6 +37,10 @@ struct Kept {
     lease_until: Option<i64>,
     #[serde(default)]
     lease_wanted: Option<Value>,
+}
+
+fn armed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Armed, D::Error> {
+    Ok(leniently(Some(&Value::deserialize(deserializer)?)))
 }
 
 impl Kept {

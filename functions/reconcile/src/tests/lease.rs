@@ -53,6 +53,19 @@ async fn an_order_that_is_taken_back_while_aws_is_waited_for_is_not_carried_out(
     }
 }
 
+#[tokio::test]
+async fn a_wake_up_of_a_strange_shape_hides_no_mark() {
+    let (cloud, app) = cloud_with_item(&to_be_stopped());
+    let mut item = serde_json::to_value(to_be_stopped()).unwrap();
+    item["armed"] = json!("of another version");
+    cloud.put_plain(servers::PARTITION, "main", &item);
+    let key = servers::key(&main());
+    let Claim::Taken(lease) = app.table.lease(&key, "one", now(), LEASE).await.unwrap() else { panic!("it is free") };
+    let Claim::Noted(mark) = app.table.lease(&key, "two", now(), LEASE).await.unwrap() else { panic!("it is held") };
+    assert_eq!(mark.map(|mark| mark.by).as_deref(), Some("two"));
+    assert_eq!(app.table.release_lease(&lease, &Armed::default()).await.unwrap(), Release::Wanted);
+}
+
 /// The record of a server that AWS does not have, and was asked for at `making`.
 fn absent(making: Option<Timestamp>) -> (Cloud, App) {
     let mut record = testing::record();

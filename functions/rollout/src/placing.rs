@@ -57,11 +57,12 @@ pub(crate) async fn place(app: &App, batch: &mut Batch, now: Timestamp) {
 
 async fn home(app: &App, servers: &[(String, Read<ServerItem>)], event: &SftpEvent) -> anyhow::Result<Home> {
     let (Some(id), Some(user)) = (&event.server_id, &event.user) else { return Ok(Home::Elsewhere) };
-    let ours = servers.iter().find_map(|(name, read)| {
-        let item = read.as_ref().ok()?;
-        (item.record.status.server_id.as_ref() == Some(id)).then(|| ServerName::from_stored(name.as_str()))
-    });
-    let Some(server) = ours else { return Ok(Home::Elsewhere) };
+    let is_its = |read: &Read<ServerItem>| match read {
+        Ok(item) => item.record.status.server_id.as_ref() == Some(id),
+        Err(unreadable) => ServerItem::remains(unreadable).record.status.server_id.as_ref() == Some(id),
+    };
+    let ours = servers.iter().find(|(_, read)| is_its(read));
+    let Some(server) = ours.map(|(name, _)| ServerName::from_stored(name.as_str())) else { return Ok(Home::Elsewhere) };
     let key = users::key(&server, &UserName::from_stored(user.as_str()));
     let read = app.table.read::<UserRecord>(&key).await.context("read the user")?;
     let applied = read.and_then(Result::ok).and_then(|record| record.status.applied);

@@ -76,6 +76,16 @@ async fn a_path_that_names_no_file_system_lies_in_what_its_user_sees() {
 }
 
 #[tokio::test]
+async fn a_path_is_placed_though_its_server_s_record_can_t_be_read() {
+    let stage = Stage::new();
+    with_alice(&stage, Some(&format!("/{FS}/sites/blog"))).await;
+    let odd = json!({"intent": "of another version", "status": {"server_id": "s-1"}, "version": 1});
+    stage.cloud.put_plain("SERVERS", "main", &odd);
+    assert_eq!(stage.send(&[logical(1, "/a/b.html", "s-1")], at(1)).await, [""; 0]);
+    assert_eq!(changes(&stage).await, 1);
+}
+
+#[tokio::test]
 async fn a_path_that_nobody_can_place_is_told_and_comes_not_again() {
     let stage = Stage::new();
     with_alice(&stage, None).await;

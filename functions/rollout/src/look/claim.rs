@@ -119,11 +119,7 @@ impl Look<'_> {
         reason: String,
     ) -> anyhow::Result<Outcome> {
         let (app, now) = (self.app, self.moment.now);
-        let left = match app.table.latest_rollout(self.site).await {
-            Ok(latest) => latest.map(|latest| left_since(&latest, spec)).unwrap_or_default(),
-            Err(StoreError::Unreadable(_)) => Vec::new(),
-            Err(error) => return Err(error).context("read the latest rollout"),
-        };
+        let left = self.latest().await?.map(|latest| left_since(&latest, spec)).unwrap_or_default();
         let id = record.word.order.as_ref().map_or_else(|| app.chance.uuid_v7(now), |order| order.id.clone());
         let rollout = Rollout { spec_version: Some(version), ..begun(self.site, &record, id, reason, now) };
         let (begun, base) = self.course(spec).begin(rollout).await;

@@ -70,7 +70,8 @@ impl Look<'_> {
             return Ok(Outcome::Rest);
         }
         let is_told = self.hears_of_an_end(&record);
-        let found = match self.latest_that_is_over().await? {
+        let latest = self.latest().await?.filter(|latest| latest.rollout.state.is_final());
+        let found = match latest {
             None => Found { finding: Finding::AsWanted, by: String::new(), task_definition: None },
             Some(latest) => match self.find((spec, version), &record, &latest).await {
                 Ok(found) => found,
@@ -123,11 +124,11 @@ impl Look<'_> {
         }
     }
 
-    async fn latest_that_is_over(&self) -> anyhow::Result<Option<RolloutRecord>> {
+    /// The site's latest rollout, if there is one that can be read.
+    pub(super) async fn latest(&self) -> anyhow::Result<Option<RolloutRecord>> {
         match self.app.table.latest_rollout(self.site).await {
-            Ok(latest) => Ok(latest.filter(|latest| latest.rollout.state.is_final())),
             Err(StoreError::Unreadable(_)) => Ok(None),
-            Err(error) => Err(error).context("read the latest rollout"),
+            read => read.context("read the latest rollout"),
         }
     }
 

@@ -8,7 +8,7 @@ use wharfinger_decisions::{
 };
 use wharfinger_store::table::StoreError;
 
-use crate::App;
+use crate::{App, stopping};
 
 /// Ends the service deployments that rollouts have given up: ECS goes back. Where that fails, the next look tries again.
 pub(crate) async fn stop(app: &App, spec: &SiteSpec) {
@@ -23,7 +23,7 @@ async fn try_stop(app: &App, spec: &SiteSpec) -> anyhow::Result<()> {
     for deployment in under_way {
         let Some(revision) = &deployment.task_definition else { continue };
         if is_given_up(app, revision).await? {
-            app.ecs.stop_service_deployment(&deployment.arn).await?;
+            stopping::stop(app, spec, deployment).await?;
             tracing::warn!(deployment = deployment.arn, revision, "it was given up before: ECS goes back");
         }
     }

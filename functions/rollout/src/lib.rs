@@ -14,6 +14,7 @@ mod placing;
 mod queue;
 mod rollback;
 mod steps;
+mod stopping;
 #[cfg(test)]
 mod tests;
 mod ticks;

@@ -3,13 +3,11 @@
 //! what it shows tells the end.
 
 use anyhow::Context as _;
-use wharfinger_aws::error::{AwsError, Kind};
+use wharfinger_aws::error::AwsError;
 use wharfinger_decisions::{
     gate::Cancellation,
-    reach,
     rollback::good_before,
     rollout::State,
-    site::SiteSpec,
     verdict::{Service, ServiceDeployment, Verdict},
 };
 use wharfinger_store::{rollouts::RolloutRecord, table::StoreError};
@@ -18,9 +16,8 @@ use crate::{
     App,
     course::{Course, Outcome},
     old_revisions,
-    rollback::history,
     steps::{Step, Stop, find_revision, judge, taken_on, with_revision},
-    way_back,
+    stopping, way_back,
 };
 
 /// Breaks the rollout off, or goes on with that.
@@ -122,7 +119,7 @@ async fn break_off_deployment(
     let ours = service.as_ref().filter(|service| !service.is_rolling());
     let ours = ours.and_then(|service| service.service_deployment_of(after.as_deref()?)).filter(|it| it.is_under_way());
     if let Some(ours) = ours {
-        return match stop(app, spec, ours).await {
+        return match stopping::stop(app, spec, ours).await {
             // It may have ended just now: the next look tells.
             Err(error) => again(course, record, word, &error).await,
             Ok(()) => course.later(record, format!("{} breaks it off: ECS goes back", word.by)).await,
@@ -133,25 +130,6 @@ async fn break_off_deployment(
         return course.later(record, format!("{} breaks it off: ECS shows another revision for now", word.by)).await;
     }
     Box::pin(go_back(course, record, word)).await
-}
-
-/// Has ECS end `ours` and go back, unless it does that already. A deployment has no tags of its service for IAM to ask for:
-/// where the tag opens services, it is asked for here.
-async fn stop(app: &App, spec: &SiteSpec, ours: &ServiceDeployment) -> Result<(), AwsError> {
-    if ours.is_going_back() {
-        return Ok(());
-    }
-    if app.reach.services == reach::TAGGED {
-        let (cluster, name) = (spec.cluster.as_str(), spec.service.as_str());
-        let service = app.ecs.described_service(cluster, name).await?.unwrap_or_default();
-        if !reach::is_open(&app.reach.services, &format!("{cluster}/{name}"), &service["tags"]) {
-            let arn = service["serviceArn"].as_str().unwrap_or_default();
-            let message = format!("the service is not open to this deployment: {}", reach::open_service(arn));
-            let kind = Kind::Refused { code: "service_closed".into(), message };
-            return Err(AwsError { action: format!("stop the service deployment {}", ours.arn), kind });
-        }
-    }
-    app.ecs.stop_service_deployment(&ours.arn).await
 }
 
 /// Brings the last good revision to the service.
@@ -203,7 +181,7 @@ async fn again(
 }
 
 async fn good(app: &App, record: &RolloutRecord) -> anyhow::Result<Option<String>> {
-    let history = history(app, record).await.context("read the site's rollouts")?;
+    let history = app.table.rollout_history(&record.rollout.site).await.context("read the site's rollouts")?;
     Ok(good_before(&history, &record.rollout))
 }
 

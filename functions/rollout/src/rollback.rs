@@ -5,27 +5,18 @@ use wharfinger_decisions::{
     diff::differences,
     reach,
     rollback::last_good,
-    rollout::{Failure, Revisions, Rollout, State},
+    rollout::{Failure, Revisions, State},
     site::SiteSpec,
     verdict::{Service, Verdict},
 };
 use wharfinger_runtime::Moment;
-use wharfinger_store::{page::PageRequest, rollouts::RolloutRecord, table::StoreError};
+use wharfinger_store::rollouts::RolloutRecord;
 
 use crate::{
     App,
     steps::{self, Step, Stop, hindrance, over, taken_on},
     way_back,
 };
-
-/// How many rollouts are read to find the last good revision.
-const HISTORY: u16 = 100;
-
-/// The latest rollouts of the site, the latest first. What can't be read is left out.
-pub(crate) async fn history(app: &App, record: &RolloutRecord) -> Result<Vec<Rollout>, StoreError> {
-    let page = app.table.rollouts(&record.rollout.site, &PageRequest::first(HISTORY)).await?;
-    Ok(page.items.into_iter().filter_map(|(_, rollout)| rollout.ok()).collect())
-}
 
 /// Takes a step of a rollback.
 pub(crate) async fn step(app: &App, spec: &SiteSpec, record: RolloutRecord, moment: Moment) -> Result<Step, Stop> {
@@ -45,7 +36,7 @@ pub(crate) async fn step(app: &App, spec: &SiteSpec, record: RolloutRecord, mome
 
 /// Chooses the revision to go back to, and records it before anything is done.
 async fn choose(app: &App, mut record: RolloutRecord, service: Service) -> Result<Step, Stop> {
-    let history = history(app, &record).await?;
+    let history = app.table.rollout_history(&record.rollout.site).await?;
     let undone = record.rollout.undoes.clone().unwrap_or_default();
     let target = match last_good(&history, &undone) {
         Ok(target) => target,
@@ -90,7 +81,7 @@ async fn go_back(
     if ![before.as_ref(), Some(&target)].contains(&service.task_definition.as_ref()) {
         let running = service.task_definition.unwrap_or_default();
         let reason = format!("somebody else deployed {running} meanwhile");
-        return Ok(Step::Over(record, Verdict { state: State::Superseded, reason, failure: None, paused: false }));
+        return Ok(superseded(record, reason));
     }
     // An invocation that died may have begun it.
     let is_begun = service.task_definition.as_ref() == Some(&target);
@@ -103,10 +94,14 @@ async fn go_back(
     let (known, since) = (before.into_iter().collect(), record.rollout.started_at);
     if let Some(unseen) = way_back::restore(app, spec, service.clone(), &target, known, since).await? {
         let reason = format!("somebody else deployed {unseen} meanwhile: the service goes back to that");
-        return Ok(Step::Over(record, Verdict { state: State::Superseded, reason, failure: None, paused: false }));
+        return Ok(superseded(record, reason));
     }
     match service.id_of(&target) {
         Some(id) => taken_on(app, record, id, is_begun, now).await,
         None => Ok(Step::Later(record, "the service is updated, ECS does not list the deployment yet".into())),
     }
+}
+
+fn superseded(record: RolloutRecord, reason: String) -> Step {
+    Step::Over(record, Verdict { state: State::Superseded, reason, failure: None, paused: false })
 }

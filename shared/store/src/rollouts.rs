@@ -60,6 +60,9 @@ pub struct RolloutRecord {
 /// How long a rollout is kept.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(365 * 24);
 
+/// How many rollouts are read to find what a rollback goes back to.
+const HISTORY: u16 = 100;
+
 /// The partition of a site's rollouts.
 #[must_use]
 pub fn partition(site: &SiteName) -> String {
@@ -98,6 +101,16 @@ impl Table {
         let page: Page<RolloutRecord> = self.page(&partition(site), &request).await?;
         let items = page.items.into_iter().map(|(id, record)| (id, record.map(|record| record.rollout))).collect();
         Ok(Page { items, next: page.next })
+    }
+
+    /// Reads a site's rollouts, the latest first, as far as they tell what a rollback goes back to. What can't be read is
+    /// left out.
+    ///
+    /// # Errors
+    /// When DynamoDB fails.
+    pub async fn rollout_history(&self, site: &SiteName) -> Result<Vec<Rollout>, StoreError> {
+        let page = self.rollouts(site, &PageRequest::first(HISTORY)).await?;
+        Ok(page.items.into_iter().filter_map(|(_, rollout)| rollout.ok()).collect())
     }
 
     /// Reads the latest rollout of a site.

@@ -18,9 +18,7 @@ use wharfinger_decisions::{
     text::is_one_line,
 };
 use wharfinger_store::{
-    page::PageRequest,
     sites::{self, SiteRecord},
-    table::StoreError,
     unreadable::Read,
     windows::WindowRecord,
 };
@@ -38,9 +36,6 @@ use crate::{
 
 /// The longest id that is looked up; DynamoDB refuses keys beyond 1024 bytes.
 const LONGEST_ID: usize = 64;
-
-/// How many rollouts are read to find what a rollback goes back to.
-const HISTORY: u16 = 100;
 
 /// The longest reason, in characters.
 const LONGEST_REASON: usize = 200;
@@ -168,9 +163,7 @@ fn check_free(site: &SiteName, word: &Word, now: Timestamp) -> Result<(), Refuse
 
 /// What a rollback goes back to.
 async fn way_back(api: &App, site: &SiteName, id: &str) -> Result<String, Refused> {
-    let page = api.table.rollouts(site, &PageRequest::first(HISTORY)).await?;
-    let read = page.items.into_iter().map(|(_, rollout)| rollout.map_err(StoreError::Unreadable));
-    let history: Vec<Rollout> = read.collect::<Result<_, _>>()?;
+    let history = api.table.rollout_history(site).await?;
     last_good(&history, id).map_err(|refusal| Problem::new(Kind::NotNow, refusal.to_string()))
 }
 
@@ -184,7 +177,10 @@ pub(crate) async fn cancel(State(api): State<App>, call: Call) -> Result<Respons
 
 async fn break_off(api: &App, call: &Call, site: &SiteName, dry_run: bool) -> Result<Response, Refused> {
     let id = call.part("id");
-    standing(api, site).await?;
+    // Whatever this version can't read of the site: what is under way is broken off all the same.
+    if existing(api, site).await?.thing.deleting {
+        return Err(Problem::deleting(&what_site(site)));
+    }
     let mut record = api.table.window_to_change(site, call.now).await?;
     if record.word.order.take_if(|order| order.id == id).is_some() {
         if !dry_run {

@@ -170,6 +170,20 @@ async fn a_rollout_that_is_over_is_rolled_back_and_not_broken_off() {
 }
 
 #[tokio::test]
+async fn a_record_that_can_t_be_read_keeps_nobody_from_breaking_off_or_going_back() {
+    let stage = furnished().await;
+    rolled_out(&stage, SECOND, State::Succeeded).await;
+    stage.cloud.put_plain("ROLLOUTS#blog", FIRST, &json!({ "id": "of another version" }));
+    stage.ask(&format!("POST {ROLLOUTS}/{SECOND}/rollback"), &why("it is wrong")).await.expect(202);
+
+    let stage = furnished().await;
+    rolled_out(&stage, FIRST, State::Deploying).await;
+    stage.cloud.put_plain("SITES", "blog", &json!({ "intent": "of another version", "version": 1 }));
+    stage.get(&format!("DELETE {ROLLOUTS}/{FIRST}")).await.expect(202);
+    assert!(stage.table.window(&blog()).await.unwrap().word.cancellation.is_some());
+}
+
+#[tokio::test]
 async fn a_hold_is_shown_until_it_ends_and_refuses_orders() {
     let stage = furnished().await;
     let hold = |until: &str| json!({"until": until, "reason": "the sale"});

@@ -181,7 +181,7 @@ async fn others_who_deploy_all_the_time_are_not_waited_for_for_ever() {
 
 #[tokio::test]
 async fn a_deployment_of_ours_that_was_given_up_holds_up_nobody() {
-    let stage = Stage::new();
+    let mut stage = Stage::new();
     stage.ecs.lock().unwrap().web["deploymentConfiguration"] = json!({"strategy": "BLUE_GREEN"});
     let (status, stops) = (Arc::new(Mutex::new("IN_PROGRESS")), Arc::new(Mutex::new(0)));
     let (shown, stopped, ecs) = (Arc::clone(&status), Arc::clone(&stops), Arc::clone(&stage.ecs));
@@ -207,7 +207,10 @@ async fn a_deployment_of_ours_that_was_given_up_holds_up_nobody() {
     stage.tick(at(3_700)).await;
     assert_eq!(stage.latest().await.failure, Some(Failure::NoEnd));
     assert_eq!(stage.send(&[upload(2, "/sites/blog/b", at(4_000))], at(4_000)).await, [""; 0]);
+    stage.app.reach.services = "tagged".into();
     stage.tick(at(4_060)).await;
+    assert_eq!(*stops.lock().unwrap(), 0, "nothing is stopped of a service that is not open");
+    stage.ecs.lock().unwrap().web["tags"] = json!([{"key": "wharfinger:allow", "value": "true"}]);
     stage.tick(at(4_090)).await;
     assert_eq!((*stops.lock().unwrap(), stage.ecs.lock().unwrap().updates), (1, 1));
     *status.lock().unwrap() = "ROLLBACK_SUCCESSFUL";
